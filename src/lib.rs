@@ -1,0 +1,3 @@
+//! topo: a real Kubernetes environment on your own machine, from one topology file.
+
+pub mod plan;

@@ -1,0 +1,150 @@
+//! The graph of what is wanted: one node a resource, an edge for every real need.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::{Id, Resource, Want};
+
+/// Edges run from what is needed to what needs it, so that following them is the order of making.
+#[derive(Debug)]
+pub struct Graph {
+    needs: DiGraph<Id, ()>,
+    index: HashMap<Id, NodeIndex>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    #[error("`{needed}`, which `{by}` needs, is not in this topology")]
+    Missing { by: Id, needed: Id },
+    #[error("these resources need one another in a circle: {}", arrows(.0))]
+    Cycle(Vec<Id>),
+    #[error("`{0}` is asked for twice")]
+    Twice(Id),
+}
+
+fn arrows(members: &[Id]) -> String {
+    let mut text: Vec<&str> = members.iter().map(Id::as_str).collect();
+    text.extend(members.first().map(Id::as_str));
+    text.join(" -> ")
+}
+
+impl Graph {
+    /// The order of the given resources does not matter.
+    pub fn of(resources: &[Resource]) -> Result<Self, GraphError> {
+        let mut ids: Vec<&Id> = resources.iter().map(|resource| &resource.id).collect();
+        ids.sort_unstable();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(GraphError::Twice(pair[0].clone()));
+        }
+
+        let mut graph = Self {
+            needs: DiGraph::with_capacity(ids.len(), ids.len() * 2),
+            index: HashMap::with_capacity(ids.len()),
+        };
+        for id in ids {
+            let node = graph.needs.add_node(id.clone());
+            graph.index.insert(id.clone(), node);
+        }
+        for resource in resources {
+            for needed in needs_of(resource) {
+                graph.connect(needed, &resource.id)?;
+            }
+        }
+        Ok(graph)
+    }
+
+    fn connect(&mut self, needed: &Id, by: &Id) -> Result<(), GraphError> {
+        let Some(from) = self.index.get(needed) else {
+            return Err(GraphError::Missing { by: by.clone(), needed: needed.clone() });
+        };
+        self.needs.add_edge(*from, self.index[by], ());
+        Ok(())
+    }
+
+    /// Every resource after all that it needs; among those that could come next, the smallest id first.
+    pub fn order(&self) -> Result<Vec<Id>, GraphError> {
+        let mut waiting: Vec<usize> = self
+            .needs
+            .node_indices()
+            .map(|node| self.needs.edges_directed(node, Direction::Incoming).count())
+            .collect();
+        let mut ready: BinaryHeap<Reverse<NodeIndex>> = self
+            .needs
+            .node_indices()
+            .filter(|node| waiting[node.index()] == 0)
+            .map(Reverse)
+            .collect();
+
+        let mut order = Vec::with_capacity(waiting.len());
+        while let Some(Reverse(node)) = ready.pop() {
+            order.push(self.needs[node].clone());
+            for next in self.needs.neighbors(node) {
+                waiting[next.index()] -= 1;
+                if waiting[next.index()] == 0 {
+                    ready.push(Reverse(next));
+                }
+            }
+        }
+        if order.len() == waiting.len() {
+            Ok(order)
+        } else {
+            Err(GraphError::Cycle(self.cycle(&waiting)))
+        }
+    }
+
+    /// One circle among the nodes that could not be ordered, in the order in which each needs the next.
+    fn cycle(&self, waiting: &[usize]) -> Vec<Id> {
+        let stuck = |node: &NodeIndex| waiting[node.index()] > 0;
+        let Some(start) = self.needs.node_indices().find(stuck) else {
+            return Vec::new();
+        };
+        // Every stuck node needs another stuck one, so walking along needs must come around.
+        let mut walked = vec![start];
+        loop {
+            let here = walked[walked.len() - 1];
+            let Some(needed) =
+                self.needs.neighbors_directed(here, Direction::Incoming).filter(stuck).min()
+            else {
+                return Vec::new();
+            };
+            if let Some(at) = walked.iter().position(|node| *node == needed) {
+                return walked[at..].iter().map(|node| self.needs[*node].clone()).collect();
+            }
+            walked.push(needed);
+        }
+    }
+
+    /// The given resources and everything they need, directly or not.
+    pub fn with_needs(&self, wanted: &[Id]) -> Vec<Id> {
+        let mut found = vec![false; self.needs.node_count()];
+        let mut open: Vec<NodeIndex> =
+            wanted.iter().filter_map(|id| self.index.get(id).copied()).collect();
+        while let Some(node) = open.pop() {
+            if !std::mem::replace(&mut found[node.index()], true) {
+                open.extend(self.needs.neighbors_directed(node, Direction::Incoming));
+            }
+        }
+        self.needs
+            .node_indices()
+            .filter(|node| found[node.index()])
+            .map(|node| self.needs[node].clone())
+            .collect()
+    }
+}
+
+/// What a resource needs: its bonds, and whoever gives one of its fields.
+pub fn needs_of(resource: &Resource) -> impl Iterator<Item = &Id> {
+    let givers = resource.fields.iter().filter_map(|(_, want)| match want {
+        Want::After(giver, _) => Some(giver),
+        Want::Is(_) | Want::Secret(_) | Want::Auto => None,
+    });
+    resource
+        .bonds
+        .iter()
+        .map(super::Bond::id)
+        .chain(givers)
+        .filter(|needed| **needed != resource.id)
+}
