@@ -3,4 +3,5 @@
 pub mod backend;
 pub mod engine;
 pub mod plan;
+pub mod resources;
 pub mod topology;
