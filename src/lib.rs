@@ -1,0 +1,3 @@
+//! One topology file in, a running local Kubernetes environment out.
+
+pub mod topology;
