@@ -41,12 +41,13 @@ pub fn id(topology: &str) -> Id {
 pub fn desired(topology: &Topology) -> Option<Resource> {
     let cluster = topology.cluster.as_ref().filter(|cluster| cluster.context.is_none())?;
     let network = topology.network_name();
-    let mut resource = Resource::new(id(&topology.name), &TABLE)
-        .field("image", cluster.image.as_ref().map_or(Want::Auto, |image| Want::is(image.as_str())))
+    let image = cluster.image.as_ref().map_or(Want::Auto, |image| Want::is(image.to_string()));
+    let mut resource = Resource::new(id(topology.name.as_str()), &TABLE)
+        .field("image", image)
         .field("controlPlanes", Want::is(cluster.control_planes()))
         .field("config", Want::Is(kind_config::fixed(topology, cluster)))
-        .field("network", Want::is(network.as_str()))
-        .field("kubeconfig", Want::is(context_name(&topology.name)))
+        .field("network", Want::is(&*network))
+        .field("kubeconfig", Want::is(context_name(topology.name.as_str())))
         .bond(Bond::Rests(Id::new("network", network)))
         .origin(Origin::Key("cluster".into()));
     resource.protect = cluster.protect;
@@ -156,7 +157,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .map_err(|error| Failure::because("cannot make a temporary file", &error))?;
     let network = topology.network_name();
     let new = NewCluster {
-        name: &topology.name,
+        name: topology.name.as_str(),
         config: &config.to_string(),
         network: &network,
         kubeconfig: kubeconfig.path(),

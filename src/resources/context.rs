@@ -15,7 +15,7 @@ use crate::backend::host::{Kubeconfig, StateFolder};
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
-use crate::topology::Topology;
+use crate::topology::{Cluster, Topology};
 
 /// How long an API server that should be up may take to answer before it counts as not answering.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ impl Context {
     }
 
     pub fn makes_cluster(&self) -> bool {
-        self.file.as_ref().is_none_or(|topology| topology.makes_cluster())
+        !self.file.as_ref().and_then(|file| file.cluster.as_ref()).is_some_and(Cluster::exists)
     }
 
     pub async fn snapshot(&self) -> Result<Snapshot, Failure> {

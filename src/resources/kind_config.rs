@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::topology::{Cluster, Mount, NodeGroup, PortMapping, Protocol, Topology};
+use crate::topology::{Cluster, Group, ImageRef, Mount, PortMapping, Proto, Topology};
 
 /// The label that tells which group of the file a worker belongs to.
 pub const GROUP_LABEL: &str = "topo.dev/group";
@@ -19,10 +19,14 @@ pub struct Worker {
 /// The whole configuration, workers included, for `kind create`.
 pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Value {
     let mut config = shared(topology, cluster);
-    let nodes = (0..cluster.control_planes())
-        .map(|_| control_plane(cluster))
-        .chain(workers.iter().map(|worker| worker.spec.clone()))
+    let mut nodes: Vec<Value> = (0..cluster.control_planes())
+        .map(
+            |number| {
+                if number == 0 { first_control_plane(cluster) } else { control_plane(cluster) }
+            },
+        )
         .collect();
+    nodes.extend(workers.iter().map(|worker| worker.spec.clone()));
     config.insert("nodes".to_owned(), Value::Array(nodes));
     Value::Object(config)
 }
@@ -30,7 +34,7 @@ pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Valu
 /// What can only be given when the cluster is made: everything but its workers, which come and go.
 pub fn fixed(topology: &Topology, cluster: &Cluster) -> Value {
     let mut config = shared(topology, cluster);
-    config.insert("controlPlane".to_owned(), control_plane(cluster));
+    config.insert("controlPlane".to_owned(), first_control_plane(cluster));
     Value::Object(config)
 }
 
@@ -58,33 +62,41 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
+/// Ports of the cluster lead to one node: the first.
+fn first_control_plane(cluster: &Cluster) -> Value {
+    node("control-plane", cluster.image.as_ref(), &cluster.mounts, &cluster.ports)
+}
+
 fn control_plane(cluster: &Cluster) -> Value {
-    let mut node = Map::new();
-    node.insert("role".to_owned(), json!("control-plane"));
-    if let Some(image) = &cluster.image {
-        node.insert("image".to_owned(), json!(image));
-    }
-    Value::Object(node)
+    node("control-plane", cluster.image.as_ref(), &cluster.mounts, &[])
 }
 
 /// The node of one worker in kind's configuration.
-pub fn worker(cluster: &Cluster, group: Option<&NodeGroup>) -> Value {
-    let mut node = Map::new();
-    node.insert("role".to_owned(), json!("worker"));
-    let image = group.and_then(|group| group.image.as_ref()).or(cluster.image.as_ref());
-    if let Some(image) = image {
-        node.insert("image".to_owned(), json!(image));
-    }
-    let Some(group) = group else { return Value::Object(node) };
+pub fn worker(cluster: &Cluster, group: Option<&Group>) -> Value {
+    let Some(group) = group else {
+        return node("worker", cluster.image.as_ref(), &cluster.mounts, &[]);
+    };
+    let image = group.image.as_ref().or(cluster.image.as_ref());
+    let mounts: Vec<Mount> = cluster.mounts.iter().chain(&group.mounts).cloned().collect();
+    let mut worker = node("worker", image, &mounts, &group.ports);
     let mut labels: Map<String, Value> =
         group.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     labels.insert(GROUP_LABEL.to_owned(), json!(group.name));
-    node.insert("labels".to_owned(), Value::Object(labels));
-    if !group.mounts.is_empty() {
-        node.insert("extraMounts".to_owned(), group.mounts.iter().map(mount).collect());
+    worker["labels"] = Value::Object(labels);
+    worker
+}
+
+fn node(role: &str, image: Option<&ImageRef>, mounts: &[Mount], ports: &[PortMapping]) -> Value {
+    let mut node = Map::new();
+    node.insert("role".to_owned(), json!(role));
+    if let Some(image) = image {
+        node.insert("image".to_owned(), json!(image));
     }
-    if !group.ports.is_empty() {
-        node.insert("extraPortMappings".to_owned(), group.ports.iter().map(mapping).collect());
+    if !mounts.is_empty() {
+        node.insert("extraMounts".to_owned(), mounts.iter().map(mount).collect());
+    }
+    if !ports.is_empty() {
+        node.insert("extraPortMappings".to_owned(), ports.iter().flat_map(mappings).collect());
     }
     Value::Object(node)
 }
@@ -97,12 +109,19 @@ fn mount(mount: &Mount) -> Value {
     })
 }
 
-fn mapping(port: &PortMapping) -> Value {
-    json!({
-        "containerPort": port.container_port,
-        "hostPort": port.host_port,
-        "listenAddress": port.listen_address.as_deref().unwrap_or("127.0.0.1"),
-        "protocol": match port.protocol { Protocol::Tcp => "TCP", Protocol::Udp => "UDP" },
+/// kind maps single ports, so a range is as many mappings.
+fn mappings(mapping: &PortMapping) -> impl Iterator<Item = Value> {
+    let protocol = match mapping.protocol {
+        Proto::Tcp => "TCP",
+        Proto::Udp => "UDP",
+    };
+    mapping.container_port.ports().zip(mapping.host_port.ports()).map(move |(inside, here)| {
+        json!({
+            "containerPort": inside,
+            "hostPort": here,
+            "listenAddress": mapping.listen_address,
+            "protocol": protocol,
+        })
     })
 }
 

@@ -28,7 +28,7 @@ pub fn desired(topology: &Topology, claim: Option<&Claim>) -> Vec<Resource> {
             Resource::new(Id::new(TABLE.kind, &worker.name), &TABLE)
                 .field("spec", Want::Is(worker.spec))
                 .field("group", Want::is(worker.group))
-                .bond(Bond::Holds(cluster::id(&topology.name)))
+                .bond(Bond::Holds(cluster::id(topology.name.as_str())))
                 .origin(Origin::Key(origin.into()))
         })
         .collect()
@@ -44,7 +44,7 @@ pub fn workers(topology: &Topology, claim: Option<&Claim>) -> Vec<Worker> {
     let mut taken: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     for (id, record) in claim.iter().flat_map(|claim| &claim.records) {
         if id.kind() == TABLE.kind
-            && let Some(number) = number_of(&topology.name, id.name())
+            && let Some(number) = number_of(topology.name.as_str(), id.name())
         {
             let group = record.fields.get("group").and_then(Value::as_str).unwrap_or_default();
             taken.entry(group.to_owned()).or_default().insert(number);
@@ -56,12 +56,12 @@ pub fn workers(topology: &Topology, claim: Option<&Claim>) -> Vec<Worker> {
     for (group, count, spec) in groups(cluster) {
         let own = taken.remove(&group).unwrap_or_default();
         workers.extend(own.into_iter().chain(&mut free).take(count).map(|number| Worker {
-            name: name_of(&topology.name, number),
+            name: name_of(topology.name.as_str(), number),
             group: group.clone(),
             spec: spec.clone(),
         }));
     }
-    workers.sort_by_key(|worker| number_of(&topology.name, &worker.name));
+    workers.sort_by_key(|worker| number_of(topology.name.as_str(), &worker.name));
     workers
 }
 
@@ -69,7 +69,11 @@ fn groups(cluster: &Cluster) -> Vec<(String, usize, Value)> {
     let plain = usize::from(cluster.workers.unwrap_or_default());
     let mut groups = vec![(String::new(), plain, kind_config::worker(cluster, None))];
     groups.extend(cluster.groups.iter().map(|group| {
-        (group.name.clone(), usize::from(group.count), kind_config::worker(cluster, Some(group)))
+        (
+            group.name.to_string(),
+            usize::from(group.count),
+            kind_config::worker(cluster, Some(group)),
+        )
     }));
     groups
 }
