@@ -1,3 +1,6 @@
 //! The edges: everything through which topo reaches the world.
 
 pub mod docker;
+pub mod host;
+pub mod kind;
+pub mod readiness;
