@@ -1,4 +1,7 @@
 //! topo: a real Kubernetes environment on your own machine, from one topology file.
 
+pub mod backend;
+pub mod engine;
 pub mod manifest;
 pub mod plan;
+pub mod topology;
