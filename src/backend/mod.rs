@@ -1,3 +1,4 @@
 //! The edges: everything through which topo reaches the world.
 
 pub mod host;
+pub mod kube;
