@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod engine;
+pub mod manifest;
 pub mod plan;
 pub mod resources;
 pub mod topology;

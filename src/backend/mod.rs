@@ -3,4 +3,5 @@
 pub mod docker;
 pub mod host;
 pub mod kind;
+pub mod kube;
 pub mod readiness;
