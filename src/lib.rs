@@ -1,4 +1,7 @@
 //! topo: a real Kubernetes environment on your own machine, from one topology file.
 
+pub mod cli;
 pub mod engine;
+pub mod error;
 pub mod plan;
+pub mod view;
