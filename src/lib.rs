@@ -1,7 +1,9 @@
 //! topo: a real Kubernetes environment on your own machine, from one topology file.
 
+pub mod backend;
 pub mod cli;
 pub mod engine;
 pub mod error;
 pub mod plan;
+pub mod topology;
 pub mod view;

@@ -1,0 +1,9 @@
+//! This machine: files, processes, the user's folders.
+
+mod kubeconfig;
+mod process;
+mod state;
+
+pub use kubeconfig::{Kubeconfig, KubeconfigError};
+pub use process::{ProcessError, Program};
+pub use state::{Lock, StateError, StateFolder, write_atomically};

@@ -1,0 +1,3 @@
+//! The edges: everything through which topo reaches the world.
+
+pub mod host;

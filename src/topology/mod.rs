@@ -1,0 +1,5 @@
+//! The topology file: its types, and how it is read, located and checked.
+
+mod types;
+
+pub use types::*;
