@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::error::{Error, Exit};
+use crate::error::Exit;
 use crate::view::View;
 
 /// Print the completion script of a shell
@@ -16,9 +16,9 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
+pub fn run(args: &Args, view: &mut dyn View) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "topo", &mut script);
     view.data(&String::from_utf8_lossy(&script));
-    Ok(Exit::Done)
+    Exit::Done
 }

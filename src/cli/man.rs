@@ -34,8 +34,5 @@ fn command(named: Option<&str>) -> Result<clap::Command, Error> {
     let known: Vec<&str> = topo.get_subcommands().map(clap::Command::get_name).collect();
     let unknown = Failure::new(format!("`{name}` is not a command of topo"))
         .hint(format!("one of {}", known.join(", ")));
-    let page_name = format!("topo-{name}");
-    topo.find_subcommand(name)
-        .map(|command| command.clone().name(page_name))
-        .ok_or_else(|| Error::refused(unknown))
+    topo.find_subcommand(name).cloned().ok_or_else(|| Error::refused(unknown))
 }

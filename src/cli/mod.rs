@@ -68,7 +68,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
     match command {
-        Command::Completions(args) => completions::run(args, view),
+        Command::Completions(args) => Ok(completions::run(args, view)),
         Command::Man(args) => man::run(args, view),
     }
 }

@@ -19,7 +19,9 @@ use std::time::Duration;
 pub use console::{Console, Settings};
 pub use follow::follow;
 pub use prompt::Answer;
-pub use status::{Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus};
+pub use status::{
+    Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus,
+};
 
 use crate::engine::{Event, Report};
 use crate::error::{Error, Exit};

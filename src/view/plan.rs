@@ -215,7 +215,8 @@ fn note(item: &Item, change: &Change) -> Note {
     if let Some(by) = &change.by {
         remarks.push(format!("by {}", tame(by)));
     }
-    let remark = if remarks.is_empty() { String::new() } else { format!("# {}", remarks.join(", ")) };
+    let remark =
+        if remarks.is_empty() { String::new() } else { format!("# {}", remarks.join(", ")) };
     Note { at: change.at.clone().unwrap_or_default(), remark }
 }
 
@@ -257,9 +258,7 @@ fn is_scalar(value: &Value) -> bool {
 }
 
 fn is_long_text(change: &Change) -> bool {
-    let many = |value: &Shown| {
-        matches!(value, Shown::Value(Value::String(text)) if text.trim_end().contains('\n'))
-    };
+    let many = |value: &Shown| matches!(value, Shown::Value(Value::String(text)) if text.trim_end().contains('\n'));
     many(&change.before) || many(&change.after)
 }
 

@@ -38,7 +38,14 @@ impl Columns {
     }
 
     /// `gateway/edge   failed   2.1s  what came of it`
-    fn line(&self, id: &Id, word: &str, paint: AnsiColors, time: Option<Duration>, detail: &str) -> String {
+    fn line(
+        &self,
+        id: &Id,
+        word: &str,
+        paint: AnsiColors,
+        time: Option<Duration>,
+        detail: &str,
+    ) -> String {
         let time = time.map(elapsed).unwrap_or_default();
         let id = self.id(id);
         let used = super::text::width(&id) + 2 + WORD_COLUMN + 2 + 6 + 2;

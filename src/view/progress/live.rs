@@ -51,7 +51,12 @@ impl Live {
 
     pub fn event(&mut self, event: &Event, now: Instant) {
         match event {
-            Event::Step { id, action, phase: phase @ (StepPhase::Started | StepPhase::Waiting), .. } => {
+            Event::Step {
+                id,
+                action,
+                phase: phase @ (StepPhase::Started | StepPhase::Waiting),
+                ..
+            } => {
                 self.run(id, *action, *phase, now);
             }
             Event::Step { id, .. } | Event::Failed { id, .. } => {
@@ -130,7 +135,11 @@ impl Live {
         {
             let Some(running) = self.running.get_mut(&id) else { continue };
             let line = ProgressBar::no_length()
-                .with_prefix(format!("{}  {}", self.columns.id(&id), pad(running.word, WORD_COLUMN)))
+                .with_prefix(format!(
+                    "{}  {}",
+                    self.columns.id(&id),
+                    pad(running.word, WORD_COLUMN)
+                ))
                 .with_elapsed(since.elapsed());
             running.line = Some(self.screen.insert_before(&self.totals, line));
             running.draw();

@@ -33,7 +33,12 @@ impl Plain {
     /// The line that this event is worth, if any.
     pub fn event(&mut self, event: &Event, now: Instant) -> Option<String> {
         match event {
-            Event::Step { id, action, phase: phase @ (StepPhase::Started | StepPhase::Waiting), .. } => {
+            Event::Step {
+                id,
+                action,
+                phase: phase @ (StepPhase::Started | StepPhase::Waiting),
+                ..
+            } => {
                 self.running(id, *action, *phase, now);
                 None
             }

@@ -104,7 +104,11 @@ fn table(rows: Vec<Row>, columns: Option<usize>) -> String {
     let cells = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..cells)
         .map(|at| {
-            rows.iter().filter_map(|row| row.cells.get(at)).map(|cell| width(cell)).max().unwrap_or(0)
+            rows.iter()
+                .filter_map(|row| row.cells.get(at))
+                .map(|cell| width(cell))
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
