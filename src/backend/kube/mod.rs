@@ -32,8 +32,8 @@ const PAGE: u32 = 500;
 /// Which cluster to talk to.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// The current context of a kubeconfig file of topo's own.
-    File(PathBuf),
+    /// A kubeconfig of topo's own.
+    Given(Box<Kubeconfig>),
     /// A named context of the user's kubeconfig files, later ones filling up earlier ones.
     Context { files: Vec<PathBuf>, name: String },
 }
@@ -65,7 +65,7 @@ pub struct Apply {
 impl Kube {
     pub async fn connect(access: &Access) -> Result<Self, KubeError> {
         let (kubeconfig, options) = match access {
-            Access::File(path) => (read_kubeconfig(path)?, KubeConfigOptions::default()),
+            Access::Given(kubeconfig) => (*kubeconfig.clone(), KubeConfigOptions::default()),
             Access::Context { files, name } => {
                 let options =
                     KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
@@ -77,8 +77,13 @@ impl Kube {
             .map_err(KubeError::Kubeconfig)?;
         config.connect_timeout = Some(CONNECT);
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
+        let client =
+            Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
         Ok(Self { client, server })
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     pub fn server(&self) -> &str {
@@ -93,7 +98,8 @@ impl Kube {
 
     /// Answers once the API server itself says that it is ready.
     pub async fn ready(&self) -> Result<(), KubeError> {
-        let request = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
+        let request =
+            http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
         let request = request.map_err(|error| self.error(error))?;
         self.call(self.client.request_text(request)).await.map(drop)
     }
@@ -171,10 +177,8 @@ impl Kube {
     pub async fn delete(&self, target: &Target<'_>, uid: Option<&str>) -> Result<(), KubeError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.map(|uid| Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
-            }),
+            preconditions: uid
+                .map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..Default::default()
         };
         let api = self.api(target.kind, target.namespace);
@@ -243,8 +247,7 @@ fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, KubeError> {
 }
 
 fn merged(files: &[PathBuf]) -> Result<Kubeconfig, KubeError> {
-    files.iter().filter(|path| path.exists()).try_fold(
-        Kubeconfig::default(),
-        |merged, path| merged.merge(read_kubeconfig(path)?).map_err(KubeError::Kubeconfig),
-    )
+    files.iter().filter(|path| path.exists()).try_fold(Kubeconfig::default(), |merged, path| {
+        merged.merge(read_kubeconfig(path)?).map_err(KubeError::Kubeconfig)
+    })
 }
