@@ -145,10 +145,11 @@ impl Session {
 
     /// One look at the world, and what would be done about it.
     pub async fn plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
-        let world = resources::observe(self.cx()).await?;
+        let snapshot = self.cx().snapshot().await?;
+        let world = resources::observe(self.cx(), &snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
-                resources::desired(self.cx(), topology, self.claims.of(self.name()), &world).await?
+                resources::desired(topology, self.claims.of(self.name()), &snapshot)?
             }
             _ => Vec::new(),
         };

@@ -64,6 +64,29 @@ pub fn containers<'a>(
     })
 }
 
+/// The nodes that run pods, without the load balancer before several control planes.
+pub fn kubernetes_nodes<'a>(
+    snapshot: &'a Snapshot,
+    cluster: &'a str,
+) -> impl Iterator<Item = &'a Container> {
+    containers(snapshot, cluster).filter(|node| is_control_plane(node) || is_worker(node))
+}
+
+pub fn is_worker_name(cluster: &str, node: &str) -> bool {
+    node.strip_prefix(cluster).is_some_and(|rest| rest.starts_with("-worker"))
+}
+
+/// Names of the control planes, as kind gives them.
+pub fn control_plane_names(topology: &Topology) -> Vec<String> {
+    let count = topology.cluster.as_ref().map_or(0, crate::topology::Cluster::control_planes);
+    (1..=count)
+        .map(|number| match number {
+            1 => format!("{}-control-plane", topology.name),
+            _ => format!("{}-control-plane{number}", topology.name),
+        })
+        .collect()
+}
+
 pub fn is_control_plane(container: &Container) -> bool {
     container.labels.get(ROLE_LABEL).is_some_and(|role| role == "control-plane")
 }

@@ -3,14 +3,17 @@
 //! A module describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
 //! What is to be done is decided in `plan`.
 
+mod build_folder;
 mod claim;
 mod cluster;
 mod context;
+mod image;
 mod join;
 mod kind_config;
 mod marks;
 mod node;
 
+use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Id, Outputs, Resource, Table, World};
 use crate::topology::Topology;
@@ -43,7 +46,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(cluster, node);
+kinds!(cluster, node, image);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -52,15 +55,19 @@ fn unknown(kind: &str, id: &Id) -> Failure {
 }
 
 /// Everything that the file asks for.
-pub async fn desired(
-    _cx: &Context,
+pub fn desired(
     topology: &Topology,
     claim: Option<&Claim>,
-    _world: &World,
+    snapshot: &Snapshot,
 ) -> Result<Vec<Resource>, Failure> {
+    let mut nodes = cluster::control_plane_names(topology);
+    nodes.extend(node::workers(topology, claim).into_iter().map(|worker| worker.name));
+    nodes.sort();
+
     let mut resources = Vec::new();
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, claim));
+    resources.extend(image::desired(topology, &nodes, snapshot));
     Ok(resources)
 }
 
@@ -70,11 +77,11 @@ pub fn reservations(_topology: &Topology, _desired: &[Resource]) -> Vec<Reservat
 }
 
 /// One look at everything, in a few calls.
-pub async fn observe(cx: &Context) -> Result<World, Failure> {
-    let snapshot = cx.snapshot().await?;
+pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure> {
     let mut world = World::default();
-    cluster::observe(cx, &snapshot, &mut world).await?;
-    node::observe(cx, &snapshot, &mut world).await;
+    cluster::observe(cx, snapshot, &mut world).await?;
+    node::observe(cx, snapshot, &mut world).await;
+    image::observe(cx, snapshot, &mut world).await;
     Ok(world)
 }
 
@@ -91,7 +98,7 @@ impl Driver for Hands {
     }
 
     async fn look(&self) -> Result<World, Failure> {
-        observe(&self.0).await
+        observe(&self.0, &self.0.snapshot().await?).await
     }
 }
 
