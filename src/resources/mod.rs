@@ -6,6 +6,7 @@ mod context;
 mod join;
 mod kind_config;
 mod marks;
+mod network;
 mod node;
 
 pub use claim::{Claim, Claims, Reservation};
