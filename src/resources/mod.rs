@@ -11,6 +11,7 @@ mod image;
 mod join;
 mod kind_config;
 mod marks;
+mod network;
 mod node;
 
 use crate::backend::docker::Snapshot;
