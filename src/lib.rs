@@ -4,4 +4,5 @@ pub mod backend;
 pub mod engine;
 pub mod manifest;
 pub mod plan;
+pub mod resources;
 pub mod topology;

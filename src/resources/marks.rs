@@ -1,0 +1,31 @@
+//! The marks by which topo knows its own again.
+
+use std::collections::BTreeMap;
+
+use crate::plan::{Id, Record};
+
+/// Labels of containers, networks and volumes.
+pub const TOPOLOGY: &str = "dev.topo.topology";
+pub const ID: &str = "dev.topo.id";
+pub const RECORD: &str = "dev.topo.record";
+
+/// The labels of something that topo makes.
+pub fn labels(topology: &str, id: &Id, record: &Record) -> BTreeMap<String, String> {
+    let record = serde_json::to_string(record).unwrap_or_default();
+    [
+        (TOPOLOGY.to_owned(), topology.to_owned()),
+        (ID.to_owned(), id.to_string()),
+        (RECORD.to_owned(), record),
+    ]
+    .into()
+}
+
+/// What these labels say was applied, if they are this topology's.
+pub fn record(topology: &str, labels: &BTreeMap<String, String>) -> Option<(Id, Record)> {
+    if labels.get(TOPOLOGY)? != topology {
+        return None;
+    }
+    let id = labels.get(ID)?.parse().ok()?;
+    let record = serde_json::from_str(labels.get(RECORD)?).ok()?;
+    Some((id, record))
+}
