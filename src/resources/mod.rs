@@ -3,10 +3,13 @@
 mod claim;
 mod cluster;
 mod context;
+mod drift;
+mod inventory;
 mod join;
 mod kind_config;
 mod marks;
 mod node;
+mod ready;
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};

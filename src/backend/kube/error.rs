@@ -8,12 +8,10 @@ use kube::core::Status;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
-    #[error("the kubeconfig cannot be used")]
-    Kubeconfig(#[source] kube::config::KubeconfigError),
-    #[error("the cluster at {server} does not answer")]
-    Unreachable { server: String, source: kube::Error },
-    #[error("the cluster at {server} did not answer within {} s", .after.as_secs())]
-    Stuck { server: String, after: Duration },
+    #[error("the cluster does not answer")]
+    Unreachable(#[source] kube::Error),
+    #[error("the cluster did not answer within {} s", .after.as_secs())]
+    Stuck { after: Duration },
     #[error("{0}")]
     NotFound(String),
     #[error("{}", conflict_text(.message, .conflicts))]
@@ -35,17 +33,19 @@ pub struct Conflict {
     pub field: String,
 }
 
-impl KubeError {
-    pub(super) fn from_call(server: &str, error: kube::Error) -> Self {
+impl From<kube::Error> for KubeError {
+    fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(*status),
             kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => {
-                Self::Unreachable { server: server.to_owned(), source: error }
+                Self::Unreachable(error)
             }
             other => Self::Answer(other),
         }
     }
+}
 
+impl KubeError {
     fn from_status(status: Status) -> Self {
         if status.message.contains("failed calling webhook") {
             return Self::Webhook(status.message);
@@ -71,12 +71,12 @@ impl KubeError {
     /// Whether the same call may well succeed in a moment.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Stuck { .. } | Self::Webhook(_) => true,
+            Self::Unreachable(_) | Self::Stuck { .. } | Self::Webhook(_) => true,
             Self::Refused(message) => {
                 PASSING.iter().any(|passing| message.contains(passing))
             }
             Self::Conflict { conflicts, .. } => conflicts.is_empty(),
-            Self::Kubeconfig(_) | Self::NotFound(_) | Self::Answer(_) => false,
+            Self::NotFound(_) | Self::Answer(_) => false,
         }
     }
 
@@ -129,7 +129,7 @@ mod tests {
 
     fn error(status: serde_json::Value) -> KubeError {
         let status: Status = serde_json::from_value(status).expect("a status");
-        KubeError::from_call("https://x", kube::Error::Api(Box::new(status)))
+        KubeError::from(kube::Error::Api(Box::new(status)))
     }
 
     #[test]

@@ -3,16 +3,14 @@
 mod error;
 mod wait;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams,
     Preconditions, PropagationPolicy, ValidationDirective,
 };
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{Discovery, Scope};
-use kube::{Client, Config};
+use kube::Client;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -26,23 +24,12 @@ pub const MANAGER: &str = "topo";
 
 /// A call that takes longer than this is not slow but stuck.
 const CALL: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
 const PAGE: u32 = 500;
-
-/// Which cluster to talk to.
-#[derive(Debug, Clone)]
-pub enum Access {
-    /// The current context of a kubeconfig file of topo's own.
-    File(PathBuf),
-    /// A named context of the user's kubeconfig files, later ones filling up earlier ones.
-    Context { files: Vec<PathBuf>, name: String },
-}
 
 /// A cluster's API. Cheap to clone.
 #[derive(Clone)]
 pub struct Kube {
     client: Client,
-    server: String,
 }
 
 /// One object as the API addresses it.
@@ -63,26 +50,8 @@ pub struct Apply {
 }
 
 impl Kube {
-    pub async fn connect(access: &Access) -> Result<Self, KubeError> {
-        let (kubeconfig, options) = match access {
-            Access::File(path) => (read_kubeconfig(path)?, KubeConfigOptions::default()),
-            Access::Context { files, name } => {
-                let options =
-                    KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
-                (merged(files)?, options)
-            }
-        };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(KubeError::Kubeconfig)?;
-        config.connect_timeout = Some(CONNECT);
-        let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
-        Ok(Self { client, server })
-    }
-
-    pub fn server(&self) -> &str {
-        &self.server
+    pub fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// The version that the API server says it has: `v1.34.4`.
@@ -93,8 +62,8 @@ impl Kube {
 
     /// Answers once the API server itself says that it is ready.
     pub async fn ready(&self) -> Result<(), KubeError> {
-        let request = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
-        let request = request.map_err(|error| self.error(error))?;
+        let request = http::Request::get("/readyz").body(Vec::new());
+        let request = request.map_err(|error| KubeError::from(kube::Error::HttpError(error)))?;
         self.call(self.client.request_text(request)).await.map(drop)
     }
 
@@ -228,23 +197,8 @@ impl Kube {
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
         match timeout(CALL, call).await {
-            Ok(answer) => answer.map_err(|error| self.error(error)),
-            Err(_) => Err(KubeError::Stuck { server: self.server.clone(), after: CALL }),
+            Ok(answer) => answer.map_err(KubeError::from),
+            Err(_) => Err(KubeError::Stuck { after: CALL }),
         }
     }
-
-    fn error(&self, error: kube::Error) -> KubeError {
-        KubeError::from_call(&self.server, error)
-    }
-}
-
-fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, KubeError> {
-    Kubeconfig::read_from(path).map_err(KubeError::Kubeconfig)
-}
-
-fn merged(files: &[PathBuf]) -> Result<Kubeconfig, KubeError> {
-    files.iter().filter(|path| path.exists()).try_fold(
-        Kubeconfig::default(),
-        |merged, path| merged.merge(read_kubeconfig(path)?).map_err(KubeError::Kubeconfig),
-    )
 }
