@@ -1,6 +1,6 @@
 //! Waiting for a cluster to work: by watching it, with a deadline, keeping what it last said.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -25,14 +25,13 @@ type Verdict = Result<(), String>;
 /// All of these nodes exist and are Ready.
 pub async fn nodes(
     client: &Client,
-    names: &HashSet<String>,
+    names: &BTreeSet<String>,
     limit: Duration,
     tell: impl FnMut(String),
 ) -> Result<(), StillUnready> {
     until(Api::<Node>::all(client.clone()), limit, tell, |seen| {
         let mut waiting: Vec<&String> =
             names.iter().filter(|name| !seen.get(*name).is_some_and(is_ready)).collect();
-        waiting.sort();
         match waiting.as_slice() {
             [] => Ok(()),
             [name] => Err(format!("node {name} is {}", node_state(seen.get(*name)))),
@@ -42,7 +41,7 @@ pub async fn nodes(
     .await
 }
 
-/// What every cluster has of its own is up: Deployments and DaemonSets of kube-system, and the
+/// What every cluster has of its own is up: Deployments and DaemonSets of `kube-system`, and the
 /// service account without which no pod is admitted.
 pub async fn system(
     client: &Client,

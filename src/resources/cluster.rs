@@ -1,6 +1,6 @@
 //! The cluster: kind makes it, the engine's containers are what is seen of it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -280,7 +280,7 @@ async fn merge_kubeconfig(cx: &Context) -> Result<(), Failure> {
 }
 
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    let wanted: HashSet<String> = {
+    let wanted: BTreeSet<String> = {
         let snapshot = cx.snapshot().await?;
         containers(&snapshot, &cx.name)
             .filter(|node| is_control_plane(node))

@@ -1,17 +1,17 @@
 //! What every resource module is handed: the edges, and what is known of this topology.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig as KubeFile};
 use tokio::sync::Mutex;
 
 use super::claim::{self, Claim};
 use super::{cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::host::{Kubeconfig, StateFolder};
+use crate::backend::kube::{Access, Kube};
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
@@ -34,7 +34,7 @@ pub struct Context {
     pub key: SecretKey,
     pub variable: Arc<Variables>,
     claim: Mutex<Option<Claim>>,
-    client: Mutex<Option<kube::Client>>,
+    kube: Mutex<Option<Kube>>,
 }
 
 /// What a context is made from.
@@ -62,7 +62,7 @@ impl Context {
             key: setting.key,
             variable: setting.variable,
             claim: Mutex::new(setting.claim),
-            client: Mutex::new(None),
+            kube: Mutex::new(None),
         }
     }
 
@@ -108,6 +108,28 @@ impl Context {
         Ok(())
     }
 
+    /// Whether another topology had reserved any of the same addresses first. Both may write their
+    /// claims at the same moment, so this is asked after writing: the one that sees the other yields.
+    pub async fn check_reservations(&self) -> Result<(), Failure> {
+        let Some(mine) = self.claim().await else { return Ok(()) };
+        let claims = claim::Claims::read(&self.snapshot().await?);
+        let Some((wanted, other, theirs)) = claims.conflict(&self.name, &mine.reserved) else {
+            return Ok(());
+        };
+        Err(Failure::new(format!(
+            "`{}` would take {}-{} on `{}`, and `{}` of topology `{}` has {}-{}",
+            wanted.by,
+            wanted.first,
+            wanted.last,
+            wanted.network,
+            theirs.by,
+            other.topology,
+            theirs.first,
+            theirs.last
+        ))
+        .hint(format!("choose other addresses, or look into `{}`", other.file)))
+    }
+
     /// Gives the claim up, when nothing is left that it speaks of.
     pub async fn give_up_claim(&self) -> Result<(), Failure> {
         let mut held = self.claim.lock().await;
@@ -118,26 +140,28 @@ impl Context {
     }
 
     /// The API server, as soon as it is known how to reach it.
-    pub async fn client(&self) -> Result<kube::Client, Failure> {
-        let mut held = self.client.lock().await;
-        if let Some(client) = held.as_ref() {
-            return Ok(client.clone());
+    pub async fn kube(&self) -> Result<Kube, Failure> {
+        let mut held = self.kube.lock().await;
+        if let Some(kube) = held.as_ref() {
+            return Ok(kube.clone());
         }
-        let client = self.connect().await?;
-        *held = Some(client.clone());
-        Ok(client)
+        let kube = Kube::connect(&self.access().await?)
+            .await
+            .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))?;
+        *held = Some(kube.clone());
+        Ok(kube)
     }
 
     /// The cluster has been made, started or removed: what was known of its API no longer holds.
     pub async fn forget_kube(&self) {
-        *self.client.lock().await = None;
+        *self.kube.lock().await = None;
     }
 
     /// The API server if it answers now.
-    pub async fn kube_ready(&self) -> Result<kube::Client, Failure> {
-        let client = self.client().await?;
-        match tokio::time::timeout(ANSWER_LIMIT, client.apiserver_version()).await {
-            Ok(Ok(_)) => Ok(client),
+    pub async fn kube_ready(&self) -> Result<Kube, Failure> {
+        let kube = self.kube().await?;
+        match tokio::time::timeout(ANSWER_LIMIT, kube.version()).await {
+            Ok(Ok(_)) => Ok(kube),
             Ok(Err(error)) => Err(Failure::because("the API server does not answer", &error)),
             Err(_) => Err(Failure::new(format!(
                 "the API server does not answer within {} s",
@@ -146,24 +170,19 @@ impl Context {
         }
     }
 
-    async fn connect(&self) -> Result<kube::Client, Failure> {
-        let unusable = |error: &(dyn std::error::Error + 'static)| {
-            Failure::because("cannot use the cluster's kubeconfig", error)
-        };
+    async fn access(&self) -> Result<Access, Failure> {
         let existing =
             self.file.as_ref().and_then(|topology| topology.cluster.as_ref()?.context.clone());
-        let config = if let Some(context) = existing {
-            let options =
-                KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() };
-            kube::Config::from_kubeconfig(&options).await.map_err(|error| unusable(&error))?
-        } else {
-            let file: KubeFile = serde_yaml::from_value(self.admin_kubeconfig().await?)
-                .map_err(|error| unusable(&error))?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .map_err(|error| unusable(&error))?
-        };
-        kube::Client::try_from(config).map_err(|error| unusable(&error))
+        if let Some(name) = existing {
+            let files = match (self.variable)("KUBECONFIG") {
+                Some(list) => std::env::split_paths(&list).collect(),
+                None => self.kubeconfig.iter().map(|file| file.path().to_owned()).collect(),
+            };
+            return Ok(Access::Context { files, name });
+        }
+        let given = serde_yaml::from_value(self.admin_kubeconfig().await?)
+            .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))?;
+        Ok(Access::Given(Box::new(given)))
     }
 
     /// The administrator's kubeconfig of a kind cluster, read from a control plane, with the address
@@ -201,12 +220,12 @@ impl Context {
 
     pub async fn wait_for_nodes(
         &self,
-        nodes: &HashSet<String>,
+        nodes: &BTreeSet<String>,
         limit: Duration,
         tell: impl FnMut(String),
     ) -> Result<(), Failure> {
-        let client = self.client().await?;
-        readiness::nodes(&client, nodes, limit, tell)
+        let kube = self.kube().await?;
+        readiness::nodes(kube.client(), nodes, limit, tell)
             .await
             .map_err(|error| Failure::because("the nodes did not become Ready", &error))
     }
@@ -214,13 +233,13 @@ impl Context {
     /// The nodes are Ready and the system pods are up.
     pub async fn wait_for_cluster(
         &self,
-        nodes: &HashSet<String>,
+        nodes: &BTreeSet<String>,
         limit: Duration,
         tell: impl FnMut(String) + Clone,
     ) -> Result<(), Failure> {
         self.wait_for_nodes(nodes, limit, tell.clone()).await?;
-        let client = self.client().await?;
-        readiness::system(&client, limit, tell)
+        let kube = self.kube().await?;
+        readiness::system(kube.client(), limit, tell)
             .await
             .map_err(|error| Failure::because("the cluster's own parts did not come up", &error))
     }

@@ -1,4 +1,7 @@
-//! The kinds of resources, one module each.
+//! The kinds of resources, one module each, and the one place where they are registered.
+//!
+//! A module describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
+//! What is to be done is decided in `plan`.
 
 mod claim;
 mod cluster;
@@ -11,8 +14,89 @@ mod marks;
 mod node;
 mod ready;
 
+use crate::engine::{Driver, Failure, Turn};
+use crate::plan::{Id, Outputs, Resource, Table, World};
+use crate::topology::Topology;
+
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
+
+/// Registers a kind: its table, and which module carries out its turns.
+macro_rules! kinds {
+    ($($module:ident),+ $(,)?) => {
+        /// What each kind tells the planner about itself.
+        pub fn table(kind: &str) -> Option<&'static Table> {
+            const TABLES: &[&Table] = &[$(&$module::TABLE),+];
+            TABLES.iter().find(|table| table.kind == kind).copied()
+        }
+
+        async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+            match turn.id().kind() {
+                $(kind if kind == $module::TABLE.kind => $module::change(cx, turn).await,)+
+                kind => Err(unknown(kind, turn.id())),
+            }
+        }
+
+        async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+            match turn.id().kind() {
+                $(kind if kind == $module::TABLE.kind => $module::wait(cx, turn).await,)+
+                kind => Err(unknown(kind, turn.id())),
+            }
+        }
+    };
+}
+
+kinds!(cluster, node);
+
+fn unknown(kind: &str, id: &Id) -> Failure {
+    Failure::new(format!(
+        "`{id}` was made by a topo that knows the kind `{kind}`; this one does not"
+    ))
+}
+
+/// Everything that the file asks for.
+pub async fn desired(
+    _cx: &Context,
+    topology: &Topology,
+    claim: Option<&Claim>,
+    _world: &World,
+) -> Result<Vec<Resource>, Failure> {
+    let mut resources = Vec::new();
+    resources.extend(cluster::desired(topology));
+    resources.extend(node::desired(topology, claim));
+    Ok(resources)
+}
+
+/// The addresses that no other topology on the same network may have.
+pub fn reservations(_topology: &Topology, _desired: &[Resource]) -> Vec<Reservation> {
+    Vec::new()
+}
+
+/// One look at everything, in a few calls.
+pub async fn observe(cx: &Context) -> Result<World, Failure> {
+    let snapshot = cx.snapshot().await?;
+    let mut world = World::default();
+    cluster::observe(cx, &snapshot, &mut world).await?;
+    node::observe(cx, &snapshot, &mut world).await;
+    Ok(world)
+}
+
+/// Carries out what the engine asks for.
+pub struct Hands(pub Context);
+
+impl Driver for Hands {
+    async fn change(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        change(&self.0, turn).await
+    }
+
+    async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(&self.0, turn).await
+    }
+
+    async fn look(&self) -> Result<World, Failure> {
+        observe(&self.0).await
+    }
+}
 
 /// The context that the cluster of a topology has in the user's kubeconfig: kind's own way.
 pub fn context_name(topology: &str) -> String {

@@ -8,10 +8,12 @@ use kube::core::Status;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
-    #[error("the cluster does not answer")]
-    Unreachable(#[source] kube::Error),
-    #[error("the cluster did not answer within {} s", .after.as_secs())]
-    Stuck { after: Duration },
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[source] kube::config::KubeconfigError),
+    #[error("the cluster at {server} does not answer")]
+    Unreachable { server: String, source: kube::Error },
+    #[error("the cluster at {server} did not answer within {} s", .after.as_secs())]
+    Stuck { server: String, after: Duration },
     #[error("{0}")]
     NotFound(String),
     #[error("{}", conflict_text(.message, .conflicts))]
@@ -33,19 +35,17 @@ pub struct Conflict {
     pub field: String,
 }
 
-impl From<kube::Error> for KubeError {
-    fn from(error: kube::Error) -> Self {
+impl KubeError {
+    pub(super) fn from_call(server: &str, error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(*status),
             kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => {
-                Self::Unreachable(error)
+                Self::Unreachable { server: server.to_owned(), source: error }
             }
             other => Self::Answer(other),
         }
     }
-}
 
-impl KubeError {
     fn from_status(status: Status) -> Self {
         if status.message.contains("failed calling webhook") {
             return Self::Webhook(status.message);
@@ -71,12 +71,10 @@ impl KubeError {
     /// Whether the same call may well succeed in a moment.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Stuck { .. } | Self::Webhook(_) => true,
-            Self::Refused(message) => {
-                PASSING.iter().any(|passing| message.contains(passing))
-            }
+            Self::Unreachable { .. } | Self::Stuck { .. } | Self::Webhook(_) => true,
+            Self::Refused(message) => PASSING.iter().any(|passing| message.contains(passing)),
             Self::Conflict { conflicts, .. } => conflicts.is_empty(),
-            Self::NotFound(_) | Self::Answer(_) => false,
+            Self::Kubeconfig(_) | Self::NotFound(_) | Self::Answer(_) => false,
         }
     }
 
@@ -129,7 +127,7 @@ mod tests {
 
     fn error(status: serde_json::Value) -> KubeError {
         let status: Status = serde_json::from_value(status).expect("a status");
-        KubeError::from(kube::Error::Api(Box::new(status)))
+        KubeError::from_call("https://x", kube::Error::Api(Box::new(status)))
     }
 
     #[test]
@@ -151,6 +149,8 @@ mod tests {
         let calling = "Internal error occurred: failed calling webhook \"x\": connection refused";
         assert!(error(json!({"code": 500, "message": calling})).is_passing());
         let denied = "admission webhook \"x\" denied the request: overlaps";
-        assert!(!error(json!({"code": 403, "reason": "Forbidden", "message": denied})).is_passing());
+        assert!(
+            !error(json!({"code": 403, "reason": "Forbidden", "message": denied})).is_passing()
+        );
     }
 }

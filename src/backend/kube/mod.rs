@@ -3,14 +3,16 @@
 mod error;
 mod wait;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams,
     Preconditions, PropagationPolicy, ValidationDirective,
 };
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{Discovery, Scope};
-use kube::Client;
+use kube::{Client, Config};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -24,12 +26,23 @@ pub const MANAGER: &str = "topo";
 
 /// A call that takes longer than this is not slow but stuck.
 const CALL: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
 const PAGE: u32 = 500;
+
+/// Which cluster to talk to.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// A kubeconfig of topo's own.
+    Given(Box<Kubeconfig>),
+    /// A named context of the user's kubeconfig files, later ones filling up earlier ones.
+    Context { files: Vec<PathBuf>, name: String },
+}
 
 /// A cluster's API. Cheap to clone.
 #[derive(Clone)]
 pub struct Kube {
     client: Client,
+    server: String,
 }
 
 /// One object as the API addresses it.
@@ -50,8 +63,31 @@ pub struct Apply {
 }
 
 impl Kube {
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub async fn connect(access: &Access) -> Result<Self, KubeError> {
+        let (kubeconfig, options) = match access {
+            Access::Given(kubeconfig) => (*kubeconfig.clone(), KubeConfigOptions::default()),
+            Access::Context { files, name } => {
+                let options =
+                    KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
+                (merged(files)?, options)
+            }
+        };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(KubeError::Kubeconfig)?;
+        config.connect_timeout = Some(CONNECT);
+        let server = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
+        Ok(Self { client, server })
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// The version that the API server says it has: `v1.34.4`.
@@ -62,8 +98,9 @@ impl Kube {
 
     /// Answers once the API server itself says that it is ready.
     pub async fn ready(&self) -> Result<(), KubeError> {
-        let request = http::Request::get("/readyz").body(Vec::new());
-        let request = request.map_err(|error| KubeError::from(kube::Error::HttpError(error)))?;
+        let request =
+            http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
+        let request = request.map_err(|error| self.error(error))?;
         self.call(self.client.request_text(request)).await.map(drop)
     }
 
@@ -140,10 +177,8 @@ impl Kube {
     pub async fn delete(&self, target: &Target<'_>, uid: Option<&str>) -> Result<(), KubeError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.map(|uid| Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
-            }),
+            preconditions: uid
+                .map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..Default::default()
         };
         let api = self.api(target.kind, target.namespace);
@@ -197,8 +232,22 @@ impl Kube {
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
         match timeout(CALL, call).await {
-            Ok(answer) => answer.map_err(KubeError::from),
-            Err(_) => Err(KubeError::Stuck { after: CALL }),
+            Ok(answer) => answer.map_err(|error| self.error(error)),
+            Err(_) => Err(KubeError::Stuck { server: self.server.clone(), after: CALL }),
         }
     }
+
+    fn error(&self, error: kube::Error) -> KubeError {
+        KubeError::from_call(&self.server, error)
+    }
+}
+
+fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, KubeError> {
+    Kubeconfig::read_from(path).map_err(KubeError::Kubeconfig)
+}
+
+fn merged(files: &[PathBuf]) -> Result<Kubeconfig, KubeError> {
+    files.iter().filter(|path| path.exists()).try_fold(Kubeconfig::default(), |merged, path| {
+        merged.merge(read_kubeconfig(path)?).map_err(KubeError::Kubeconfig)
+    })
 }

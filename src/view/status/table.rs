@@ -1,0 +1,132 @@
+//! One screen of what is up.
+
+use std::fmt::Write;
+
+use owo_colors::{AnsiColors, OwoColorize};
+
+use super::{Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus};
+use crate::view::text::{cut, pad, tame, width};
+
+/// Cells of one line, and the colour of the word that says how it is.
+struct Row {
+    cells: Vec<String>,
+    /// Which cell is that word.
+    state: usize,
+    paint: AnsiColors,
+}
+
+pub fn render(status: &Status, columns: Option<usize>) -> String {
+    let mut text = String::new();
+    let mut section = |title: &str, rows: Vec<Row>| {
+        if !rows.is_empty() {
+            let gap = if text.is_empty() { "" } else { "\n" };
+            let _ = write!(text, "{gap}{}\n{}", title.bold(), table(rows, columns));
+        }
+    };
+    section("Resources", status.resources.iter().map(resource).collect());
+    section("Ports", status.ports.iter().map(port).collect());
+    section("Pools", status.pools.iter().map(pool).collect());
+    section("Shares", status.shares.iter().map(share).collect());
+    section("Tunnels", status.tunnels.iter().map(tunnel).collect());
+    if text.is_empty() {
+        return format!("There is nothing of `{}`\n", status.topology);
+    }
+    text
+}
+
+fn resource(resource: &ResourceStatus) -> Row {
+    let detail = resource.detail.clone().unwrap_or_default();
+    let cells = vec![resource.id.to_string(), resource.state.word().to_owned(), detail];
+    Row { cells, state: 1, paint: color(resource.state) }
+}
+
+/// `127.0.0.1:10001/tcp  answers  service default/web:80  172.22.255.201:80  2 pods`
+fn port(port: &PortStatus) -> Row {
+    let (word, paint) = match port.reachable {
+        Some(true) => ("answers", AnsiColors::Green),
+        Some(false) => ("silent", AnsiColors::Red),
+        None => ("untried", AnsiColors::Default),
+    };
+    let pods = match port.ready_pods {
+        Some(1) => "1 pod".to_owned(),
+        Some(pods) => format!("{pods} pods"),
+        None => String::new(),
+    };
+    let direct = port.direct.as_ref().map(|direct| format!("direct {direct}"));
+    let rest = [Some(pods), direct, port.detail.clone()];
+    let rest: Vec<String> = rest.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let address = port.address.clone().unwrap_or_else(|| "no address".to_owned());
+    let cells =
+        vec![port.listen.clone(), word.to_owned(), port.to.clone(), address, rest.join(", ")];
+    Row { cells, state: 1, paint }
+}
+
+fn pool(pool: &PoolStatus) -> Row {
+    let cells = vec![
+        pool.name.clone(),
+        format!("{} used", pool.used),
+        format!("{} free", pool.free),
+        pool.addresses.join(", "),
+    ];
+    let paint = if pool.free == 0 { AnsiColors::Yellow } else { AnsiColors::Default };
+    Row { cells, state: 2, paint }
+}
+
+fn share(share: &ShareStatus) -> Row {
+    let cells = vec![
+        share.name.clone(),
+        share.state.word().to_owned(),
+        format!("via {}", share.via),
+        share.source.clone(),
+        share.claim.clone().unwrap_or_default(),
+        share.detail.clone().unwrap_or_default(),
+    ];
+    Row { cells, state: 1, paint: color(share.state) }
+}
+
+fn tunnel(tunnel: &TunnelStatus) -> Row {
+    let detail = tunnel.detail.clone().unwrap_or_default();
+    let cells = vec![tunnel.name.clone(), tunnel.state.word().to_owned(), detail];
+    Row { cells, state: 1, paint: color(tunnel.state) }
+}
+
+fn color(health: Health) -> AnsiColors {
+    match health {
+        Health::Ready => AnsiColors::Green,
+        Health::Degraded | Health::Stopped => AnsiColors::Yellow,
+        Health::Missing => AnsiColors::Red,
+        Health::Unknown => AnsiColors::Default,
+    }
+}
+
+/// Columns as wide as their widest cell; a line too long for the terminal loses its end.
+fn table(rows: Vec<Row>, columns: Option<usize>) -> String {
+    let cells = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..cells)
+        .map(|at| {
+            rows.iter()
+                .filter_map(|row| row.cells.get(at))
+                .map(|cell| width(cell))
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut left = columns.unwrap_or(usize::MAX).saturating_sub(2);
+        let mut line = String::from("  ");
+        for (at, (cell, columns)) in row.cells.iter().zip(&widths).enumerate() {
+            let cell = cut(&pad(&tame(cell), *columns), left);
+            left = left.saturating_sub(width(&cell) + 2);
+            if at == row.state {
+                let _ = write!(line, "{}  ", cell.color(row.paint));
+            } else {
+                line.push_str(&cell);
+                line.push_str("  ");
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
