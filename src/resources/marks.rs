@@ -9,6 +9,14 @@ pub const TOPOLOGY: &str = "dev.topo.topology";
 pub const ID: &str = "dev.topo.id";
 pub const RECORD: &str = "dev.topo.record";
 
+/// Labels and annotations of Kubernetes objects.
+pub const KUBE_TOPOLOGY: &str = "topo.dev/topology";
+pub const KUBE_ID: &str = "topo.dev/id";
+pub const KUBE_HASH: &str = "topo.dev/hash";
+pub const KUBE_RECORD: &str = "topo.dev/record";
+/// On topo's own lists of what it applied, and on the namespace of these lists.
+pub const INVENTORY: &str = "topo.dev/inventory";
+
 /// The labels of something that topo makes.
 pub fn labels(topology: &str, id: &Id, record: &Record) -> BTreeMap<String, String> {
     let record = serde_json::to_string(record).unwrap_or_default();

@@ -7,12 +7,15 @@ mod build_folder;
 mod claim;
 mod cluster;
 mod context;
+mod drift;
 mod image;
+mod inventory;
 mod join;
 mod kind_config;
 mod marks;
 mod network;
 mod node;
+mod ready;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
@@ -47,7 +50,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(cluster, node, image);
+kinds!(network, cluster, node, image);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -65,7 +68,7 @@ pub fn desired(
     nodes.extend(node::workers(topology, claim).into_iter().map(|worker| worker.name));
     nodes.sort();
 
-    let mut resources = Vec::new();
+    let mut resources = vec![network::desired(topology)];
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, claim));
     resources.extend(image::desired(topology, &nodes, snapshot));
@@ -80,6 +83,7 @@ pub fn reservations(_topology: &Topology, _desired: &[Resource]) -> Vec<Reservat
 /// One look at everything, in a few calls.
 pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure> {
     let mut world = World::default();
+    network::observe(cx, snapshot, &mut world);
     cluster::observe(cx, snapshot, &mut world).await?;
     node::observe(cx, snapshot, &mut world).await;
     image::observe(cx, snapshot, &mut world).await;
