@@ -203,13 +203,11 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 
 const KIND_HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";
 
-/// kind marks its steps with signs and bullets; the words are what is wanted.
+/// kind decorates its steps with signs before and pictures after the words.
 fn plain(line: &str) -> String {
-    let words = line.trim_start_matches(|c: char| !c.is_alphanumeric());
-    words
-        .trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != ')' && c != '.')
-        .trim()
-        .to_owned()
+    let words = line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let words = words.split(|c: char| !c.is_ascii()).next().unwrap_or_default();
+    words.trim_end_matches(['.', ' ']).to_owned()
 }
 
 async fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
@@ -321,9 +319,7 @@ mod tests {
     #[test]
     fn kinds_decoration_is_left_out() {
         assert_eq!(plain(" ✓ Preparing nodes 📦 📦 "), "Preparing nodes");
-        assert_eq!(
-            plain(" • Ensuring node image (kindest/node:v1.34.4) 🖼  ..."),
-            "Ensuring node image (kindest/node:v1.34.4) 🖼  ..."
-        );
+        assert_eq!(plain(" • Starting control-plane 🕹️  ..."), "Starting control-plane");
+        assert_eq!(plain("Creating cluster \"dev\" ..."), "Creating cluster \"dev\"");
     }
 }
