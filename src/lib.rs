@@ -4,6 +4,8 @@ pub mod backend;
 pub mod cli;
 pub mod engine;
 pub mod error;
+pub mod manifest;
 pub mod plan;
+pub mod resources;
 pub mod topology;
 pub mod view;

@@ -1,8 +1,14 @@
 //! The command line: what can be typed, and which module answers it.
 
+mod apply;
 mod args;
 mod completions;
+mod destroy;
+mod diff;
+mod load;
 mod man;
+mod run;
+mod session;
 
 use std::ffi::OsString;
 
@@ -40,6 +46,9 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Apply(ApplyArgs),
+    Diff(DiffArgs),
+    Destroy(DestroyArgs),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -47,7 +56,8 @@ enum Command {
 impl Command {
     fn shape(&self) -> Shape {
         match self {
-            Self::Completions(_) | Self::Man(_) => Shape::Result,
+            Self::Apply(_) | Self::Destroy(_) => Shape::Story,
+            Self::Diff(_) | Self::Completions(_) | Self::Man(_) => Shape::Result,
         }
     }
 }
@@ -68,7 +78,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
     match command {
+        Command::Apply(args) => in_runtime(apply::apply(args, view)),
+        Command::Diff(args) => in_runtime(diff::diff(args, view)),
+        Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Completions(args) => Ok(completions::run(args, view)),
         Command::Man(args) => man::run(args, view),
     }
+}
+
+/// Runs a command that talks to the world.
+fn in_runtime(command: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::because("cannot start", &error))?
+        .block_on(command)
 }

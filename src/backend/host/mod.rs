@@ -2,8 +2,10 @@
 
 mod kubeconfig;
 mod process;
+mod routes;
 mod state;
 
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program};
+pub use routes::routes;
 pub use state::{Lock, StateError, StateFolder, write_atomically};
