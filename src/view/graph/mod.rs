@@ -13,7 +13,7 @@ use petgraph::algo::tred::{dag_to_toposorted_adjacency_list, dag_transitive_redu
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::IntoNeighbors;
 
-use crate::plan::{Graph, GraphError, Id, Resource, needs_of};
+use crate::plan::{Graph, GraphError, Id, Resource};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -47,7 +47,7 @@ impl Picture {
         }
         for resource in resources {
             let by = index[&resource.id];
-            for needed in needs_of(resource).filter_map(|needed| index.get(needed)) {
+            for needed in resource.needs().filter_map(|needed| index.get(needed)) {
                 graph.update_edge(NodeIndex::new(*needed), NodeIndex::new(by), ());
             }
         }
