@@ -1,0 +1,6 @@
+# shellcheck shell=bash
+# "Another machine".
+
+remote_answers() { true; }
+start_remote() { :; }
+stop_remote() { :; }
