@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What this machine is, what it lacks, and where it gets its packages from.
 
-machine_packages=(mmdebstrap iptables iproute2 runc socat conntrack kmod jq util-linux openssh-client)
+machine_packages=(mmdebstrap iptables iproute2 runc socat conntrack kmod jq util-linux procps openssh-client openssl)
 
 require_machine() {
   [ "$(uname -s)" = Linux ] || die "the lab builds its own engine on Linux only; start a Docker engine and run this again"

@@ -8,7 +8,7 @@
 # and build(), which fills the folder $out or makes the image $image.
 # A part's key is the hash of all of these, so that what did not change is not made again.
 
-parts=(engine programs debian compiler nfs-client kube-images node envoy echo sshd client nfs-server)
+parts=(engine programs debian compiler nfs-client kube-images node envoy echo sshd client nfs-server remote)
 declare -A part_kind part_key part_needs
 
 read_parts() {
@@ -21,7 +21,7 @@ read_parts() {
 describe_part() (
   load_part "$1"
   key=$({
-    cat "$lab_home/parts/$1.sh" "$lab_home/lib/parts.sh" "$lab_home/lib/images.sh"
+    cat "$lab_home/parts/$1.sh" "$lab_home/lib/images.sh"
     for input in "${inputs[@]}"; do
       (cd "$lab_home" && find "$input" -type f -print0 | sort -z | xargs -0 sha256sum)
     done
