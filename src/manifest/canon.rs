@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_comes_out_as_json_reads_it() {
-        let text = canonical("{e: {}, l: [], n: null, t: true, f: 1.5, i: -3, s: \"a\\\"b\", 8080: x}");
+        let text =
+            canonical("{e: {}, l: [], n: null, t: true, f: 1.5, i: -3, s: \"a\\\"b\", 8080: x}");
         let value: serde_json::Value =
             serde_json::from_str(&text.expect("reads")).expect("valid JSON");
         assert_eq!(

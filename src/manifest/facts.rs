@@ -7,9 +7,14 @@ use serde::Deserialize;
 pub enum Facts {
     Plain,
     /// It runs pods: the images they need, and the claims that they mount.
-    Runs { images: Box<[Box<str>]>, claims: Box<[Box<str>]> },
+    Runs {
+        images: Box<[Box<str>]>,
+        claims: Box<[Box<str>]>,
+    },
     /// A Service that asks for an address, of one pool or of any.
-    Balanced { pool: Option<Box<str>> },
+    Balanced {
+        pool: Option<Box<str>>,
+    },
     /// It makes a kind known to the cluster.
     Defines(Box<Definition>),
 }
@@ -146,7 +151,10 @@ impl PodSpec {
         images.sort_unstable();
         images.dedup();
         let claims = self.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
-        Facts::Runs { images: images.into(), claims: claims.map(|claim| claim.claim_name).collect() }
+        Facts::Runs {
+            images: images.into(),
+            claims: claims.map(|claim| claim.claim_name).collect(),
+        }
     }
 }
 
@@ -197,17 +205,17 @@ mod tests {
     fn pods_name_their_images_and_claims_wherever_the_template_is() {
         let pod = r#"{"containers":[{"image":"b"},{"image":"a"}],"initContainers":[{"image":"b"}],
             "volumes":[{"persistentVolumeClaim":{"claimName":"docs"}},{"emptyDir":{}}]}"#;
-        let runs = Facts::Runs {
-            images: ["a".into(), "b".into()].into(),
-            claims: ["docs".into()].into(),
-        };
+        let runs =
+            Facts::Runs { images: ["a".into(), "b".into()].into(), claims: ["docs".into()].into() };
         let cases = [
             ("v1", "Pod", format!(r#"{{"spec":{pod}}}"#)),
             ("apps/v1", "Deployment", format!(r#"{{"spec":{{"template":{{"spec":{pod}}}}}}}"#)),
             (
                 "batch/v1",
                 "CronJob",
-                format!(r#"{{"spec":{{"jobTemplate":{{"spec":{{"template":{{"spec":{pod}}}}}}}}}}}"#),
+                format!(
+                    r#"{{"spec":{{"jobTemplate":{{"spec":{{"template":{{"spec":{pod}}}}}}}}}}}"#
+                ),
             ),
         ];
         for (api_version, kind, json) in cases {

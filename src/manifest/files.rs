@@ -48,7 +48,9 @@ fn source(entry: usize, file: &Path, name: Arc<str>, context: &Value) -> Result<
             .hint("save the file as UTF-8")
     })?;
     let has = |extension: &str, path: &Path| {
-        path.extension().and_then(OsStr::to_str).is_some_and(|it| it.eq_ignore_ascii_case(extension))
+        path.extension()
+            .and_then(OsStr::to_str)
+            .is_some_and(|it| it.eq_ignore_ascii_case(extension))
     };
     if has("j2", file) {
         let text = template::render(&name, &text, context)?;
@@ -77,9 +79,9 @@ fn files(path: &Path, shown: &str) -> Result<Vec<PathBuf>, Fault> {
         if !READ.contains(&extension) || file.is_dir() {
             continue;
         }
-        let real = file.canonicalize().map_err(|error| {
-            fault(format!("`{}` leads nowhere: {error}", file.display()))
-        })?;
+        let real = file
+            .canonicalize()
+            .map_err(|error| fault(format!("`{}` leads nowhere: {error}", file.display())))?;
         if !real.starts_with(&home) {
             return Err(fault(format!(
                 "`{}` is a link that leads out of the folder, to `{}`",

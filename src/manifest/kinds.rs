@@ -77,7 +77,8 @@ impl Kinds {
     fn served(&self, group: &str, kind: &str) -> Option<Served> {
         let told = self.told.get(&(group.into(), kind.into())).cloned();
         told.or_else(|| {
-            let (_, _, plural, scope) = STABLE.iter().find(|row| row.0 == group && row.1 == kind)?;
+            let (_, _, plural, scope) =
+                STABLE.iter().find(|row| row.0 == group && row.1 == kind)?;
             Some(Served { plural: (*plural).into(), namespaced: matches!(scope, Scope::Namespace) })
         })
     }
@@ -120,7 +121,11 @@ const GONE: &[(&str, &str, &str)] = &[
     ("policy/v1beta1", "PodDisruptionBudget", "policy/v1"),
     ("autoscaling/v2beta1", "HorizontalPodAutoscaler", "autoscaling/v2"),
     ("autoscaling/v2beta2", "HorizontalPodAutoscaler", "autoscaling/v2"),
-    ("storage.k8s.io/v1beta1", "StorageClass CSIDriver CSINode VolumeAttachment", "storage.k8s.io/v1"),
+    (
+        "storage.k8s.io/v1beta1",
+        "StorageClass CSIDriver CSINode VolumeAttachment",
+        "storage.k8s.io/v1",
+    ),
     ("scheduling.k8s.io/v1beta1", "PriorityClass", "scheduling.k8s.io/v1"),
     ("discovery.k8s.io/v1beta1", "EndpointSlice", "discovery.k8s.io/v1"),
     ("coordination.k8s.io/v1beta1", "Lease", "coordination.k8s.io/v1"),
@@ -247,7 +252,10 @@ mod tests {
     fn other_kinds_are_guessed_until_somebody_tells() {
         let mut kinds = Kinds::default();
         let guessed = named(&mut kinds, "example.com/v1", "Policy");
-        assert_eq!((&*guessed.plural, guessed.namespaced, guessed.certain), ("policies", true, false));
+        assert_eq!(
+            (&*guessed.plural, guessed.namespaced, guessed.certain),
+            ("policies", true, false)
+        );
 
         let served = Served { plural: "policys".into(), namespaced: false };
         kinds.tell("example.com", "Policy", served);

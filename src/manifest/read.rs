@@ -97,8 +97,7 @@ struct Draft {
 impl Draft {
     fn resolve(self, kinds: &mut Kinds) -> Object {
         let kind: Arc<Kind> = kinds.named(&self.api_version, &self.kind);
-        let namespace =
-            kind.namespaced.then(|| self.namespace.unwrap_or_else(|| "default".into()));
+        let namespace = kind.namespaced.then(|| self.namespace.unwrap_or_else(|| "default".into()));
         Object {
             kind,
             namespace,
@@ -242,8 +241,10 @@ impl Reader<'_> {
             return Err(fault(format!("this {kind} has no name")).hint(hint));
         };
         if kind == "Job" && facts::has_stray_selector(json) {
-            return Err(fault(format!("Job `{name}` names a selector, which Kubernetes makes itself"))
-                .hint("leave `spec.selector` out, or add `manualSelector: true`"));
+            return Err(fault(format!(
+                "Job `{name}` names a selector, which Kubernetes makes itself"
+            ))
+            .hint("leave `spec.selector` out, or add `manualSelector: true`"));
         }
         let text = &source.text[document.bytes.clone()];
         let secret = (kind == "Secret" && api_version == "v1")
@@ -385,8 +386,7 @@ mod tests {
     use super::*;
 
     fn source(name: &str, text: &str) -> Source {
-        let syntax =
-            if name.ends_with(".json") { Syntax::Json } else { Syntax::Yaml };
+        let syntax = if name.ends_with(".json") { Syntax::Json } else { Syntax::Yaml };
         Source { name: name.into(), text: text.to_owned(), syntax, entry: 0 }
     }
 

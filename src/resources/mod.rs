@@ -3,11 +3,13 @@
 mod claim;
 mod cluster;
 mod context;
+mod gateway;
 mod join;
 mod kind_config;
 mod marks;
 mod network;
 mod node;
+mod port;
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};

@@ -87,11 +87,7 @@ fn own_record(cx: &Context, network: &Network, claims: &Claims) -> Option<(Id, R
     let maker = network.labels.get(marks::TOPOLOGY)?;
     let wanted = cx.file.as_ref().is_some_and(|file| file.network_name() == network.name);
     let left_behind = wanted && claims.of(maker).is_none() && !claims.newer.contains_key(maker);
-    if *maker == cx.name || left_behind {
-        marks::record(maker, &network.labels)
-    } else {
-        None
-    }
+    if *maker == cx.name || left_behind { marks::record(maker, &network.labels) } else { None }
 }
 
 fn look_at(network: &Network, owner: Owner) -> Seen {
@@ -138,9 +134,9 @@ fn unfit(topology: &Topology, network: &Network) -> Option<String> {
             v4.net
         ));
     }
-    let outside = fixed_addresses(topology).into_iter().find(|(_, range)| {
-        range.is_ipv4() && !Subnet::of(v4.net).range().covers(*range)
-    });
+    let outside = fixed_addresses(topology)
+        .into_iter()
+        .find(|(_, range)| range.is_ipv4() && !Subnet::of(v4.net).range().covers(*range));
     outside.map(|(what, range)| {
         let range = if range.count() == 1 { range.first().to_string() } else { range.to_string() };
         format!(
@@ -192,9 +188,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         turn.say(format!("with the subnet {}", layout.subnet));
         match cx.docker.create_network(layout.request(cx, turn)).await {
             Ok(_) => return outputs(cx, turn).await,
-            Err(Error::SubnetTaken(_))
-                if !layout.was_asked_for && refused.len() < ATTEMPTS =>
-            {
+            Err(Error::SubnetTaken(_)) if !layout.was_asked_for && refused.len() < ATTEMPTS => {
                 refused.push(layout.subnet.into());
             }
             Err(error) => {
@@ -240,7 +234,9 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         return Ok(Outputs::new());
     }
     if let Some(other) = claimed_by_another(cx, &snapshot, name) {
-        turn.warn(format!("`{name}` stays: the topology `{other}` uses it, and removes it when it goes"));
+        turn.warn(format!(
+            "`{name}` stays: the topology `{other}` uses it, and removes it when it goes"
+        ));
         return Ok(Outputs::new());
     }
     cx.docker.remove_network(&network.id).await.if_present().map_err(failed)?;
@@ -349,8 +345,7 @@ impl Layout {
 /// A private subnet that meets no other, out of those that Docker itself chooses from.
 fn free_subnet(taken: &[IpNet]) -> Option<Ipv4Net> {
     let large = (20..=31).map(|second| Ipv4Net::new_assert(Ipv4Addr::new(172, second, 0, 0), 16));
-    let small =
-        (0..16).map(|part| Ipv4Net::new_assert(Ipv4Addr::new(192, 168, part * 16, 0), 20));
+    let small = (0..16).map(|part| Ipv4Net::new_assert(Ipv4Addr::new(192, 168, part * 16, 0), 20));
     large.chain(small).find(|net| !taken.iter().any(|other| overlap(other, &IpNet::V4(*net))))
 }
 
@@ -403,9 +398,7 @@ mod tests {
 
     fn topology(extra: Value) -> Topology {
         let mut file = json!({ "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev" });
-        file.as_object_mut()
-            .expect("a map")
-            .extend(extra.as_object().expect("a map").clone());
+        file.as_object_mut().expect("a map").extend(extra.as_object().expect("a map").clone());
         serde_json::from_value(file).expect("a topology")
     }
 

@@ -72,9 +72,7 @@ impl KubeError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Stuck { .. } | Self::Webhook(_) => true,
-            Self::Refused(message) => {
-                PASSING.iter().any(|passing| message.contains(passing))
-            }
+            Self::Refused(message) => PASSING.iter().any(|passing| message.contains(passing)),
             Self::Conflict { conflicts, .. } => conflicts.is_empty(),
             Self::Kubeconfig(_) | Self::NotFound(_) | Self::Answer(_) => false,
         }
@@ -151,6 +149,8 @@ mod tests {
         let calling = "Internal error occurred: failed calling webhook \"x\": connection refused";
         assert!(error(json!({"code": 500, "message": calling})).is_passing());
         let denied = "admission webhook \"x\" denied the request: overlaps";
-        assert!(!error(json!({"code": 403, "reason": "Forbidden", "message": denied})).is_passing());
+        assert!(
+            !error(json!({"code": 403, "reason": "Forbidden", "message": denied})).is_passing()
+        );
     }
 }

@@ -77,7 +77,8 @@ impl Kube {
             .map_err(KubeError::Kubeconfig)?;
         config.connect_timeout = Some(CONNECT);
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
+        let client =
+            Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
         Ok(Self { client, server })
     }
 
@@ -93,7 +94,8 @@ impl Kube {
 
     /// Answers once the API server itself says that it is ready.
     pub async fn ready(&self) -> Result<(), KubeError> {
-        let request = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
+        let request =
+            http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
         let request = request.map_err(|error| self.error(error))?;
         self.call(self.client.request_text(request)).await.map(drop)
     }
@@ -171,10 +173,8 @@ impl Kube {
     pub async fn delete(&self, target: &Target<'_>, uid: Option<&str>) -> Result<(), KubeError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.map(|uid| Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
-            }),
+            preconditions: uid
+                .map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..Default::default()
         };
         let api = self.api(target.kind, target.namespace);
@@ -243,8 +243,7 @@ fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, KubeError> {
 }
 
 fn merged(files: &[PathBuf]) -> Result<Kubeconfig, KubeError> {
-    files.iter().filter(|path| path.exists()).try_fold(
-        Kubeconfig::default(),
-        |merged, path| merged.merge(read_kubeconfig(path)?).map_err(KubeError::Kubeconfig),
-    )
+    files.iter().filter(|path| path.exists()).try_fold(Kubeconfig::default(), |merged, path| {
+        merged.merge(read_kubeconfig(path)?).map_err(KubeError::Kubeconfig)
+    })
 }

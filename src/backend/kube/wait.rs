@@ -60,10 +60,8 @@ impl Kube {
         said: impl Fn(&str),
     ) -> Result<T, WaitError> {
         let mut last = "nothing was seen of it".to_owned();
-        let mut looks = pin!(watcher::watch_object(
-            self.api(target.kind, target.namespace),
-            target.name
-        ));
+        let mut looks =
+            pin!(watcher::watch_object(self.api(target.kind, target.namespace), target.name));
         while let Ok(look) = timeout_at(deadline.at, looks.next()).await {
             match look {
                 Some(Ok(object)) => match judge(object.as_ref()) {
