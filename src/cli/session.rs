@@ -10,6 +10,7 @@ use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{self, Claim, Claims, Context, Hands, Setting, Variables};
+use crate::templates::Templates;
 use crate::topology::{Places, Topology};
 use crate::view::View;
 
@@ -103,6 +104,7 @@ impl Session {
             kubeconfig: Kubeconfig::of(variable.as_ref()),
             key,
             variable,
+            templates: Templates::new(None),
             claim,
         });
         let hands = Arc::new(Hands(context));
@@ -149,7 +151,8 @@ impl Session {
         let world = resources::observe(self.cx(), &snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
-                resources::desired(topology, self.claims.of(self.name()), &snapshot)?
+                let claim = self.claims.of(self.name());
+                resources::desired(topology, claim, &self.cx().templates, &snapshot)?
             }
             _ => Vec::new(),
         };

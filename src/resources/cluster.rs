@@ -130,6 +130,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         seen.state = State::Stopped;
     }
     seen.fields = observed_fields(cx, &parts, first);
+    seen.outputs = outputs(first);
     if seen.state == State::Ready
         && let Err(failure) = cx.kube_ready().await
     {
@@ -140,6 +141,12 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
     }
     world.add(id, seen);
     Ok(())
+}
+
+/// A port that every node serves is reached at the first.
+fn outputs(first: &Container) -> Outputs {
+    let address = first.addresses.values().find_map(|address| address.v4);
+    address.map(|address| ("address", json!(address))).into_iter().collect()
 }
 
 fn observed_fields(cx: &Context, parts: &[&Container], first: &Container) -> Fields<Value> {
@@ -301,15 +308,11 @@ async fn merge_kubeconfig(cx: &Context) -> Result<(), Failure> {
 }
 
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    let wanted: BTreeSet<String> = {
-        let snapshot = cx.snapshot().await?;
-        containers(&snapshot, &cx.name)
-            .filter(|node| is_control_plane(node))
-            .map(|node| node.name.clone())
-            .collect()
-    };
+    let snapshot = cx.snapshot().await?;
+    let planes = || containers(&snapshot, &cx.name).filter(|node| is_control_plane(node));
+    let wanted: BTreeSet<String> = planes().map(|node| node.name.clone()).collect();
     cx.wait_for_cluster(&wanted, READY_DEADLINE, |what| turn.say(what)).await?;
-    Ok(Outputs::new())
+    Ok(planes().next().map(outputs).unwrap_or_default())
 }
 
 #[cfg(test)]
