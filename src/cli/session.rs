@@ -130,6 +130,15 @@ impl Session {
                 .hint("use the newer topo for this topology"),
             ));
         }
+        if let Some((volume, why)) = self.claims.unreadable.get(self.name()) {
+            return Err(Error::refused(
+                Failure::new(format!(
+                    "the claim of topology `{}`, the volume `{volume}`, cannot be read: {why}",
+                    self.name()
+                ))
+                .hint("without it topo cannot tell what is its own; remove the volume and what the topology made by hand"),
+            ));
+        }
         let Some(claim) = self.claims.of(self.name()) else { return Ok(()) };
         let Some(file) = &self.file else { return Ok(()) };
         if !moved && Path::new(&claim.file) != file {
