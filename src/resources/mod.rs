@@ -18,3 +18,4 @@ pub use context::{Context, Setting, Variables};
 pub fn context_name(topology: &str) -> String {
     format!("kind-{topology}")
 }
+#[cfg(test)]
