@@ -122,3 +122,4 @@ impl Driver for Hands {
 pub fn context_name(topology: &str) -> String {
     format!("kind-{topology}")
 }
+#[cfg(test)]
