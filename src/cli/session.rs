@@ -104,6 +104,7 @@ impl Session {
             key,
             variable,
             claim,
+            force_conflicts: false,
         });
         let hands = Arc::new(Hands(context));
         Ok(Self { hands, topology, claims, file, places, _lock: lock })

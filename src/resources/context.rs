@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
+use super::object::Objects;
 use super::claim::{self, Claim};
 use super::{cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
+use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, StateFolder};
 use crate::backend::kube::{Access, Kube};
 use crate::backend::readiness;
@@ -34,7 +36,11 @@ pub struct Context {
     pub key: SecretKey,
     pub variable: Arc<Variables>,
     claim: Mutex<Option<Claim>>,
+    pub downloads: Downloads,
+    /// Take fields of objects over from other managers.
+    pub force_conflicts: bool,
     kube: Mutex<Option<Kube>>,
+    objects: OnceCell<Arc<Objects>>,
 }
 
 /// What a context is made from.
@@ -48,6 +54,7 @@ pub struct Setting {
     pub key: SecretKey,
     pub variable: Arc<Variables>,
     pub claim: Option<Claim>,
+    pub force_conflicts: bool,
 }
 
 impl Context {
@@ -60,9 +67,12 @@ impl Context {
             state: setting.state,
             kubeconfig: setting.kubeconfig,
             key: setting.key,
+            downloads: Downloads::of(setting.variable.as_ref()),
+            force_conflicts: setting.force_conflicts,
             variable: setting.variable,
             claim: Mutex::new(setting.claim),
             kube: Mutex::new(None),
+            objects: OnceCell::new(),
         }
     }
 
@@ -137,6 +147,12 @@ impl Context {
             claim::remove(&self.docker, &claim).await?;
         }
         Ok(())
+    }
+
+    /// The objects of the topology's manifests, read when they are first asked for.
+    pub async fn objects(&self) -> Result<Arc<Objects>, Failure> {
+        let read = || async { Objects::read(self).await.map(Arc::new) };
+        self.objects.get_or_try_init(read).await.cloned()
     }
 
     /// The API server, as soon as it is known how to reach it.

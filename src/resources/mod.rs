@@ -5,13 +5,19 @@
 
 mod claim;
 mod cluster;
+mod compare;
 mod context;
 mod drift;
 mod inventory;
 mod join;
 mod kind_config;
+mod live;
+mod manifest;
 mod marks;
+mod metallb;
 mod node;
+mod object;
+mod pool;
 mod ready;
 
 use crate::engine::{Driver, Failure, Turn};
@@ -20,6 +26,7 @@ use crate::topology::Topology;
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
+pub use live::explain;
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -46,7 +53,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(cluster, node);
+kinds!(cluster, node, metallb, pool, object, manifest);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -56,7 +63,7 @@ fn unknown(kind: &str, id: &Id) -> Failure {
 
 /// Everything that the file asks for.
 pub async fn desired(
-    _cx: &Context,
+    cx: &Context,
     topology: &Topology,
     claim: Option<&Claim>,
     _world: &World,
@@ -64,6 +71,11 @@ pub async fn desired(
     let mut resources = Vec::new();
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, claim));
+    resources.extend(metallb::desired(topology)?);
+    resources.extend(pool::desired(topology));
+    let objects = cx.objects().await?;
+    resources.extend(object::desired(topology, &objects));
+    resources.extend(manifest::desired(topology, &objects));
     Ok(resources)
 }
 
@@ -78,6 +90,7 @@ pub async fn observe(cx: &Context) -> Result<World, Failure> {
     let mut world = World::default();
     cluster::observe(cx, &snapshot, &mut world).await?;
     node::observe(cx, &snapshot, &mut world).await;
+    live::observe(cx, &mut world).await?;
     Ok(world)
 }
 
