@@ -1,10 +1,12 @@
 //! This machine: files, processes, the user's folders.
 
+mod files;
 mod kubeconfig;
 mod process;
 mod routes;
 mod state;
 
+pub use files::HostFiles;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program};
 pub use routes::routes;
