@@ -7,6 +7,7 @@ use crate::backend::docker::Snapshot;
 use crate::error::{Error, Exit};
 use crate::plan::PlanError;
 use crate::resources;
+use crate::templates::Templates;
 use crate::view::View;
 use crate::view::graph::{Format, Picture};
 
@@ -39,7 +40,8 @@ enum FormatName {
 
 pub fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let loaded = load::load(args.file.path(), &load::environment, view)?;
-    let resources = resources::desired(&loaded.topology, None, &Snapshot::default())?;
+    let resources =
+        resources::desired(&loaded.topology, None, &Templates::new(None), &Snapshot::default())?;
     let picture =
         Picture::of(loaded.topology.name.to_string(), &resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());

@@ -1,32 +1,14 @@
-//! Reads the topology file for a command.
+//! Reads the topology file for a command, and shows what is wrong with it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::backend::host::HostFiles;
+use crate::backend::host::Disk;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::Variables;
-use crate::topology::{self, Input, Problems, Topology};
+use crate::topology::{self, Input, Loaded, Problems};
 use crate::view::{Sources, View};
-
-pub struct Loaded {
-    pub topology: Topology,
-    pub places: Places,
-}
-
-/// Where keys of the file stand; nowhere, if there is no file.
-#[derive(Debug, Default)]
-pub struct Places(Option<topology::Places>);
-
-impl Places {
-    /// As a plan shows it: `topo.yaml:31:5`.
-    pub fn find(&self, key: &str) -> Option<String> {
-        let places = self.0.as_ref().filter(|places| places.has(key))?;
-        let place = places.find(key);
-        Some(format!("{}:{}:{}", place.file, place.line, place.column))
-    }
-}
 
 /// The topology, or everything that is wrong with its file, which the view has then shown.
 pub fn load(path: &Path, variable: &Variables, view: &mut dyn View) -> Result<Loaded, Error> {
@@ -37,7 +19,7 @@ pub fn load(path: &Path, variable: &Variables, view: &mut dyn View) -> Result<Lo
             if !loaded.warnings.is_empty() {
                 view.problems(&sources, &loaded.warnings);
             }
-            Ok(Loaded { topology: loaded.topology, places: Places(Some(loaded.places)) })
+            Ok(loaded)
         }
         Err(problems) => {
             view.problems(&sources, &problems.0);
@@ -50,7 +32,7 @@ pub fn load(path: &Path, variable: &Variables, view: &mut dyn View) -> Result<Lo
 pub fn check(
     path: &Path,
     variable: &Variables,
-) -> Result<(Sources, Result<topology::Loaded, Problems>), Error> {
+) -> Result<(Sources, Result<Loaded, Problems>), Error> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     let home = variable("HOME").map(PathBuf::from);
     let result = topology::load(&Input {
@@ -58,10 +40,11 @@ pub fn check(
         bytes: &bytes,
         vars: &|name| variable(name),
         home: home.as_deref(),
-        files: &HostFiles,
+        files: &Disk,
     });
     let sources = match String::from_utf8(bytes) {
         Ok(text) => Sources::default().with(path.display().to_string(), text),
+        // Places in it count bytes that no text has.
         Err(_) => Sources::default(),
     };
     Ok((sources, result))

@@ -10,7 +10,8 @@ use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{self, Claim, Claims, Context, Hands, Setting, Variables};
-use crate::topology::Topology;
+use crate::templates::Templates;
+use crate::topology::{Places, Topology};
 use crate::view::View;
 
 /// The state folder's file with the key that secrets are hashed with.
@@ -38,7 +39,7 @@ pub struct Session {
     pub claims: Claims,
     /// The topology file as an absolute path.
     file: Option<PathBuf>,
-    places: load::Places,
+    places: Option<Places>,
     _lock: Option<Lock>,
 }
 
@@ -68,8 +69,8 @@ impl Session {
             Which::Name(_) => (None, None),
         };
         let (topology, places) = match loaded {
-            Some(loaded) => (Some(Arc::new(loaded.topology)), loaded.places),
-            None => (None, load::Places::default()),
+            Some(loaded) => (Some(Arc::new(loaded.topology)), Some(loaded.places)),
+            None => (None, None),
         };
         let name = match (&topology, &which) {
             (Some(topology), _) => topology.name.to_string(),
@@ -103,6 +104,7 @@ impl Session {
             kubeconfig: Kubeconfig::of(variable.as_ref()),
             key,
             variable,
+            templates: Templates::new(None),
             claim,
         });
         let hands = Arc::new(Hands(context));
@@ -149,7 +151,8 @@ impl Session {
         let world = resources::observe(self.cx(), &snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
-                resources::desired(topology, self.claims.of(self.name()), &snapshot)?
+                let claim = self.claims.of(self.name());
+                resources::desired(topology, claim, &self.cx().templates, &snapshot)?
             }
             _ => Vec::new(),
         };
@@ -163,11 +166,18 @@ impl Session {
             desired: &desired,
             world: &world,
             tables: &resources::table,
-            places: &|key| self.places.find(key),
+            places: &|key| self.place(key),
             key: &self.cx().key,
             replace: &replace,
         })?;
         Ok(Planned { plan, desired, world })
+    }
+
+    /// `topo.yaml:31:5`, of a key that the file has.
+    fn place(&self, key: &str) -> Option<String> {
+        let places = self.places.as_ref().filter(|places| places.has(key))?;
+        let place = places.key(key);
+        Some(format!("{}:{}:{}", place.file, place.line, place.column))
     }
 
     /// Writes the claim that must be there before the first change.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::claim::{self, Claim};
+use super::gateway::Writer;
 use super::{cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::host::{Kubeconfig, StateFolder};
@@ -15,6 +16,7 @@ use crate::backend::kube::{Access, Kube};
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
+use crate::templates::Templates;
 use crate::topology::{Cluster, Topology};
 
 /// How long an API server that should be up may take to answer before it counts as not answering.
@@ -33,6 +35,9 @@ pub struct Context {
     pub kubeconfig: Option<Kubeconfig>,
     pub key: SecretKey,
     pub variable: Arc<Variables>,
+    pub templates: Templates,
+    /// Writes the gateway's forwards, many at once.
+    pub forwards: Writer,
     claim: Mutex<Option<Claim>>,
     kube: Mutex<Option<Kube>>,
 }
@@ -47,6 +52,7 @@ pub struct Setting {
     pub kubeconfig: Option<Kubeconfig>,
     pub key: SecretKey,
     pub variable: Arc<Variables>,
+    pub templates: Templates,
     pub claim: Option<Claim>,
 }
 
@@ -61,6 +67,8 @@ impl Context {
             kubeconfig: setting.kubeconfig,
             key: setting.key,
             variable: setting.variable,
+            templates: setting.templates,
+            forwards: Writer::default(),
             claim: Mutex::new(setting.claim),
             kube: Mutex::new(None),
         }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -52,30 +51,31 @@ pub fn desired(topology: &Topology, nodes: &[String], snapshot: &Snapshot) -> Ve
         .collect()
 }
 
-/// The images on one node: id by name.
+/// What topo brought onto one node: the engine's image id by containerd's name.
 type Stock = BTreeMap<String, String>;
 
-async fn stock(docker: &Docker, node: &str) -> Result<Stock, Error> {
-    #[derive(Deserialize)]
-    struct List {
-        images: Vec<Entry>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Entry {
-        id: String,
-        #[serde(default)]
-        repo_tags: Vec<String>,
-    }
+/// containerd knows an image by the digest of a manifest that the engine may never have had, so the
+/// engine's id is written beside it when it is brought. Whoever loads another image under the same
+/// name takes that mark away.
+const MARK: &str = "dev.topo.image";
 
-    let text = docker.exec(node, &["crictl", "images", "-o", "json"]).await?;
-    let list: List = serde_json::from_str(&text)
-        .map_err(|error| Error::Lost(format!("crictl of `{node}` answered strangely: {error}")))?;
-    let pairs = list
-        .images
-        .into_iter()
-        .flat_map(|entry| entry.repo_tags.into_iter().map(move |tag| (tag, entry.id.clone())));
-    Ok(pairs.collect())
+const CTR: [&str; 3] = ["ctr", "--namespace=k8s.io", "images"];
+
+async fn stock(docker: &Docker, node: &str) -> Result<Stock, Error> {
+    let table = docker.exec(node, &[CTR.as_slice(), &["list"]].concat()).await?;
+    Ok(marked(&table))
+}
+
+/// Of `ctr images list`: the name in the first column, the labels in the last.
+fn marked(table: &str) -> Stock {
+    let prefix = format!("{MARK}=");
+    let pairs = table.lines().skip(1).filter_map(|line| {
+        let name = line.split_whitespace().next()?;
+        let labels = line.split_whitespace().next_back()?;
+        let id = labels.split(',').find_map(|label| label.strip_prefix(&prefix))?;
+        Some((name.to_owned(), id.to_owned()))
+    });
+    pairs.collect()
 }
 
 /// containerd writes every name out whole.
@@ -168,6 +168,11 @@ async fn supply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     if !lacking.is_empty() {
         turn.say(format!("onto {}", count(lacking.len(), "node")));
         send(&cx.docker, name, &lacking).await.map_err(failed)?;
+        let mark = format!("{MARK}={local}");
+        let command = [CTR.as_slice(), &["label", &full, &mark]].concat();
+        try_join_all(lacking.iter().map(|node| cx.docker.exec(node, &command)))
+            .await
+            .map_err(failed)?;
     }
     let values = turn.values.clone().with("id", json!(local)).with("nodes", json!(nodes));
     remember(cx, turn, &values).await?;
@@ -252,16 +257,8 @@ async fn import(
     node: &str,
     archive: ReceiverStream<Result<Bytes, Error>>,
 ) -> Result<(), Error> {
-    let import = [
-        "ctr",
-        "--namespace=k8s.io",
-        "images",
-        "import",
-        "--all-platforms",
-        "--digests",
-        "--snapshotter=overlayfs",
-        "-",
-    ];
+    let import = ["import", "--all-platforms", "--digests", "--snapshotter=overlayfs", "-"];
+    let import = [CTR.as_slice(), &import].concat();
     docker.exec_with_stream(node, &import, archive).await?;
     Ok(())
 }
@@ -276,7 +273,18 @@ pub async fn wait(_cx: &Context, _turn: &Turn) -> Result<Outputs, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::full_name;
+    use super::{full_name, marked};
+
+    #[test]
+    fn only_what_topo_brought_counts() {
+        let table = "REF TYPE DIGEST SIZE PLATFORMS LABELS
+docker.io/lab/echo:1 application/x sha256:1 5.5 MiB linux/amd64 dev.topo.image=sha256:aa,io.cri-containerd.image=managed
+docker.io/lab/old:1  application/x sha256:2 5.5 MiB linux/amd64 io.cri-containerd.image=managed
+docker.io/lab/bare:1 application/x sha256:3 5.5 MiB linux/amd64 -
+";
+        let seen: Vec<_> = marked(table).into_iter().collect();
+        assert_eq!(seen, [("docker.io/lab/echo:1".to_owned(), "sha256:aa".to_owned())]);
+    }
 
     #[test]
     fn names_are_written_out_as_containerd_does() {

@@ -8,6 +8,7 @@ mod claim;
 mod cluster;
 mod context;
 mod drift;
+mod gateway;
 mod image;
 mod inventory;
 mod join;
@@ -15,11 +16,13 @@ mod kind_config;
 mod marks;
 mod network;
 mod node;
+mod port;
 mod ready;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Id, Outputs, Resource, Table, World};
+use crate::templates::Templates;
 use crate::topology::Topology;
 
 pub use claim::{Claim, Claims, Reservation};
@@ -50,7 +53,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image);
+kinds!(network, cluster, node, image, gateway, port);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -62,6 +65,7 @@ fn unknown(kind: &str, id: &Id) -> Failure {
 pub fn desired(
     topology: &Topology,
     claim: Option<&Claim>,
+    templates: &Templates,
     snapshot: &Snapshot,
 ) -> Result<Vec<Resource>, Failure> {
     let mut nodes = cluster::control_plane_names(topology);
@@ -72,6 +76,11 @@ pub fn desired(
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, claim));
     resources.extend(image::desired(topology, &nodes, snapshot));
+    let keys = gateway::authorized_keys(topology)?;
+    let gateway = gateway::desired(topology, templates, &keys)
+        .map_err(|error| Failure::because("cannot render the gateway", &error))?;
+    resources.extend(gateway);
+    resources.extend(port::desired(topology));
     Ok(resources)
 }
 
@@ -87,6 +96,8 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     cluster::observe(cx, snapshot, &mut world).await?;
     node::observe(cx, snapshot, &mut world).await;
     image::observe(cx, snapshot, &mut world).await;
+    gateway::observe(cx, snapshot, &mut world).await?;
+    port::observe(cx, snapshot, &mut world).await?;
     Ok(world)
 }
 

@@ -87,8 +87,10 @@ fn snippets<'a>(
         .map(|related| (&related.place, AnnotationKind::Context, Some(related.message.as_str())));
     for (place, kind, label) in std::iter::once(first).chain(others) {
         let Some((text, span)) = sources.at(place) else { continue };
-        let label = label.map(tame);
-        let annotation = kind.span(underlined(text, span)).label(label);
+        let span = underlined(text, span);
+        // What is underlined needs no repeating.
+        let label = label.filter(|label| !text[span.start..].starts_with(label)).map(tame);
+        let annotation = kind.span(span).label(label);
         match files.iter_mut().find(|(file, _)| *file == place.file) {
             Some((_, snippet)) => *snippet = snippet.clone().annotation(annotation),
             None => files.push((

@@ -6,7 +6,7 @@ mod process;
 mod routes;
 mod state;
 
-pub use files::HostFiles;
+pub use files::Disk;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program};
 pub use routes::routes;

@@ -12,10 +12,9 @@ use std::collections::HashMap;
 use petgraph::algo::tred::{dag_to_toposorted_adjacency_list, dag_transitive_reduction_closure};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::IntoNeighbors;
-
 use serde_json::{Value, json};
 
-use crate::plan::{Graph, GraphError, Id, Resource, needs_of};
+use crate::plan::{Graph, GraphError, Id, Resource};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -49,7 +48,7 @@ impl Picture {
         }
         for resource in resources {
             let by = index[&resource.id];
-            for needed in needs_of(resource).filter_map(|needed| index.get(needed)) {
+            for needed in resource.needs().filter_map(|needed| index.get(needed)) {
                 graph.update_edge(NodeIndex::new(*needed), NodeIndex::new(by), ());
             }
         }
