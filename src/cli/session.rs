@@ -57,7 +57,7 @@ impl Session {
         command: &str,
         view: &mut dyn View,
     ) -> Result<Self, Error> {
-        let variable: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
+        let variable: Arc<Variables> = Arc::new(load::environment);
         let (file, loaded) = match which {
             Which::File(path) => {
                 let loaded = load::load(path, variable.as_ref(), view)?;
