@@ -100,6 +100,16 @@ fn what_moves_to_another_holder_is_replaced() {
 }
 
 #[test]
+fn what_shall_no_longer_rest_on_another_is_replaced() {
+    let was = want("box/gateway").bond(rests("box/net"));
+    let world = world([("box/net", applied(&want("box/net"))), ("box/gateway", applied(&was))]);
+    let plan = planned(&[want("box/net"), want("box/gateway")], &world);
+    assert_eq!(why(&plan, "box/gateway"), "it rested on `box/net`, and shall not any more");
+    let plan = planned(&[want("box/net"), want("box/gateway").bond(uses("box/net"))], &world);
+    assert_eq!(action(&plan, "box/gateway"), Action::None);
+}
+
+#[test]
 fn a_protected_child_shelters_what_it_would_go_with() {
     let shares = object().protect(true);
     let world =
