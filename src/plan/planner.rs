@@ -394,16 +394,11 @@ impl Planner<'_> {
 
 /// Where it was made is written in its bonds, so another place is another thing.
 fn moved(resource: &Resource, record: &Record) -> Option<String> {
-    let kept = |bond: &&Bond| resource.bonds.iter().any(|now| now.id() == bond.id());
-    let left = |bond: &&Bond| matches!(bond, Bond::Rests(_)) && !kept(bond);
-    if let Some(bond) = record.needs.iter().find(left) {
-        return Some(format!("it rested on `{}`, and shall not any more", bond.id()));
-    }
-    let mut held = record.needs.iter().filter(|bond| bond.is_held());
-    let was = held.next()?;
-    let is = resource.bonds.iter().find(|bond| bond.is_held())?;
-    (!kept(&was) && !held.any(|bond| kept(&bond)))
-        .then(|| format!("it moves from `{}` to `{}`", was.id(), is.id()))
+    let stays =
+        |was: &Bond| resource.bonds.iter().any(|bond| bond.id() == was.id() && bond.goes_along());
+    let left = record.needs.iter().find(|was| was.goes_along() && !stays(was))?;
+    let word = if left.is_held() { "in" } else { "on" };
+    Some(format!("it was made {word} `{}`, and belongs elsewhere now", left.id()))
 }
 
 fn made_with_parent(

@@ -346,10 +346,14 @@ impl Inside {
         Ok(())
     }
 
-    /// What only uses another may stay without it; what rests on it may not.
+    /// What only uses another may stay without it; what rests on it may not, unless it vanishes
+    /// with what it is in.
     fn delete(&mut self, id: &Id) {
         self.remove(id);
-        let rests = |thing: &Thing| thing.record.needs.contains(&Bond::Rests(id.clone()));
+        let rests = |thing: &Thing| {
+            let needs = &thing.record.needs;
+            needs.contains(&Bond::Rests(id.clone())) && !needs.iter().any(Bond::is_held)
+        };
         if let Some((resting, _)) = self.things.iter().find(|(_, thing)| rests(thing)) {
             let complaint = format!("{id} is removed under {resting}");
             self.complain(complaint);
