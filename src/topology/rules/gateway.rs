@@ -202,7 +202,7 @@ fn forward(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules
     if listening != leading {
         let message = match &port.to {
             Target::Service { port: TargetPort::Name(name), .. } => format!("`{name}` names one port, and {listening} listen; they map one to one"),
-            _ => format!("{listening} ports listen and {leading} are led to; they map one to one"),
+            _ => format!("ports map one to one, and {listening} on this side stand against {leading} of the target"),
         };
         let key = if matches!(port.to, Target::NodePort(_)) { "to.nodePort" } else { "to.port" };
         let problem = rules.error("range-length", &path(key), message).related(rules.places.find(&path("listen")), "what listens");

@@ -1,12 +1,16 @@
 //! Shares: what goes with which `via`, and the NFS set-ups that are known not to work.
 
+use std::collections::HashSet;
+
 use super::super::{Nfs, NfsSystem, NfsVersion, Proto, Share, Topology, Via};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     let shares = &topology.shares;
     rules.unique("duplicate", "the share", shares.iter().enumerate().map(|(at, share)| (format!("shares.{at}.name"), &share.name)));
-    let claims = shares.iter().enumerate().map(|(at, share)| {
+    // Two shares of one name have one claim too; that is said once.
+    let mut names = HashSet::new();
+    let claims = shares.iter().enumerate().filter(|(_, share)| names.insert(&share.name)).map(|(at, share)| {
         let path = if rules.places.has(&format!("shares.{at}.claim.name")) { format!("shares.{at}.claim.name") } else { format!("shares.{at}.name") };
         (path, format!("{}/{}", share.claim.namespace, share.claim_name()))
     });
