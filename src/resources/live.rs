@@ -293,8 +293,7 @@ async fn see_lookups(
             match ready::judge(&kind, Some(&service)) {
                 Verdict::Done(outputs) => seen.outputs = outputs,
                 Verdict::NotYet(last) | Verdict::Failed(last) => {
-                    seen.outputs =
-                        Outputs::new().with("ports", service.data["spec"]["ports"].clone());
+                    seen.outputs = Outputs::new().with("ports", ready::ports(&service.data));
                     seen.state = State::Unready(last);
                 }
             }

@@ -138,7 +138,7 @@ fn pod(body: &Value) -> Verdict<Outputs> {
 /// A Service of type LoadBalancer works once it has an address; its ports are known at once.
 fn service(body: &Value) -> Verdict<Outputs> {
     let spec = &body["spec"];
-    let outputs = Outputs::new().with("ports", spec["ports"].clone());
+    let outputs = Outputs::new().with("ports", ports(body));
     if spec["type"] != "LoadBalancer" {
         return Verdict::Done(outputs);
     }
@@ -146,6 +146,16 @@ fn service(body: &Value) -> Verdict<Outputs> {
         Some(address) => Verdict::Done(outputs.with("address", json!(address))),
         None => Verdict::NotYet("no address was given to it".to_owned()),
     }
+}
+
+/// The numbers of a Service's ports by their names.
+pub fn ports(body: &Value) -> Value {
+    let ports = body.pointer("/spec/ports").and_then(Value::as_array);
+    let named = ports.into_iter().flatten().filter_map(|port| {
+        let name = port["name"].as_str()?;
+        Some((name.to_owned(), port["port"].clone()))
+    });
+    Value::Object(named.collect())
 }
 
 /// The address that a load balancer gave to a Service.
