@@ -122,4 +122,3 @@ impl Driver for Hands {
 pub fn context_name(topology: &str) -> String {
     format!("kind-{topology}")
 }
-#[cfg(test)]
