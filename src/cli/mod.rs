@@ -5,10 +5,14 @@ mod args;
 mod completions;
 mod destroy;
 mod diff;
+mod graph;
+mod init;
 mod load;
 mod man;
 mod run;
+mod schema;
 mod session;
+mod validate;
 
 use std::ffi::OsString;
 
@@ -49,6 +53,10 @@ enum Command {
     Apply(ApplyArgs),
     Diff(DiffArgs),
     Destroy(DestroyArgs),
+    Graph(graph::Args),
+    Validate(validate::Args),
+    Schema(schema::Args),
+    Init(init::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -56,8 +64,13 @@ enum Command {
 impl Command {
     fn shape(&self) -> Shape {
         match self {
-            Self::Apply(_) | Self::Destroy(_) => Shape::Story,
-            Self::Diff(_) | Self::Completions(_) | Self::Man(_) => Shape::Result,
+            Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
+            Self::Diff(_)
+            | Self::Graph(_)
+            | Self::Schema(_)
+            | Self::Init(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Shape::Result,
         }
     }
 }
@@ -81,6 +94,10 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Apply(args) => in_runtime(apply::apply(args, view)),
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
+        Command::Graph(args) => graph::run(args, view),
+        Command::Validate(args) => validate::run(args, view),
+        Command::Schema(args) => schema::run(args, view),
+        Command::Init(args) => init::run(args, view),
         Command::Completions(args) => Ok(completions::run(args, view)),
         Command::Man(args) => man::run(args, view),
     }

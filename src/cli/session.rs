@@ -57,7 +57,7 @@ impl Session {
         command: &str,
         view: &mut dyn View,
     ) -> Result<Self, Error> {
-        let variable: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
+        let variable: Arc<Variables> = Arc::new(load::environment);
         let (file, loaded) = match which {
             Which::File(path) => {
                 let loaded = load::load(path, variable.as_ref(), view)?;
@@ -106,6 +106,7 @@ impl Session {
             variable,
             templates: Templates::new(None),
             claim,
+            force_conflicts: false,
         });
         let hands = Arc::new(Hands(context));
         Ok(Self { hands, topology, claims, file, places, _lock: lock })
@@ -161,7 +162,7 @@ impl Session {
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
                 let claim = self.claims.of(self.name());
-                resources::desired(topology, claim, &self.cx().templates, &snapshot)?
+                resources::desired(self.cx(), topology, claim, &snapshot).await?
             }
             _ => Vec::new(),
         };
@@ -170,7 +171,7 @@ impl Session {
             .iter()
             .map(|typed| resolve(typed, &desired))
             .collect::<Result<Vec<Id>, Error>>()?;
-        let plan = crate::plan::plan(&Request {
+        let mut plan = crate::plan::plan(&Request {
             topology: self.name(),
             desired: &desired,
             world: &world,
@@ -179,6 +180,7 @@ impl Session {
             key: &self.cx().key,
             replace: &replace,
         })?;
+        resources::explain(self.cx(), &mut plan, &desired, &world).await?;
         Ok(Planned { plan, desired, world })
     }
 

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::graph::{self, Picture};
 use super::{Answer, Console, Doing, Ending, Shape, Sources, Status, View, summary::Totals};
 use crate::engine::{Amount, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
-use crate::topology::{Diagnostic, Severity};
+use crate::topology::{Diagnostic, Place, Severity};
 
 /// A step that measures itself is passed on at most this often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
@@ -55,10 +56,26 @@ impl View for Json {
         self.console.out(text);
     }
 
+    fn graph(&mut self, picture: &Picture, _format: graph::Format) {
+        self.line(&picture.document());
+    }
+
+    fn hide(&mut self, secrets: &[String]) {
+        self.console.hide(secrets);
+    }
+
     fn problems(&mut self, _sources: &Sources, problems: &[Diagnostic]) {
+        let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
+        if valid && self.shape == Shape::Result {
+            for problem in problems {
+                let Place { file, line, column, .. } = &problem.place;
+                self.warning(&format!("{file}:{line}:{column}: {}", problem.message));
+            }
+            return;
+        }
         self.line(&json!({
             "type": "problems",
-            "valid": problems.iter().all(|problem| problem.severity != Severity::Error),
+            "valid": valid,
             "problems": problems,
         }));
     }

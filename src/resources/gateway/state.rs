@@ -274,7 +274,10 @@ mod tests {
     #[test]
     fn what_is_in_force_is_read_from_nfts_listing() {
         let numbered = json!([{"concat": [6, 10001]}, {"concat": ["172.29.0.50", 22]}]);
-        assert!(forward(&numbered).is_some_and(|((proto, port), _)| (proto, port) == (Proto::Tcp, 10001)));
+        assert!(
+            forward(&numbered)
+                .is_some_and(|((proto, port), _)| (proto, port) == (Proto::Tcp, 10001))
+        );
         let element = json!([{"concat": ["tcp", 10001]}, {"concat": ["172.29.0.50", 22]}]);
         let rule = |chain: &str| json!({"rule": {"family": "ip", "table": "topo", "chain": chain, "handle": 4, "expr": []}});
         let map = json!({"map": {"family": "ip", "name": "forwards", "table": "topo", "elem": [element]}});

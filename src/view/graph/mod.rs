@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use petgraph::algo::tred::{dag_to_toposorted_adjacency_list, dag_transitive_reduction_closure};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::IntoNeighbors;
+use serde_json::{Value, json};
 
 use crate::plan::{Graph, GraphError, Id, Resource};
 
@@ -63,6 +64,18 @@ impl Picture {
             Format::Svg => svg::draw(self),
             Format::Html => html::draw(self),
         }
+    }
+
+    /// The `topo.graph/v1` document.
+    pub fn document(&self) -> Value {
+        let names = |needs: &[usize]| needs.iter().map(|at| &self.nodes[*at]).collect::<Vec<_>>();
+        let nodes: Vec<Value> = self
+            .nodes
+            .iter()
+            .zip(&self.needs)
+            .map(|(id, needs)| json!({ "id": id, "needs": names(needs) }))
+            .collect();
+        json!({ "format": "topo.graph/v1", "topology": self.title, "resources": nodes })
     }
 
     /// Pairs of a needed node and the one that needs it.
