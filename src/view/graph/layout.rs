@@ -381,7 +381,7 @@ mod tests {
 
     fn picture() -> impl Strategy<Value = Picture> {
         prop::collection::vec(
-            prop::collection::btree_set(any::<prop::sample::Index>(), 0..4),
+            prop::collection::vec(any::<prop::sample::Index>(), 0..4),
             1..40,
         )
         .prop_map(|wishes| {
