@@ -7,5 +7,6 @@ pub mod error;
 pub mod manifest;
 pub mod plan;
 pub mod resources;
+pub mod templates;
 pub mod topology;
 pub mod view;

@@ -21,7 +21,9 @@ pub enum DownloadError {
         .place.display()
     )]
     Unreachable { url: String, place: PathBuf, source: Box<ureq::Error> },
-    #[error("`{url}` has the checksum {found} instead of {wanted}: it is not the file that was pinned")]
+    #[error(
+        "`{url}` has the checksum {found} instead of {wanted}: it is not the file that was pinned"
+    )]
     Another { url: String, found: String, wanted: String },
     #[error("`{}` cannot be kept", .place.display())]
     Broken { place: PathBuf, source: io::Error },
@@ -36,8 +38,7 @@ pub struct Downloads {
 impl Downloads {
     /// `$TOPO_CACHE_DIR`, or `topo` in the user's cache folder.
     pub fn of(variable: &dyn Fn(&str) -> Option<String>) -> Self {
-        let absolute =
-            |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let home = || absolute("HOME").unwrap_or_else(std::env::temp_dir);
         let folder = absolute("TOPO_CACHE_DIR")
             .or_else(|| Some(absolute("XDG_CACHE_HOME")?.join("topo")))

@@ -30,7 +30,7 @@ pub async fn nodes(
     tell: impl FnMut(String),
 ) -> Result<(), StillUnready> {
     until(Api::<Node>::all(client.clone()), limit, tell, |seen| {
-        let mut waiting: Vec<&String> =
+        let waiting: Vec<&String> =
             names.iter().filter(|name| !seen.get(*name).is_some_and(is_ready)).collect();
         match waiting.as_slice() {
             [] => Ok(()),

@@ -25,6 +25,7 @@ pub async fn carry_out(
         world,
         key: session.cx().key.clone(),
         parallelism,
+        timeout: None,
         events,
         cancel: cancel.clone(),
     };

@@ -10,7 +10,8 @@ use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{self, Claim, Claims, Context, Hands, Setting, Variables};
-use crate::topology::Topology;
+use crate::templates::Templates;
+use crate::topology::{Places, Topology};
 use crate::view::View;
 
 /// The state folder's file with the key that secrets are hashed with.
@@ -38,7 +39,7 @@ pub struct Session {
     pub claims: Claims,
     /// The topology file as an absolute path.
     file: Option<PathBuf>,
-    places: load::Places,
+    places: Option<Places>,
     _lock: Option<Lock>,
 }
 
@@ -68,8 +69,8 @@ impl Session {
             Which::Name(_) => (None, None),
         };
         let (topology, places) = match loaded {
-            Some(loaded) => (Some(Arc::new(loaded.topology)), loaded.places),
-            None => (None, load::Places::default()),
+            Some(loaded) => (Some(Arc::new(loaded.topology)), Some(loaded.places)),
+            None => (None, None),
         };
         let name = match (&topology, &which) {
             (Some(topology), _) => topology.name.to_string(),
@@ -103,8 +104,8 @@ impl Session {
             kubeconfig: Kubeconfig::of(variable.as_ref()),
             key,
             variable,
+            templates: Templates::new(None),
             claim,
-            force_conflicts: false,
         });
         let hands = Arc::new(Hands(context));
         Ok(Self { hands, topology, claims, file, places, _lock: lock })
@@ -146,10 +147,16 @@ impl Session {
 
     /// One look at the world, and what would be done about it.
     pub async fn plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
-        let world = resources::observe(self.cx()).await?;
+        if wanted.force_conflicts {
+            self.cx().force_conflicts();
+        }
+        let snapshot = self.cx().snapshot().await?;
+        let world = resources::observe(self.cx(), &snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
-                resources::desired(self.cx(), topology, self.claims.of(self.name()), &world).await?
+                let claim = self.claims.of(self.name());
+                let objects = self.cx().objects().await?;
+                resources::desired(topology, claim, &self.cx().templates, &snapshot, &objects)?
             }
             _ => Vec::new(),
         };
@@ -158,16 +165,24 @@ impl Session {
             .iter()
             .map(|typed| resolve(typed, &desired))
             .collect::<Result<Vec<Id>, Error>>()?;
-        let plan = crate::plan::plan(&Request {
+        let mut plan = crate::plan::plan(&Request {
             topology: self.name(),
             desired: &desired,
             world: &world,
             tables: &resources::table,
-            places: &|key| self.places.find(key),
+            places: &|key| self.place(key),
             key: &self.cx().key,
             replace: &replace,
         })?;
+        resources::explain(self.cx(), &mut plan, &desired, &world).await?;
         Ok(Planned { plan, desired, world })
+    }
+
+    /// `topo.yaml:31:5`, of a key that the file has.
+    fn place(&self, key: &str) -> Option<String> {
+        let places = self.places.as_ref().filter(|places| places.has(key))?;
+        let place = places.key(key);
+        Some(format!("{}:{}:{}", place.file, place.line, place.column))
     }
 
     /// Writes the claim that must be there before the first change.
@@ -192,6 +207,8 @@ impl Session {
 /// What a plan is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted<'a> {
+    /// Take fields of objects over from other managers.
+    pub force_conflicts: bool,
     /// Take everything down.
     pub nothing: bool,
     pub replace: &'a [String],

@@ -1,9 +1,12 @@
 //! The seam between the engine, which knows order, and the resources, which know how.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Amount, Cancel, Event, Events, Failure};
-use crate::plan::{Action, FieldName, Fields, Id, Item, Outputs, Record, Resource, World};
+use crate::plan::{
+    Action, FieldName, Fields, Id, Item, Outputs, Phase, Record, Resource, State, World,
+};
 use serde_json::Value;
 
 /// Changes and waits, one resource at a time. Every method must be safe to repeat.
@@ -13,6 +16,12 @@ pub trait Driver: Send + Sync + 'static {
 
     /// Waits until what was made works, with a deadline, and answers what became known by it.
     fn wait(&self, turn: &Turn) -> impl Future<Output = Result<Outputs, Failure>> + Send;
+
+    /// Whether the change is gathered with others into one, as all forwards of a gateway are: then it
+    /// does not count against the parallelism.
+    fn gathers(&self, _turn: &Turn) -> bool {
+        false
+    }
 
     /// Looks again, for resources that could not be seen when the plan was made.
     fn look(&self) -> impl Future<Output = Result<World, Failure>> + Send;
@@ -29,6 +38,20 @@ pub enum Work {
     Keep,
 }
 
+impl Work {
+    pub(super) fn of(action: Action, phase: Phase) -> Self {
+        match (phase, action) {
+            (Phase::Remove, _) => Self::Delete,
+            (Phase::Make, Action::Create | Action::Replace) => Self::Create,
+            (Phase::Make, Action::Update) => Self::Update,
+            (Phase::Make, Action::Start) => Self::Start,
+            (Phase::Make, Action::None | Action::Deferred | Action::Delete | Action::Blocked) => {
+                Self::Keep
+            }
+        }
+    }
+}
+
 /// One resource's turn.
 #[derive(Debug, Clone)]
 pub struct Turn {
@@ -42,6 +65,10 @@ pub struct Turn {
     pub missing: Vec<(FieldName, Id)>,
     /// What was recorded when it was last applied.
     pub record: Option<Record>,
+    /// How it was seen: what is updated may also stand still, and is to be started then.
+    pub state: Option<State>,
+    /// A person's own limit for every wait.
+    pub timeout: Option<Duration>,
     pub events: Events,
     pub cancel: Cancel,
 }

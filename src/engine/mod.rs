@@ -4,12 +4,15 @@
 //! step needs is done, skips what needed a step that failed, and tells what happens as [`Event`]s.
 
 mod cancel;
+mod deadline;
 mod driver;
 mod event;
 mod failure;
 mod run;
+mod step;
 
 pub use cancel::Cancel;
+pub use deadline::Deadline;
 pub use driver::{Driver, Turn, Work};
 pub use event::{Amount, Event, Events, StepPhase, Tally};
 pub use failure::Failure;

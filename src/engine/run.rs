@@ -4,14 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::{Id as TaskId, JoinSet};
 
-use super::{Cancel, Driver, Event, Events, Failure, StepPhase, Turn, Work};
+use super::step::{Performed, Shared, Stop};
+use super::{Cancel, Driver, Event, Events, Failure, StepPhase};
 use crate::plan::{
-    Action, Comparison, Id, Item, Known, Outputs, Owner, Phase, Plan, Record, Resource, SecretKey,
-    Step, StepGraph, World, known, resolve, steps,
+    Action, Id, Outputs, Phase, Plan, Resource, SecretKey, Step, StepGraph, World, steps,
 };
 
 /// One carrying-out of a plan.
@@ -23,6 +21,8 @@ pub struct Run<D> {
     pub key: SecretKey,
     /// How many changes may run at the same time; waiting does not count.
     pub parallelism: usize,
+    /// How long any wait may take, where a person has said so; else each wait has its own limit.
+    pub timeout: Option<Duration>,
     pub events: Events,
     pub cancel: Cancel,
 }
@@ -30,9 +30,10 @@ pub struct Run<D> {
 /// How a resource ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
+    /// What was done; for a deferred one, what it came to.
     Done(Action),
     Failed(Failure),
-    /// Never started, because this one failed or the run was interrupted.
+    /// Never started, and why: something it needs failed, or the run was interrupted.
     Skipped(String),
 }
 
@@ -73,75 +74,57 @@ struct Queue<D> {
     shared: Arc<Shared<D>>,
     graph: StepGraph,
     ready: VecDeque<usize>,
-    running: JoinSet<Result<Outputs, Failure>>,
+    running: JoinSet<Result<Performed, Stop>>,
     /// Which step each running task is, and since when.
     tasks: HashMap<TaskId, (usize, Instant)>,
     ended: Vec<Option<Outcome>>,
     given: HashMap<Id, Outputs>,
-    /// Why a step will not be started.
-    doomed: HashMap<usize, String>,
+    /// Steps that will not be started.
+    doomed: HashMap<usize, Doom>,
 }
 
-/// What every task needs.
-struct Shared<D> {
-    driver: Arc<D>,
-    items: Vec<Arc<Item>>,
-    resources: HashMap<Id, Arc<Resource>>,
-    world: World,
-    /// A second look, taken once, for what could not be seen at first.
-    later: OnceCell<Result<World, Failure>>,
-    key: SecretKey,
-    permits: Semaphore,
-    events: Events,
-    cancel: Cancel,
+#[derive(Clone)]
+struct Doom {
+    why: String,
+    /// The failure of the resource's own first step has been told already.
+    told: bool,
 }
 
 struct Ended {
     step: usize,
     elapsed: Duration,
-    result: Result<Outputs, Failure>,
+    result: Result<Performed, Stop>,
 }
 
 impl<D: Driver> Queue<D> {
     fn new(run: Run<D>, graph: StepGraph) -> Self {
-        let ready = (0..graph.steps.len()).filter(|step| graph.waits_for[*step] == 0).collect();
-        let resources = run
-            .desired
-            .into_iter()
-            .map(|resource| (resource.id.clone(), Arc::new(resource)))
-            .collect();
         Self {
+            ready: (0..graph.steps.len()).filter(|step| graph.waits_for[*step] == 0).collect(),
             ended: vec![None; graph.steps.len()],
             graph,
-            ready,
             running: JoinSet::new(),
             tasks: HashMap::new(),
             given: HashMap::new(),
             doomed: HashMap::new(),
-            shared: Arc::new(Shared {
-                driver: run.driver,
-                items: run.plan.items.into_iter().map(Arc::new).collect(),
-                resources,
-                world: run.world,
-                later: OnceCell::new(),
-                key: run.key,
-                permits: Semaphore::new(run.parallelism.max(1)),
-                events: run.events,
-                cancel: run.cancel,
-            }),
+            shared: Arc::new(Shared::new(run)),
         }
     }
 
     /// Starts everything that is ready. What has nothing to do ends here, without a task of its own.
     fn fill(&mut self) {
         while let Some(step) = self.ready.pop_front() {
-            let item = &self.shared.items[self.graph.steps[step].item];
-            if let Some(why) = self.doomed.remove(&step) {
-                self.end(step, Outcome::Skipped(why), Duration::ZERO);
+            let item = Arc::clone(&self.shared.items[self.graph.steps[step].item]);
+            let doom = self.doomed.remove(&step);
+            let told = doom.as_ref().is_some_and(|doom| doom.told) || item.action == Action::None;
+            if item.action == Action::Blocked {
+                let why = item.why.clone().unwrap_or_default();
+                self.end(step, Outcome::Failed(Failure::new(why)), Duration::ZERO, false);
+            } else if let Some(doom) = doom {
+                self.end(step, Outcome::Skipped(doom.why), Duration::ZERO, told);
             } else if item.action == Action::None && item.waits.is_none() {
-                self.end(step, Outcome::Done(Action::None), Duration::ZERO);
+                self.end(step, Outcome::Done(Action::None), Duration::ZERO, told);
             } else if self.shared.cancel.is_finishing() {
-                self.end(step, Outcome::Skipped("interrupted".to_owned()), Duration::ZERO);
+                self.end(step, interrupted(), Duration::ZERO, told);
             } else {
                 self.start(step);
             }
@@ -152,98 +135,60 @@ impl<D: Driver> Queue<D> {
         let Step { item, phase } = self.graph.steps[at];
         let shared = Arc::clone(&self.shared);
         let given = self.outputs_for(&shared.items[item].id);
-        let aborted = shared.cancel.clone();
         let handle = self.running.spawn(async move {
             tokio::select! {
-                result = shared.perform(item, phase, given) => result,
-                () = aborted.aborted() => Err(Failure::new("interrupted before it had ended")),
+                result = shared.perform(item, phase, &given) => result,
+                () = shared.cancel.aborted() => {
+                    Err(Failure::new("interrupted before it had ended").into())
+                }
             }
         });
         self.tasks.insert(handle.id(), (at, Instant::now()));
     }
 
-    /// Outputs of everything this resource names, from this run or from before it.
+    /// Outputs of everything this resource needs, from this run or from before it.
     fn outputs_for(&self, id: &Id) -> HashMap<Id, Outputs> {
         let Some(resource) = self.shared.resources.get(id) else { return HashMap::new() };
-        crate::plan::needs_of(resource)
-            .filter_map(|needed| Some((needed.clone(), self.outputs_of(needed)?)))
-            .collect()
-    }
-
-    fn outputs_of(&self, id: &Id) -> Option<Outputs> {
-        let before = self.shared.world.things.get(id).map(|seen| seen.outputs.clone());
-        match (before, self.given.get(id)) {
-            (Some(mut outputs), Some(given)) => {
-                for (name, value) in given.iter() {
-                    outputs.set(name.clone(), value.clone());
-                }
-                Some(outputs)
-            }
-            (None, Some(given)) => Some(given.clone()),
-            (before, None) => before,
-        }
+        let outputs_of = |needed: &Id| {
+            let before = || self.shared.world.things.get(needed).map(|seen| &seen.outputs);
+            self.given.get(needed).or_else(before).cloned()
+        };
+        resource.needs().filter_map(|id| Some((id.clone(), outputs_of(id)?))).collect()
     }
 
     async fn next_ended(&mut self) -> Option<Ended> {
-        let joined = self.running.join_next_with_id().await?;
-        let (task, result) = match joined {
+        let (task, result) = match self.running.join_next_with_id().await? {
             Ok((task, result)) => (task, result),
-            Err(error) => (error.id(), Err(panicked(error))),
+            Err(error) => (error.id(), Err(panicked(error).into())),
         };
         let (step, since) = self.tasks.remove(&task)?;
         Some(Ended { step, elapsed: since.elapsed(), result })
     }
 
     fn settle(&mut self, Ended { step, elapsed, result }: Ended) {
-        let Step { item, phase } = self.graph.steps[step];
-        let item = Arc::clone(&self.shared.items[item]);
         let outcome = match result {
-            Ok(outputs) => {
+            Ok(Performed { did, outputs }) => {
+                let Step { item, phase } = self.graph.steps[step];
                 if phase == Phase::Make {
-                    self.given.insert(item.id.clone(), outputs);
+                    self.given.insert(self.shared.items[item].id.clone(), outputs);
                 }
-                Outcome::Done(item.action)
+                self.shared.count_done();
+                Outcome::Done(did)
             }
-            Err(failure) => Outcome::Failed(failure),
+            Err(Stop::Failed(failure)) => Outcome::Failed(failure),
+            Err(Stop::NotStarted) => interrupted(),
         };
-        self.end(step, outcome, elapsed);
+        self.end(step, outcome, elapsed, false);
     }
 
-    fn end(&mut self, at: usize, outcome: Outcome, elapsed: Duration) {
-        let Step { item, phase } = self.graph.steps[at];
-        let item = &self.shared.items[item];
-        // A replaced resource is done when it has been made again, and failed wherever it failed.
-        let halfway = phase == Phase::Remove && item.action == Action::Replace;
-        let tell = |event| self.shared.events.tell(event);
-        let step = |phase, detail| Event::Step {
-            id: item.id.clone(),
-            action: item.action,
-            phase,
-            elapsed,
-            detail,
-        };
-        match &outcome {
-            Outcome::Done(Action::None) => {}
-            Outcome::Done(_) if halfway => {}
-            Outcome::Done(_) => tell(step(StepPhase::Done, None)),
-            Outcome::Failed(failure) => tell(Event::Failed {
-                id: item.id.clone(),
-                action: item.action,
-                elapsed,
-                failure: failure.clone(),
-            }),
-            Outcome::Skipped(_) if item.action == Action::None || halfway => {}
-            Outcome::Skipped(why) => tell(step(StepPhase::Skipped, Some(why.clone()))),
+    fn end(&mut self, at: usize, outcome: Outcome, elapsed: Duration, told: bool) {
+        if !told {
+            self.tell(at, &outcome, elapsed);
         }
-
-        let dooms = match &outcome {
-            Outcome::Done(_) => None,
-            Outcome::Failed(_) => Some(format!("needs `{}`, which failed", item.id)),
-            Outcome::Skipped(why) => Some(why.clone()),
-        };
         for then in std::mem::take(&mut self.graph.followers[at]) {
-            if let Some(why) = &dooms {
-                self.doomed.entry(then).or_insert_with(|| why.clone());
+            if let Some(doom) = self.doom(at, &outcome, then) {
+                let first = self.doomed.entry(then).or_insert_with(|| doom.clone());
+                first.told |= doom.told;
             }
             self.graph.waits_for[then] -= 1;
             if self.graph.waits_for[then] == 0 {
@@ -253,11 +198,56 @@ impl<D: Driver> Queue<D> {
         self.ended[at] = Some(outcome);
     }
 
+    fn tell(&self, at: usize, outcome: &Outcome, elapsed: Duration) {
+        let Step { item, phase } = self.graph.steps[at];
+        let item = &self.shared.items[item];
+        // A replaced resource is done when it has been made again, and failed wherever it failed.
+        let halfway = phase == Phase::Remove && item.action == Action::Replace;
+        let step = |action, phase, detail| Event::Step {
+            id: item.id.clone(),
+            action,
+            phase,
+            elapsed,
+            detail,
+        };
+        self.shared.events.tell(match outcome {
+            Outcome::Done(_) | Outcome::Skipped(_) if halfway => return,
+            Outcome::Done(did) => step(*did, StepPhase::Done, None),
+            Outcome::Skipped(why) => step(item.action, StepPhase::Skipped, Some(why.clone())),
+            Outcome::Failed(failure) => Event::Failed {
+                id: item.id.clone(),
+                action: item.action,
+                elapsed,
+                failure: failure.clone(),
+            },
+        });
+    }
+
+    /// What the end of one step means for another that waits for it.
+    fn doom(&self, ended: usize, outcome: &Outcome, then: usize) -> Option<Doom> {
+        let (ended, then) = (self.graph.steps[ended], self.graph.steps[then]);
+        let id = &self.shared.items[ended.item].id;
+        match outcome {
+            Outcome::Done(_) => None,
+            Outcome::Skipped(why) => Some(Doom { why: why.clone(), told: false }),
+            Outcome::Failed(_) => Some(Doom {
+                why: match (ended.phase, then.phase) {
+                    (_, Phase::Make) => format!("needs `{id}`, which failed"),
+                    (Phase::Remove, Phase::Remove) => {
+                        format!("`{id}`, which needs it, is still there")
+                    }
+                    (Phase::Make, Phase::Remove) => format!("`{id}` still needs it: that failed"),
+                },
+                told: ended.item == then.item,
+            }),
+        }
+    }
+
     fn report(self) -> Report {
         let mut outcomes: Vec<(Id, Outcome)> = Vec::with_capacity(self.shared.items.len());
         let mut place: HashMap<usize, usize> = HashMap::new();
         for (step, ended) in self.graph.steps.iter().zip(self.ended) {
-            let outcome = ended.unwrap_or_else(|| Outcome::Skipped("never reached".to_owned()));
+            let Some(outcome) = ended else { continue };
             if let Some(at) = place.get(&step.item) {
                 // Of the two steps of a replace, the first that was not done tells how it ended.
                 let earlier: &mut Outcome = &mut outcomes[*at].1;
@@ -275,162 +265,8 @@ impl<D: Driver> Queue<D> {
     }
 }
 
-impl<D: Driver> Shared<D> {
-    async fn perform(
-        &self,
-        item: usize,
-        phase: Phase,
-        given: HashMap<Id, Outputs>,
-    ) -> Result<Outputs, Failure> {
-        let item = Arc::clone(&self.items[item]);
-        let Some(mut turn) = self.turn(item, phase, &given).await? else {
-            return Ok(Outputs::new());
-        };
-        if turn.work != Work::Keep {
-            let _permit =
-                self.permits.acquire().await.map_err(|_| Failure::new("the run has ended"))?;
-            if self.cancel.is_finishing() {
-                return Err(Failure::new("interrupted before it was started"));
-            }
-            self.tell(&turn, StepPhase::Started);
-            let outputs = self.driver.change(&turn).await?;
-            if turn.work == Work::Delete {
-                return Ok(outputs);
-            }
-            for (name, value) in outputs {
-                turn.values.set(name, value);
-            }
-        }
-        self.tell(&turn, StepPhase::Waiting);
-        let waited = self.driver.wait(&turn).await?;
-        let mut outputs = turn.values;
-        for (name, value) in waited {
-            outputs.set(name, value);
-        }
-        Ok(outputs)
-    }
-
-    fn tell(&self, turn: &Turn, phase: StepPhase) {
-        self.events.tell(Event::Step {
-            id: turn.id().clone(),
-            action: turn.action(),
-            phase,
-            elapsed: Duration::ZERO,
-            detail: None,
-        });
-    }
-
-    /// What is to be done, now that everything it needs is there. Nothing, where a value that was
-    /// unknown when the plan was made has come out as it was.
-    async fn turn(
-        &self,
-        item: Arc<Item>,
-        phase: Phase,
-        given: &HashMap<Id, Outputs>,
-    ) -> Result<Option<Turn>, Failure> {
-        let resource = self.resources.get(&item.id).cloned();
-        let lookup = |giver: &Id, output: &str| given.get(giver)?.get(output).cloned();
-        let mut work = match (phase, item.action) {
-            (Phase::Remove, _) => Work::Delete,
-            (Phase::Make, Action::Create | Action::Replace) => Work::Create,
-            (Phase::Make, Action::Update) => Work::Update,
-            (Phase::Make, Action::Start) => Work::Start,
-            (Phase::Make, Action::None | Action::Delete | Action::Blocked) => Work::Keep,
-            (Phase::Make, Action::Deferred) => match &resource {
-                Some(resource) => self.deferred(resource, &lookup).await?,
-                None => return Err(Failure::new(deferred_removal(&item))),
-            },
-        };
-        let record = self.record_of(&item.id);
-        let only_unknowns = item.action == Action::Update
-            && item
-                .changes
-                .iter()
-                .all(|change| matches!(change.after, crate::plan::Shown::Unknown(_)));
-        if only_unknowns
-            && let (Some(resource), Some(record)) = (&resource, &record)
-            && resolve(resource, Some(record), &lookup) == record.fields
-        {
-            work = Work::Keep;
-        }
-
-        let mut turn = Turn {
-            work,
-            item,
-            values: crate::plan::Fields::new(),
-            missing: Vec::new(),
-            record,
-            events: self.events.clone(),
-            cancel: self.cancel.clone(),
-            resource: resource.clone(),
-        };
-        if let Some(resource) = resource {
-            for (name, want) in resource.fields.iter() {
-                let recorded = turn.record.as_ref().and_then(|record| record.fields.get(name));
-                match known(&resource.id, want, recorded, &lookup) {
-                    Known::Value(value) => turn.values.set(name.clone(), value),
-                    Known::Unknown(giver) if giver != resource.id => {
-                        turn.missing.push((name.clone(), giver));
-                    }
-                    Known::Unknown(_) => {}
-                }
-            }
-        }
-        Ok(Some(turn))
-    }
-
-    fn record_of(&self, id: &Id) -> Option<Record> {
-        let record = |world: &World| match &world.things.get(id)?.owner {
-            Owner::Mine(record) => Some(record.clone()),
-            Owner::Foreign(_) | Owner::Borrowed => None,
-        };
-        record(&self.world)
-            .or_else(|| self.later.get().and_then(|later| later.as_ref().ok()).and_then(record))
-            .or_else(|| self.world.remembered.get(id).cloned())
-    }
-
-    /// Decides what could not be seen before. Only what loses nothing may be done without showing it first.
-    async fn deferred(
-        &self,
-        resource: &Resource,
-        lookup: &(dyn Fn(&Id, &str) -> Option<Value> + Sync),
-    ) -> Result<Work, Failure> {
-        let later = self.later.get_or_init(|| self.driver.look()).await;
-        let world = later.as_ref().map_err(Clone::clone)?;
-        let Some(seen) = world.things.get(&resource.id) else {
-            return Ok(if resource.table.lookup { Work::Keep } else { Work::Create });
-        };
-        let record = match &seen.owner {
-            Owner::Mine(record) => record,
-            Owner::Borrowed => return Ok(Work::Keep),
-            Owner::Foreign(whose) => return Err(Failure::new(whose.clone())),
-        };
-        let difference = Comparison {
-            resource,
-            record,
-            seen,
-            key: &self.key,
-            given: &|giver, output| lookup(giver, output),
-            places: &|_| None,
-        }
-        .difference();
-        match difference.effect {
-            None => Ok(Work::Keep),
-            Some(crate::plan::Effect::Replace) => Err(Failure::new(format!(
-                "`{}` would have to be replaced, which the plan did not show",
-                resource.id
-            ))
-            .hint("run `topo apply` again: it can be seen now")),
-            Some(_) => Ok(Work::Update),
-        }
-    }
-}
-
-fn deferred_removal(item: &Item) -> String {
-    format!(
-        "`{}` left the file and could not be seen when the plan was made; run `topo apply` again to remove it",
-        item.id
-    )
+fn interrupted() -> Outcome {
+    Outcome::Skipped("interrupted".to_owned())
 }
 
 fn panicked(error: tokio::task::JoinError) -> Failure {

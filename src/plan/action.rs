@@ -110,6 +110,11 @@ impl Cause {
         if self == other { self } else { Self::Both }
     }
 
+    /// Together with another cause, if there is one.
+    pub fn with(self, other: Option<Self>) -> Self {
+        other.map_or(self, |other| self.and(other))
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -146,12 +151,6 @@ pub enum Shown {
     Unknown(Id),
 }
 
-impl From<Option<&Value>> for Shown {
-    fn from(value: Option<&Value>) -> Self {
-        value.map_or(Self::Absent, |value| Self::Value(value.clone()))
-    }
-}
-
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -175,6 +174,12 @@ impl Item {
             asks: None,
             waits: None,
         }
+    }
+
+    pub(super) fn block(&mut self, why: impl Into<String>) {
+        self.action = Action::Blocked;
+        self.why = Some(why.into());
+        self.asks = None;
     }
 }
 

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::record::input_of;
+use super::resource::field_of;
 use super::{
-    Cause, Change, Effect, FieldName, Fields, Id, Origin, Record, Resource, SecretKey, Seen, Shown,
-    Want,
+    Cause, Change, Effect, FieldName, Id, Origin, Record, Resource, SecretKey, Seen, Shown, Want,
 };
 
 /// What a wanted field comes to, with what is known so far.
@@ -32,31 +33,15 @@ pub fn known(
     }
 }
 
-/// The fields of a resource as far as they are known; what is missing from it is not known yet.
-pub fn resolve(
-    resource: &Resource,
-    record: Option<&Record>,
-    given: &dyn Fn(&Id, &str) -> Option<Value>,
-) -> Fields<Value> {
-    resource
-        .fields
-        .iter()
-        .filter_map(|(name, want)| {
-            let recorded = record.and_then(|record| record.fields.get(name));
-            match known(&resource.id, want, recorded, given) {
-                Known::Value(value) => Some((name.clone(), value)),
-                Known::Unknown(_) => None,
-            }
-        })
-        .collect()
-}
-
 /// What would change on a resource that is there and topo's own.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Difference {
     pub changes: Vec<Change>,
     pub cause: Option<Cause>,
     pub effect: Option<Effect>,
+    /// A field that could only be changed by a replace, and whoever gives it: nothing is
+    /// removed before it is known that it must be.
+    pub undecided: Option<(FieldName, Id)>,
 }
 
 pub struct Comparison<'a> {
@@ -65,6 +50,8 @@ pub struct Comparison<'a> {
     pub seen: &'a Seen,
     pub key: &'a SecretKey,
     pub given: &'a dyn Fn(&Id, &str) -> Option<Value>,
+    /// Why a resource will change, for those that cannot give their outputs yet.
+    pub stirred: &'a dyn Fn(&Id) -> Option<Cause>,
     /// Where a key of the topology file stands: `topo.yaml:31:5`.
     pub places: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -73,91 +60,112 @@ impl Comparison<'_> {
     pub fn difference(&self) -> Difference {
         let mut difference = Difference::default();
         for (name, want) in self.resource.fields.iter() {
-            if let Some(change) = self.field(name, want) {
-                difference.push(change, self.resource.table.effect(name));
-            }
+            self.field(name, want, &mut difference);
         }
         for (name, value) in self.record.fields.iter() {
             if self.resource.fields.get(name).is_none() {
-                let change = self.change(name, Some(value).into(), Shown::Absent, Cause::File);
-                difference.push(change, self.resource.table.effect(name));
+                self.left_out(name, value, &mut difference);
             }
         }
         for drifted in &self.seen.drift {
-            let mut change = self.change(
-                &FieldName::Owned(drifted.path.clone()),
-                shown_or_absent(&drifted.live),
-                shown_or_absent(&drifted.applied),
-                Cause::Drift,
-            );
+            let secret =
+                matches!(self.resource.fields.get(field_of(&drifted.path)), Some(Want::Secret(_)));
+            let show = |value: &Value| if secret { Shown::Sensitive } else { shown(value) };
+            let (before, after) = (show(&drifted.live), show(&drifted.applied));
+            let mut change = self.change(&drifted.path, before, after, Cause::Drift);
             change.by.clone_from(&drifted.by);
-            difference.push(change, Effect::InPlace);
+            difference.push(change, self.effect(&drifted.path));
         }
         difference
     }
 
-    fn field(&self, name: &FieldName, want: &Want) -> Option<Change> {
+    fn field(&self, name: &FieldName, want: &Want, difference: &mut Difference) {
         let recorded = self.record.fields.get(name);
         let live = self.seen.fields.get(name);
+        // Chosen once: there is nothing to choose again about a thing that is there.
+        if matches!(want, Want::Auto) && recorded.is_none() {
+            return;
+        }
+        let before = live.or(recorded).map_or(Shown::Absent, shown);
         let wanted = match known(&self.resource.id, want, recorded, self.given) {
             Known::Value(value) => value,
-            Known::Unknown(giver) => {
-                let before = live.or(recorded).into();
-                return Some(self.change(name, before, Shown::Unknown(giver), Cause::File));
-            }
+            Known::Unknown(giver) => return self.unknown(name, want, before, giver, difference),
         };
 
-        if let Want::Secret(_) = want {
-            return self.secret(name, &wanted, recorded, live);
+        let (file, drift) = if matches!(want, Want::Secret(_)) {
+            let recorded = recorded.and_then(Value::as_str);
+            let differs = |value: &Value| recorded != Some(self.key.hash(value).as_str());
+            (differs(&wanted), live.is_some_and(differs))
+        } else {
+            let another = recorded != Some(&wanted);
+            let moved = another && self.has_same_giver(name, want);
+            let live_differs = live.is_some_and(|live| recorded.is_some_and(|was| was != live));
+            (another && !moved, moved || live_differs)
+        };
+        let Some(cause) = cause_of(file, drift) else { return };
+
+        // What is wanted has come about by other hands: it only has to be recorded, and for
+        // that nothing is removed.
+        let effect = self.effect(name);
+        let there_already = live == Some(&wanted);
+        if there_already && effect == Effect::Replace {
+            return;
         }
-        let file = self.asks_for_another(name, want, &wanted, recorded);
-        let moved = matches!(want, Want::After(..)) && !file && recorded != Some(&wanted);
-        let drift = moved || live.is_some_and(|live| recorded.is_some_and(|was| was != live));
-        let cause = cause_of(file, drift)?;
-        Some(self.change(name, live.or(recorded).into(), Shown::Value(wanted), cause))
+        let (before, after) = match want {
+            Want::Secret(_) if before == Shown::Absent => (before, Shown::Sensitive),
+            Want::Secret(_) => (Shown::Sensitive, Shown::Sensitive),
+            Want::Is(_) | Want::Auto | Want::After(..) => (before, shown(&wanted)),
+        };
+        difference.push(self.change(name, before, after, cause), effect);
     }
 
-    fn secret(
-        &self,
-        name: &FieldName,
-        wanted: &Value,
-        recorded: Option<&Value>,
-        live: Option<&Value>,
-    ) -> Option<Change> {
-        let recorded = recorded.and_then(Value::as_str);
-        let file = recorded != Some(self.key.hash(wanted).as_str());
-        let drift = live.is_some_and(|live| recorded != Some(self.key.hash(live).as_str()));
-        let cause = cause_of(file, drift)?;
-        let before = if recorded.is_some() { Shown::Sensitive } else { Shown::Absent };
-        Some(self.change(name, before, Shown::Sensitive, cause))
-    }
-
-    /// Whether the file itself asks for something else than was applied. A value that another
-    /// resource gives has changed by the file only if the file names another giver.
-    fn asks_for_another(
+    fn unknown(
         &self,
         name: &FieldName,
         want: &Want,
-        wanted: &Value,
-        recorded: Option<&Value>,
-    ) -> bool {
-        match want {
-            Want::After(giver, output) => self
-                .record
-                .inputs
-                .get(name)
-                .is_none_or(|input| *input != format!("{giver}#{output}")),
-            Want::Is(_) | Want::Secret(_) | Want::Auto => recorded != Some(wanted),
+        before: Shown,
+        giver: Id,
+        difference: &mut Difference,
+    ) {
+        let cause = if self.has_same_giver(name, want) {
+            (self.stirred)(&giver).unwrap_or(Cause::Drift)
+        } else {
+            Cause::File
+        };
+        let mut change = self.change(name, before, Shown::Unknown(giver.clone()), cause);
+        let mut effect = self.effect(name);
+        if effect == Effect::Replace {
+            change.forces_replace = false;
+            effect = Effect::InPlace;
+            difference.undecided = Some((name.clone(), giver));
         }
+        difference.push(change, effect);
     }
 
-    fn change(&self, name: &FieldName, before: Shown, after: Shown, cause: Cause) -> Change {
+    /// A field that was applied and that the file no longer sets.
+    fn left_out(&self, name: &FieldName, value: &Value, difference: &mut Difference) {
+        let change = self.change(name, shown(value), Shown::Absent, Cause::File);
+        difference.push(change, self.effect(name));
+    }
+
+    /// Whether another resource gives the field, and gave it when it was applied: then it is that
+    /// resource's doing if the value is another now, not the file's.
+    fn has_same_giver(&self, name: &FieldName, want: &Want) -> bool {
+        let Want::After(giver, output) = want else { return false };
+        self.record.inputs.get(name).is_some_and(|input| *input == input_of(giver, output))
+    }
+
+    fn effect(&self, path: &str) -> Effect {
+        self.resource.table.effect(path)
+    }
+
+    fn change(&self, path: &str, before: Shown, after: Shown, cause: Cause) -> Change {
         Change {
-            path: name.to_string(),
+            path: path.to_owned(),
             before,
             after,
-            at: place_of(&self.resource.origin, name, self.places),
-            forces_replace: self.resource.table.effect(name) == Effect::Replace,
+            at: place_of(&self.resource.origin, path, self.places),
+            forces_replace: self.effect(path) == Effect::Replace,
             cause,
             by: None,
         }
@@ -166,15 +174,8 @@ impl Comparison<'_> {
 
 impl Difference {
     fn push(&mut self, change: Change, effect: Effect) {
-        self.cause = Some(match self.cause {
-            Some(cause) => cause.and(change.cause),
-            None => change.cause,
-        });
-        self.effect = Some(match (self.effect, effect) {
-            (Some(Effect::Replace), _) | (_, Effect::Replace) => Effect::Replace,
-            (Some(Effect::Unsettles), _) | (_, Effect::Unsettles) => Effect::Unsettles,
-            _ => Effect::InPlace,
-        });
+        self.cause = Some(change.cause.with(self.cause));
+        self.effect = self.effect.max(Some(effect));
         self.changes.push(change);
     }
 }
@@ -188,8 +189,15 @@ fn cause_of(file: bool, drift: bool) -> Option<Cause> {
     }
 }
 
-fn shown_or_absent(value: &Value) -> Shown {
-    if value.is_null() { Shown::Absent } else { Shown::Value(value.clone()) }
+/// A live or recorded value as it may be shown.
+fn shown(value: &Value) -> Shown {
+    if value.is_null() {
+        Shown::Absent
+    } else if SecretKey::made(value) {
+        Shown::Sensitive
+    } else {
+        Shown::Value(value.clone())
+    }
 }
 
 /// The line of a field, or of the block it belongs to where the field is not written out.

@@ -70,10 +70,16 @@ impl<T: fmt::Debug> fmt::Debug for Fields<T> {
 impl<N: Into<FieldName>, T> FromIterator<(N, T)> for Fields<T> {
     fn from_iter<I: IntoIterator<Item = (N, T)>>(pairs: I) -> Self {
         let mut fields = Self::new();
-        for (name, value) in pairs {
-            fields.set(name, value);
-        }
+        fields.extend(pairs);
         fields
+    }
+}
+
+impl<N: Into<FieldName>, T> Extend<(N, T)> for Fields<T> {
+    fn extend<I: IntoIterator<Item = (N, T)>>(&mut self, pairs: I) {
+        for (name, value) in pairs {
+            self.set(name, value);
+        }
     }
 }
 

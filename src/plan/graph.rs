@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::{Id, Resource, Want};
+use super::{Id, Resource};
 
 /// Edges run from what is needed to what needs it, so that following them is the order of making.
 #[derive(Debug)]
@@ -48,20 +48,33 @@ impl Graph {
             let node = graph.needs.add_node(id.clone());
             graph.index.insert(id.clone(), node);
         }
+        let mut missing: Option<(&Id, &Id)> = None;
         for resource in resources {
-            for needed in needs_of(resource) {
-                graph.connect(needed, &resource.id)?;
+            for needed in resource.needs() {
+                if let Some(from) = graph.index.get(needed) {
+                    graph.needs.add_edge(*from, graph.index[&resource.id], ());
+                } else {
+                    let lack = (&resource.id, needed);
+                    missing = Some(missing.map_or(lack, |first| first.min(lack)));
+                }
             }
         }
-        Ok(graph)
+        match missing {
+            None => Ok(graph),
+            Some((by, needed)) => {
+                Err(GraphError::Missing { by: by.clone(), needed: needed.clone() })
+            }
+        }
     }
 
-    fn connect(&mut self, needed: &Id, by: &Id) -> Result<(), GraphError> {
-        let Some(from) = self.index.get(needed) else {
-            return Err(GraphError::Missing { by: by.clone(), needed: needed.clone() });
-        };
-        self.needs.add_edge(*from, self.index[by], ());
-        Ok(())
+    /// Every need, as (what is needed, what needs it), in the order of ids.
+    pub fn edges(&self) -> impl Iterator<Item = (&Id, &Id)> {
+        self.needs.node_indices().flat_map(move |node| {
+            let mut needing: Vec<NodeIndex> = self.needs.neighbors(node).collect();
+            needing.sort_unstable();
+            needing.dedup();
+            needing.into_iter().map(move |by| (&self.needs[node], &self.needs[by]))
+        })
     }
 
     /// Every resource after all that it needs; among those that could come next, the smallest id first.
@@ -102,49 +115,22 @@ impl Graph {
             return Vec::new();
         };
         // Every stuck node needs another stuck one, so walking along needs must come around.
-        let mut walked = vec![start];
+        let mut walked: Vec<NodeIndex> = Vec::new();
+        let mut position = vec![None; waiting.len()];
+        let mut here = start;
         loop {
-            let here = walked[walked.len() - 1];
-            let Some(needed) =
-                self.needs.neighbors_directed(here, Direction::Incoming).filter(stuck).min()
-            else {
-                return Vec::new();
-            };
-            if let Some(at) = walked.iter().position(|node| *node == needed) {
-                return walked[at..].iter().map(|node| self.needs[*node].clone()).collect();
+            if let Some(at) = position[here.index()] {
+                return walked[at..]
+                    .iter()
+                    .map(|node: &NodeIndex| self.needs[*node].clone())
+                    .collect();
             }
-            walked.push(needed);
+            position[here.index()] = Some(walked.len());
+            walked.push(here);
+            let needed =
+                self.needs.neighbors_directed(here, Direction::Incoming).filter(stuck).min();
+            let Some(needed) = needed else { return Vec::new() };
+            here = needed;
         }
     }
-
-    /// The given resources and everything they need, directly or not.
-    pub fn with_needs(&self, wanted: &[Id]) -> Vec<Id> {
-        let mut found = vec![false; self.needs.node_count()];
-        let mut open: Vec<NodeIndex> =
-            wanted.iter().filter_map(|id| self.index.get(id).copied()).collect();
-        while let Some(node) = open.pop() {
-            if !std::mem::replace(&mut found[node.index()], true) {
-                open.extend(self.needs.neighbors_directed(node, Direction::Incoming));
-            }
-        }
-        self.needs
-            .node_indices()
-            .filter(|node| found[node.index()])
-            .map(|node| self.needs[node].clone())
-            .collect()
-    }
-}
-
-/// What a resource needs: its bonds, and whoever gives one of its fields.
-pub fn needs_of(resource: &Resource) -> impl Iterator<Item = &Id> {
-    let givers = resource.fields.iter().filter_map(|(_, want)| match want {
-        Want::After(giver, _) => Some(giver),
-        Want::Is(_) | Want::Secret(_) | Want::Auto => None,
-    });
-    resource
-        .bonds
-        .iter()
-        .map(super::Bond::id)
-        .chain(givers)
-        .filter(|needed| **needed != resource.id)
 }

@@ -33,10 +33,16 @@ impl Id {
         self.0.split_once('/').map_or(&self.0, |(_, name)| name)
     }
 
-    /// Whether `typed` is a shorthand for this id: the whole id, its name, or the end of it after a slash.
+    /// Whether `typed` is a shorthand for this id: its last part, and any of those before it in
+    /// their order. `Service/web` stands for `object/core/Service/default/web`.
     pub fn answers_to(&self, typed: &str) -> bool {
-        let text: &str = &self.0;
-        text == typed || text.strip_suffix(typed).is_some_and(|front| front.ends_with('/'))
+        let answers =
+            |part: &str, typed: &str| part == typed || part.rsplit(':').next() == Some(typed);
+        let mut parts = self.0.rsplit('/');
+        let mut typed = typed.rsplit('/');
+        let last = parts.next().zip(typed.next());
+        last.is_some_and(|(part, typed)| answers(part, typed))
+            && typed.all(|typed| parts.any(|part| answers(part, typed)))
     }
 }
 
@@ -93,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn a_shorthand_ends_at_a_slash() {
+    fn a_shorthand_is_made_of_whole_parts() {
         let id = Id::new("object", "core/Service/default/web");
         assert!(id.answers_to("web") && id.answers_to("default/web"));
-        assert!(!id.answers_to("eb") && !id.answers_to("core"));
+        assert!(!id.answers_to("eb") && !id.answers_to("core") && !id.answers_to("web/default"));
     }
 }

@@ -9,19 +9,28 @@ mod diff;
 mod fields;
 mod graph;
 mod id;
+mod late;
 mod planner;
 mod record;
+mod removals;
 mod resource;
+mod shelter;
+mod shorthand;
 mod steps;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use action::{Action, Cause, Change, Item, Plan, Shown, Summary};
-pub use diff::{Comparison, Known, known, resolve};
+pub use diff::{Comparison, Difference, Known, known};
 pub use fields::{FieldName, Fields, Outputs};
-pub use graph::{Graph, GraphError, needs_of};
+pub use graph::{Graph, GraphError};
 pub use id::{Id, InvalidId};
+pub use late::{LateRequest, Refusal, decide_late};
 pub use planner::{PlanError, Request, plan};
-pub use record::{FORMAT, Need, Record, SecretKey};
+pub use record::{FORMAT, Record, SecretKey};
 pub use resource::{Bond, Effect, Origin, Resource, Span, Table, Want};
+pub use shorthand::NotOne;
 pub use steps::{Phase, Step, StepGraph, steps};
 pub use world::{Drifted, Owner, Seen, State, World};

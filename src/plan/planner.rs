@@ -1,13 +1,16 @@
 //! From what is wanted, recorded and seen to what would be done. Pure: it asks nobody.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::diff::{Comparison, Difference};
+use super::removals::removals;
+use super::resource::field_of;
+use super::shelter::Shelter;
 use super::{
-    Action, Bond, Cause, Effect, Graph, GraphError, Id, Item, Owner, Plan, Record, Resource,
-    SecretKey, Seen, State, Table, World,
+    Action, Bond, Cause, Change, Effect, Graph, GraphError, Id, Item, Owner, Plan, Record,
+    Resource, SecretKey, Seen, Shown, State, Table, Want, World,
 };
 
 /// Everything that a plan is made of.
@@ -38,26 +41,33 @@ pub enum PlanError {
 
 pub fn plan(request: &Request) -> Result<Plan, PlanError> {
     refuse_newer_records(request.world)?;
+    let order = Graph::of(request.desired)?.order()?;
     let by_id: HashMap<&Id, &Resource> =
         request.desired.iter().map(|resource| (&resource.id, resource)).collect();
 
-    let mut planner = Planner { request, decided: HashMap::with_capacity(by_id.len()) };
+    let mut planner = Planner {
+        request,
+        shelter: Shelter::over(request.desired, request.world),
+        decided: HashMap::with_capacity(by_id.len()),
+    };
     let mut items = Vec::with_capacity(by_id.len());
-    for id in Graph::of(request.desired)?.order()? {
+    for id in order {
         let resource = by_id[&id];
         let item = planner.decide(resource);
-        planner.decided.insert(id, Decision::of(&item, resource));
+        let decision = planner.decision(&item, resource);
+        planner.decided.insert(id, decision);
         items.push(item);
     }
-    items.extend(planner.removals(&by_id));
+    let leaving = removals(request, &by_id, &planner.decided);
+    items.extend(leaving);
+    for item in &mut items {
+        planner.ask_for_what_is_in_use(&by_id, item);
+    }
     Ok(Plan { topology: request.topology.to_owned(), items })
 }
 
 fn refuse_newer_records(world: &World) -> Result<(), PlanError> {
-    let seen = world.things.iter().filter_map(|(id, seen)| match &seen.owner {
-        Owner::Mine(record) => Some((id, record)),
-        Owner::Foreign(_) | Owner::Borrowed => None,
-    });
+    let seen = world.things.keys().filter_map(|id| Some((id, world.record(id)?)));
     seen.chain(&world.remembered)
         .filter(|(_, record)| record.is_from_the_future())
         .min_by_key(|(id, _)| *id)
@@ -68,78 +78,130 @@ fn refuse_newer_records(world: &World) -> Result<(), PlanError> {
 
 struct Planner<'a> {
     request: &'a Request<'a>,
+    shelter: Shelter,
     decided: HashMap<Id, Decision>,
 }
 
 /// What later resources must know of one that was decided.
-struct Decision {
+pub(super) struct Decision {
     action: Action,
     cause: Option<Cause>,
     /// Its outputs may come out otherwise than they are now.
     unsettled: bool,
+    /// It stands still or could not be looked at, so what is in it is not to be seen.
+    closed: bool,
+    /// In its place is something of somebody else's.
+    foreign: bool,
 }
 
 impl Decision {
-    fn of(item: &Item, resource: &Resource) -> Self {
-        let unsettled = match item.action {
-            Action::None | Action::Blocked => false,
-            Action::Update => item.changes.iter().any(|change| {
-                let field = change.path.split('.').next().unwrap_or(&change.path);
-                resource.table.effect(field) == Effect::Unsettles
-            }),
-            _ => true,
-        };
-        Self { action: item.action, cause: item.cause, unsettled }
+    pub(super) fn is_made_anew(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Replace)
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.action == Action::Blocked
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 
 impl Planner<'_> {
     fn decide(&self, resource: &Resource) -> Item {
-        let world = self.request.world;
         let mut item = Item::new(resource.id.clone(), Action::None);
         item.bonds.clone_from(&resource.bonds);
-
-        let seen = world.things.get(&resource.id);
-        if let Some(Owner::Foreign(whose)) = seen.map(|seen| &seen.owner) {
-            item.action = Action::Blocked;
-            item.why = Some(whose.clone());
-            return item;
-        }
-        if let Some((parent, decision)) = self.vanishing_parent(resource) {
-            item.action = Action::Create;
-            item.cause = decision.cause;
-            if seen.is_some() {
-                item.why = Some(format!("`{parent}` is made anew"));
-            }
-            return item;
-        }
-        if let Some(why) = self.out_of_sight(resource, seen) {
+        let seen = self.request.world.things.get(&resource.id);
+        if let Some(whose) = self.in_the_way(resource, seen) {
+            item.block(whose);
+        } else if let Some(parent) = self.foreign_parent(resource) {
+            item.block(format!("it belongs in `{parent}`, which is blocked"));
+        } else if let Some((parent, decision)) = self.parent_made_anew(resource, Bond::is_held) {
+            self.made_with_parent(resource, seen, parent, decision, &mut item);
+        } else if let Some(why) = self.out_of_sight(resource, seen) {
             item.action = Action::Deferred;
             item.why = Some(why);
-            return item;
-        }
-        match seen {
-            None => self.absent(resource, &mut item),
-            Some(seen) => match &seen.owner {
-                Owner::Mine(record) => self.compare(resource, record, seen, &mut item),
-                Owner::Foreign(_) | Owner::Borrowed => {
-                    if let State::Unready(last) = &seen.state {
-                        item.waits = Some(last.clone());
-                    }
+        } else {
+            match seen.map(|seen| (seen, &seen.owner)) {
+                None => self.absent(resource, &mut item),
+                Some((seen, Owner::Mine(record))) => {
+                    self.compare(resource, record, seen, &mut item);
+                    self.guard(resource, seen, &mut item);
                 }
-            },
+                Some((seen, Owner::Foreign(_) | Owner::Borrowed)) => {
+                    self.borrow(resource, seen, &mut item);
+                }
+            }
         }
-        self.guard(resource, &mut item);
         item
     }
 
-    /// A parent that this resource lives in and that is about to be made, first or again.
-    fn vanishing_parent(&self, resource: &Resource) -> Option<(Id, &Decision)> {
-        resource.bonds.iter().filter(|bond| bond.is_held()).find_map(|bond| {
+    fn decision(&self, item: &Item, resource: &Resource) -> Decision {
+        let seen = self.request.world.things.get(&item.id);
+        let unsettled = match item.action {
+            Action::None | Action::Blocked => false,
+            Action::Update => item
+                .changes
+                .iter()
+                .any(|change| resource.table.effect(&change.path) == Effect::Unsettles),
+            _ => true,
+        };
+        Decision {
+            action: item.action,
+            cause: item.cause,
+            unsettled: unsettled || seen.is_some_and(|seen| seen.state == State::Stopped),
+            closed: item.action == Action::Deferred
+                || self.request.world.blind.contains_key(&item.id)
+                || seen.is_some_and(|seen| seen.state == State::Stopped),
+            foreign: item.action == Action::Blocked
+                && self.request.world.record(&item.id).is_none(),
+        }
+    }
+
+    /// Whose it is, where something that is not topo's stands in the place of the resource.
+    fn in_the_way(&self, resource: &Resource, seen: Option<&Seen>) -> Option<String> {
+        let Some(Owner::Foreign(whose)) = seen.map(|seen| &seen.owner) else { return None };
+        let lent = resource.table.borrows || resource.table.lookup;
+        let vanishes = self
+            .parent_made_anew(resource, |bond| matches!(bond, Bond::Inside(_)))
+            .is_some_and(|(_, decision)| decision.action == Action::Replace);
+        (!lent && !vanishes).then(|| whose.clone())
+    }
+
+    fn foreign_parent<'r>(&self, resource: &'r Resource) -> Option<&'r Id> {
+        let is_foreign = |id: &&Id| self.decided.get(*id).is_some_and(|parent| parent.foreign);
+        resource.bonds.iter().filter(|bond| bond.is_held()).map(Bond::id).find(is_foreign)
+    }
+
+    /// A need, over a bond of that sort, that is about to be made, first or again.
+    fn parent_made_anew<'r>(
+        &self,
+        resource: &'r Resource,
+        sort: impl Fn(&Bond) -> bool,
+    ) -> Option<(&'r Id, &Decision)> {
+        resource.bonds.iter().filter(|bond| sort(bond)).find_map(|bond| {
             let decision = self.decided.get(bond.id())?;
-            matches!(decision.action, Action::Create | Action::Replace)
-                .then(|| (bond.id().clone(), decision))
+            decision.is_made_anew().then(|| (bond.id(), decision))
         })
+    }
+
+    fn made_with_parent(
+        &self,
+        resource: &Resource,
+        seen: Option<&Seen>,
+        parent: &Id,
+        decision: &Decision,
+        item: &mut Item,
+    ) {
+        item.cause = decision.cause;
+        if resource.table.lookup {
+            item.action = Action::Deferred;
+            item.why = Some(format!("it is looked for in `{parent}`, which is not there yet"));
+        } else {
+            item.action = Action::Create;
+            item.why = seen.map(|_| format!("`{parent}` is made anew"));
+        }
     }
 
     /// Why the resource cannot be looked at now: what it is inside of is stopped or does not answer.
@@ -148,16 +210,25 @@ impl Planner<'_> {
             return None;
         }
         resource.bonds.iter().find_map(|bond| {
-            let Bond::Inside(parent) = bond else { return None };
-            if let Some(why) = self.request.world.blind.get(parent) {
-                return Some(format!("`{parent}` cannot be looked into: {why}"));
-            }
-            match self.decided.get(parent)?.action {
-                Action::Start => Some(format!("`{parent}` is stopped")),
-                Action::Deferred => Some(format!("`{parent}` cannot be seen yet")),
-                _ => None,
-            }
+            let parent = bond.id();
+            let decision = self.decided.get(parent)?;
+            let hidden = match bond {
+                Bond::Inside(_) => decision.closed,
+                Bond::Holds(_) => decision.action == Action::Deferred,
+                Bond::Uses(_) | Bond::Rests(_) => false,
+            };
+            hidden.then(|| self.why_closed(parent))
         })
+    }
+
+    fn why_closed(&self, parent: &Id) -> String {
+        let world = self.request.world;
+        let stopped = world.things.get(parent).is_some_and(|seen| seen.state == State::Stopped);
+        match world.blind.get(parent) {
+            _ if stopped => format!("`{parent}` is stopped"),
+            Some(why) => format!("`{parent}` cannot be looked into: {why}"),
+            None => format!("`{parent}` cannot be seen yet"),
+        }
     }
 
     fn absent(&self, resource: &Resource, item: &mut Item) {
@@ -171,6 +242,41 @@ impl Planner<'_> {
         item.cause = Some(if was_made { Cause::Drift } else { Cause::File });
     }
 
+    /// Used as it is, unless it could serve only after a replace.
+    fn borrow(&self, resource: &Resource, seen: &Seen, item: &mut Item) {
+        if self.request.replace.contains(&resource.id) {
+            item.block("it is not topo's and is used as it is, so it is not replaced");
+            return;
+        }
+        let unfit: Vec<Change> = resource
+            .fields
+            .iter()
+            .filter(|(name, _)| resource.table.effect(name) == Effect::Replace)
+            .filter_map(|(name, want)| match (want, seen.fields.get(name)) {
+                (Want::Is(wanted), Some(live)) if wanted != live => Some(Change {
+                    path: name.to_string(),
+                    before: Shown::Value(live.clone()),
+                    after: Shown::Value(wanted.clone()),
+                    at: super::diff::place_of(&resource.origin, name, self.request.places),
+                    forces_replace: true,
+                    cause: Cause::File,
+                    by: None,
+                }),
+                _ => None,
+            })
+            .collect();
+        if unfit.is_empty() {
+            item.waits = what_is_wrong(&seen.state);
+            return;
+        }
+        item.cause = Some(Cause::File);
+        item.changes = unfit;
+        item.block(format!(
+            "it is not topo's, so it is used as it is or not at all: let the file say what it has ({})",
+            forcing(item)
+        ));
+    }
+
     fn compare(&self, resource: &Resource, record: &Record, seen: &Seen, item: &mut Item) {
         if seen.state == State::Partial {
             item.action = Action::Replace;
@@ -178,52 +284,60 @@ impl Planner<'_> {
             item.why = Some("it was left half-made by a run that was cut off".to_owned());
             return;
         }
-        let Difference { changes, mut cause, effect } = Comparison {
+        let Difference { changes, mut cause, effect, undecided } = Comparison {
             resource,
             record,
             seen,
             key: self.request.key,
             given: &|giver, output| self.given(giver, output),
+            stirred: &|giver| self.decided.get(giver)?.cause,
             places: self.request.places,
         }
         .difference();
+        let stopped = seen.state == State::Stopped;
+        if stopped {
+            cause = Some(Cause::Drift.with(cause));
+        }
 
-        let forced = self.reason_to_replace(resource);
-        item.action = match (&seen.state, effect) {
-            _ if forced.is_some() => Action::Replace,
-            (_, Some(Effect::Replace)) => Action::Replace,
-            (_, Some(_)) => Action::Update,
-            (State::Stopped, None) => Action::Start,
-            (_, None) => Action::None,
-        };
-        if seen.state == State::Stopped {
-            cause = Some(cause.map_or(Cause::Drift, |cause| cause.and(Cause::Drift)));
-            item.why = Some("stopped outside topo".to_owned());
-        }
-        if let Some((why, because)) = forced {
+        if let Some((why, because)) = self.reason_to_replace(resource, record) {
+            item.action = Action::Replace;
             item.why = Some(why);
-            cause = Some(cause.map_or(because, |cause| cause.and(because)));
-        }
-        if let (State::Unready(last), Action::None) = (&seen.state, item.action) {
-            item.waits = Some(last.clone());
+            cause = Some(because.with(cause));
+        } else if effect == Some(Effect::Replace) {
+            item.action = Action::Replace;
+        } else if let Some((field, giver)) = undecided {
+            item.action = Action::Deferred;
+            item.why = Some(format!(
+                "whether it can stay is known only when `{giver}` has given its `{field}`"
+            ));
+        } else if stopped {
+            item.action = if effect.is_some() { Action::Update } else { Action::Start };
+            item.why = Some("stopped outside topo".to_owned());
+        } else if effect.is_some() {
+            item.action = Action::Update;
+        } else {
+            item.waits = what_is_wrong(&seen.state);
         }
         item.changes = changes;
         item.cause = cause;
     }
 
-    /// Replaced because a person says so, or because what it rests on has to go.
-    fn reason_to_replace(&self, resource: &Resource) -> Option<(String, Cause)> {
+    /// Replaced because a person says so, because what it rests on has to go, or because what
+    /// it lives in is another than before.
+    fn reason_to_replace(&self, resource: &Resource, record: &Record) -> Option<(String, Cause)> {
         if self.request.replace.contains(&resource.id) {
             return Some(("asked for by --replace".to_owned(), Cause::File));
         }
-        resource.bonds.iter().find_map(|bond| {
-            let Bond::Rests(parent) = bond else { return None };
-            let decision = self.decided.get(parent)?;
-            matches!(decision.action, Action::Create | Action::Replace).then(|| {
-                let why = format!("it rests on `{parent}`, which is made anew");
-                (why, decision.cause.unwrap_or(Cause::File))
-            })
-        })
+        let rests = |bond: &Bond| matches!(bond, Bond::Rests(_));
+        if let Some((parent, decision)) = self.parent_made_anew(resource, rests) {
+            let why = format!("it rests on `{parent}`, which is made anew");
+            return Some((why, decision.cause.unwrap_or(Cause::File)));
+        }
+        let was = record.holders().next()?;
+        let is = resource.bonds.iter().find(|bond| bond.is_held())?.id();
+        let stayed = |holder: &Id| resource.bonds.iter().any(|bond| bond.id() == holder);
+        (!record.holders().any(stayed))
+            .then(|| (format!("it moves from `{was}` to `{is}`"), Cause::File))
     }
 
     /// Outputs of a resource that will not change them; those of others are not known yet.
@@ -234,141 +348,73 @@ impl Planner<'_> {
         self.request.world.output(giver, output).cloned()
     }
 
-    /// What loses something asks first; what is protected is refused.
-    fn guard(&self, resource: &Resource, item: &mut Item) {
-        if item.action != Action::Replace {
+    /// What loses something asks first; what is protected is refused. What was left half-made
+    /// holds nothing yet.
+    fn guard(&self, resource: &Resource, seen: &Seen, item: &mut Item) {
+        if item.action != Action::Replace || seen.state == State::Partial {
             return;
         }
-        let half_made = self
-            .request
-            .world
-            .things
-            .get(&resource.id)
-            .is_some_and(|seen| seen.state == State::Partial);
-        if resource.protect && !half_made {
-            item.action = Action::Blocked;
-            item.why = Some(format!(
+        if resource.protect {
+            item.block(format!(
                 "it would have to be replaced ({}), and it is protected: remove `protect: true` first",
-                reasons(item)
+                forcing(item)
             ));
-        } else if (resource.table.precious)(&resource.id) && !half_made {
+        } else if let Some(kept) = self.shelter.of(&resource.id) {
+            item.block(format!(
+                "it would have to be replaced ({}), and `{kept}`, which would go with it, is protected",
+                forcing(item)
+            ));
+        } else if (resource.table.precious)(&resource.id) {
             item.asks = Some(format!("replaces `{}`: what is in it is lost", resource.id));
         }
     }
 
-    /// What is there, is topo's, and is no longer asked for. Dependents come before what they need.
-    fn removals(&self, desired: &HashMap<&Id, &Resource>) -> Vec<Item> {
-        let world = self.request.world;
-        let mut leaving: Vec<(&Id, &Record)> = world
-            .things
-            .iter()
-            .filter(|(id, _)| !desired.contains_key(id))
-            .filter_map(|(id, seen)| match &seen.owner {
-                Owner::Mine(record) => Some((id, record)),
-                Owner::Foreign(_) | Owner::Borrowed => None,
-            })
-            .collect();
-        leaving.sort_unstable_by_key(|(id, _)| *id);
-        let gone: HashSet<&Id> = leaving.iter().map(|(id, _)| *id).collect();
-
-        let mut items: Vec<Item> = leaving
-            .into_iter()
-            .filter(|(_, record)| !self.goes_with_another(record, &gone))
-            .map(|(id, record)| self.removal(id, record))
-            .collect();
-        items.extend(self.unseen_leavers(desired));
-        dependents_first(items)
-    }
-
-    fn goes_with_another(&self, record: &Record, gone: &HashSet<&Id>) -> bool {
-        record.bonds().iter().filter(|bond| bond.is_held()).any(|bond| {
-            gone.contains(bond.id())
-                || self.decided.get(bond.id()).is_some_and(|decision| {
-                    matches!(decision.action, Action::Create | Action::Replace)
-                })
-        })
-    }
-
-    fn removal(&self, id: &Id, record: &Record) -> Item {
-        let mut item = Item::new(id.clone(), Action::Delete);
-        item.cause = Some(Cause::File);
-        item.bonds = record.bonds();
-        if record.protect {
-            item.action = Action::Blocked;
-            item.why = Some(
-                "it is protected: apply a file that has it without `protect: true` first"
-                    .to_owned(),
-            );
-        } else if (self.request.tables)(id.kind()).is_some_and(|table| (table.precious)(id)) {
-            item.asks = Some(format!("deletes `{id}`: what is in it is lost"));
+    /// What gives up something that others are using asks first. Those that leave too lose nothing.
+    fn ask_for_what_is_in_use(&self, desired: &HashMap<&Id, &Resource>, item: &mut Item) {
+        if !matches!(item.action, Action::Update | Action::Replace | Action::Delete)
+            || item.asks.is_some()
+        {
+            return;
         }
-        item
-    }
-
-    /// What left the file while it could not be seen: said, and looked for again once it can be.
-    fn unseen_leavers(&self, desired: &HashMap<&Id, &Resource>) -> Vec<Item> {
         let world = self.request.world;
-        world
-            .remembered
+        let Some(seen) = world.things.get(&item.id) else { return };
+        let kept = desired.get(&item.id).map_or(&[][..], |resource| &resource.takes);
+        let losers: Vec<String> = seen
+            .in_use
             .iter()
-            .filter(|(id, _)| !desired.contains_key(id) && !world.things.contains_key(*id))
-            .filter_map(|(id, record)| {
-                let hidden = record.bonds().into_iter().find_map(|bond| match bond {
-                    Bond::Inside(parent) if world.blind.contains_key(&parent) => Some(parent),
-                    _ => None,
-                })?;
-                // Taken down with its parent, it needs no looking for.
-                desired.contains_key(&hidden).then(|| {
-                    let mut item = Item::new(id.clone(), Action::Deferred);
-                    item.bonds = record.bonds();
-                    item.cause = Some(Cause::File);
-                    item.why = Some(format!(
-                        "it left the file, and `{hidden}` cannot be looked into: {}",
-                        world.blind[&hidden]
-                    ));
-                    item
-                })
-            })
-            .collect()
+            .filter(|(span, _)| item.action != Action::Update || !span.lies_in(kept))
+            .filter(|(_, user)| desired.contains_key(user) || world.record(user).is_none())
+            .map(|(_, user)| format!("`{user}`"))
+            .collect();
+        if !losers.is_empty() {
+            item.asks = Some(format!(
+                "changes `{}`: an address in use is taken from {}",
+                item.id,
+                losers.join(", ")
+            ));
+        }
     }
 }
 
-fn reasons(item: &Item) -> String {
-    let forcing: Vec<&str> = item
+fn what_is_wrong(state: &State) -> Option<String> {
+    match state {
+        State::Ready => None,
+        State::Unready(last) => Some(last.clone()),
+        State::Stopped => Some("it is stopped, and it is not topo's to start".to_owned()),
+        State::Partial => Some("it is not whole".to_owned()),
+    }
+}
+
+/// Why it would be replaced: the fields that force it, or what was said of it.
+fn forcing(item: &Item) -> String {
+    let fields: Vec<&str> = item
         .changes
         .iter()
         .filter(|change| change.forces_replace)
-        .map(|change| change.path.as_str())
+        .map(|change| field_of(&change.path))
         .collect();
-    match (forcing.is_empty(), &item.why) {
-        (false, _) => forcing.join(", "),
-        (true, Some(why)) => why.clone(),
-        (true, None) => "asked for".to_owned(),
+    match &item.why {
+        Some(why) if fields.is_empty() => why.clone(),
+        _ => fields.join(", "),
     }
-}
-
-/// Orders removals by their recorded needs; where records contradict one another, the order of ids stands.
-fn dependents_first(items: Vec<Item>) -> Vec<Item> {
-    let position: HashMap<Id, usize> =
-        items.iter().enumerate().map(|(at, item)| (item.id.clone(), at)).collect();
-    let mut visited = vec![false; items.len()];
-    let mut needed_first = Vec::with_capacity(items.len());
-    for start in 0..items.len() {
-        let mut stack = vec![(start, false)];
-        while let Some((at, done)) = stack.pop() {
-            if done {
-                needed_first.push(at);
-            } else if !std::mem::replace(&mut visited[at], true) {
-                stack.push((at, true));
-                stack.extend(
-                    items[at]
-                        .bonds
-                        .iter()
-                        .filter_map(|bond| Some((*position.get(bond.id())?, false))),
-                );
-            }
-        }
-    }
-    let mut slots: Vec<Option<Item>> = items.into_iter().map(Some).collect();
-    needed_first.into_iter().rev().filter_map(|at| slots[at].take()).collect()
 }

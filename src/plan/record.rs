@@ -8,6 +8,8 @@ use super::{Bond, Fields, Id, Resource, Want};
 /// The newest format that this topo reads and the only one it writes.
 pub const FORMAT: u32 = 1;
 
+const HASHED: &str = "hmac-sha256:";
+
 /// Written in the labels of containers, networks and volumes, in annotations of objects, and in claims.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Record {
@@ -20,26 +22,10 @@ pub struct Record {
     pub inputs: Fields<String>,
     /// What it needed, so that it can be removed in order when the file no longer names it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub needs: Vec<Need>,
+    pub needs: Vec<Bond>,
     /// The file asked that it never be replaced or deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
-}
-
-/// A bond as it is recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Need {
-    pub id: Id,
-    pub bond: BondKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BondKind {
-    Uses,
-    Rests,
-    Holds,
-    Inside,
 }
 
 impl Record {
@@ -47,7 +33,7 @@ impl Record {
     pub fn of(resource: &Resource, values: &Fields<Value>, key: &SecretKey) -> Self {
         let mut record = Self {
             format: FORMAT,
-            needs: resource.bonds.iter().map(Need::from).collect(),
+            needs: resource.bonds.clone(),
             protect: resource.protect,
             ..Self::default()
         };
@@ -61,7 +47,10 @@ impl Record {
             };
             record.fields.set(name.clone(), value);
             if let Want::After(giver, output) = want {
-                record.inputs.set(name.clone(), format!("{giver}#{output}"));
+                record.inputs.set(name.clone(), input_of(giver, output));
+                if !record.needs.iter().any(|bond| bond.id() == giver) {
+                    record.needs.push(Bond::Uses(giver.clone()));
+                }
             }
         }
         record
@@ -72,9 +61,15 @@ impl Record {
         self.format > FORMAT
     }
 
-    pub fn bonds(&self) -> Vec<Bond> {
-        self.needs.iter().map(Bond::from).collect()
+    /// What the resource lived in when it was applied.
+    pub fn holders(&self) -> impl Iterator<Item = &Id> {
+        self.needs.iter().filter(|bond| bond.is_held()).map(Bond::id)
     }
+}
+
+/// How a record names the output that a field was given.
+pub fn input_of(giver: &Id, output: &str) -> String {
+    format!("{giver}#{output}")
 }
 
 /// Hashes secrets so that a record tells whether one changed without telling what it is.
@@ -93,30 +88,11 @@ impl SecretKey {
         let mut mac = <Hmac<sha2::Sha256> as Mac>::new_from_slice(&self.0)
             .expect("HMAC takes keys of every length");
         mac.update(value.to_string().as_bytes());
-        format!("hmac-sha256:{:x}", mac.finalize().into_bytes())
+        format!("{HASHED}{:x}", mac.finalize().into_bytes())
     }
-}
 
-impl From<&Bond> for Need {
-    fn from(bond: &Bond) -> Self {
-        let kind = match bond {
-            Bond::Uses(_) => BondKind::Uses,
-            Bond::Rests(_) => BondKind::Rests,
-            Bond::Holds(_) => BondKind::Holds,
-            Bond::Inside(_) => BondKind::Inside,
-        };
-        Self { id: bond.id().clone(), bond: kind }
-    }
-}
-
-impl From<&Need> for Bond {
-    fn from(need: &Need) -> Self {
-        let id = need.id.clone();
-        match need.bond {
-            BondKind::Uses => Self::Uses(id),
-            BondKind::Rests => Self::Rests(id),
-            BondKind::Holds => Self::Holds(id),
-            BondKind::Inside => Self::Inside(id),
-        }
+    /// Whether a recorded value is the hash of a secret, so that not even that is shown.
+    pub fn made(value: &Value) -> bool {
+        value.as_str().is_some_and(|text| text.starts_with(HASHED))
     }
 }

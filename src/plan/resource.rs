@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Fields, Id};
@@ -44,9 +45,28 @@ impl Resource {
         self
     }
 
+    pub fn takes(mut self, span: Span) -> Self {
+        self.takes.push(span);
+        self
+    }
+
+    pub fn protect(mut self, protect: bool) -> Self {
+        self.protect = protect;
+        self
+    }
+
     pub fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
+    }
+
+    /// What it needs: its bonds, and whoever gives one of its fields.
+    pub fn needs(&self) -> impl Iterator<Item = &Id> {
+        let givers = self.fields.iter().filter_map(|(_, want)| match want {
+            Want::After(giver, _) => Some(giver),
+            Want::Is(_) | Want::Secret(_) | Want::Auto => None,
+        });
+        self.bonds.iter().map(Bond::id).chain(givers)
     }
 }
 
@@ -69,7 +89,8 @@ impl Want {
 }
 
 /// An edge of the graph, from a resource to one that it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Bond {
     /// Order only.
     Uses(Id),
@@ -91,10 +112,15 @@ impl Bond {
     pub fn is_held(&self) -> bool {
         matches!(self, Self::Holds(_) | Self::Inside(_))
     }
+
+    /// Whether the other end cannot be removed and leave the resource as it is.
+    pub fn goes_along(&self) -> bool {
+        self.is_held() || matches!(self, Self::Rests(_))
+    }
 }
 
-/// What changing a field costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What changing a field costs, the cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     InPlace,
     /// In place, but what consumed its outputs must look again.
@@ -109,7 +135,8 @@ pub struct Table {
     pub kind: &'static str,
     /// Fields that are not named here change in place.
     pub effects: &'static [(&'static str, Effect)],
-    /// One that is there and not topo's is used as it is, instead of being in the way.
+    /// One that is there and not topo's is used as it is, instead of being in the way: a network
+    /// that existed. One that differs in a field that only a replace could change is refused.
     pub borrows: bool,
     /// Never made by topo: only looked up for others.
     pub lookup: bool,
@@ -123,12 +150,19 @@ impl Table {
         Self { kind, effects: &[], borrows: false, lookup: false, precious: |_| false }
     }
 
-    pub fn effect(&self, field: &str) -> Effect {
+    /// Of a field, or of the field that a path of keys begins with.
+    pub fn effect(&self, path: &str) -> Effect {
+        let field = field_of(path);
         self.effects
             .iter()
             .find(|(name, _)| *name == field)
             .map_or(Effect::InPlace, |(_, effect)| *effect)
     }
+}
+
+/// The field in which a path of keys begins.
+pub fn field_of(path: &str) -> &str {
+    path.split_once('.').map_or(path, |(field, _)| field)
 }
 
 /// A stretch of something only one may hold: IPv4 addresses, the tcp ports of an address.
@@ -140,6 +174,17 @@ pub struct Span {
 }
 
 impl Span {
+    pub fn new(space: impl Into<Arc<str>>, first: u128, last: u128) -> Self {
+        Self { space: space.into(), first, last }
+    }
+
+    /// Whether all of it is in one of the others.
+    pub fn lies_in(&self, others: &[Self]) -> bool {
+        others.iter().any(|other| {
+            self.space == other.space && other.first <= self.first && self.last <= other.last
+        })
+    }
+
     pub fn meets(&self, other: &Self) -> bool {
         self.space == other.space && self.first <= other.last && other.first <= self.last
     }

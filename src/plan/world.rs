@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::{Fields, Id, Outputs, Record, Span};
+use super::{FieldName, Fields, Id, Outputs, Record, Span};
 
 /// One look at the engine and the cluster.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,20 @@ pub struct World {
 impl World {
     pub fn add(&mut self, id: Id, seen: Seen) {
         self.things.insert(id, seen);
+    }
+
+    /// The record of a thing that bears this topology's mark.
+    pub fn record(&self, id: &Id) -> Option<&Record> {
+        match &self.things.get(id)?.owner {
+            Owner::Mine(record) => Some(record),
+            Owner::Foreign(_) | Owner::Borrowed => None,
+        }
+    }
+
+    /// Whether what is in a thing cannot be seen: it stands still, or did not answer.
+    pub fn is_closed(&self, id: &Id) -> bool {
+        self.blind.contains_key(id)
+            || self.things.get(id).is_some_and(|seen| seen.state == State::Stopped)
     }
 
     pub fn output(&self, id: &Id, name: &str) -> Option<&Value> {
@@ -36,6 +50,8 @@ pub struct Seen {
     pub outputs: Outputs,
     /// What it holds of things that only one may have.
     pub holds: Vec<Span>,
+    /// The parts of that which others are using now: they lose them if it gives them up.
+    pub in_use: Vec<(Span, Id)>,
     /// Differences from what was applied that the observer found by itself.
     pub drift: Vec<Drifted>,
 }
@@ -48,6 +64,7 @@ impl Seen {
             fields: Fields::new(),
             outputs: Outputs::new(),
             holds: Vec::new(),
+            in_use: Vec::new(),
             drift: Vec::new(),
         }
     }
@@ -62,6 +79,21 @@ impl Seen {
 
     pub fn borrowed() -> Self {
         Self::new(Owner::Borrowed, State::Ready)
+    }
+
+    pub fn state(mut self, state: State) -> Self {
+        self.state = state;
+        self
+    }
+
+    pub fn field(mut self, name: impl Into<FieldName>, live: impl Into<Value>) -> Self {
+        self.fields.set(name, live.into());
+        self
+    }
+
+    pub fn output(mut self, name: impl Into<FieldName>, value: impl Into<Value>) -> Self {
+        self.outputs.set(name, value.into());
+        self
     }
 }
 

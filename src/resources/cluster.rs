@@ -70,6 +70,29 @@ pub fn containers<'a>(
     })
 }
 
+/// The nodes that run pods, without the load balancer before several control planes.
+pub fn kubernetes_nodes<'a>(
+    snapshot: &'a Snapshot,
+    cluster: &'a str,
+) -> impl Iterator<Item = &'a Container> {
+    containers(snapshot, cluster).filter(|node| is_control_plane(node) || is_worker(node))
+}
+
+pub fn is_worker_name(cluster: &str, node: &str) -> bool {
+    node.strip_prefix(cluster).is_some_and(|rest| rest.starts_with("-worker"))
+}
+
+/// Names of the control planes, as kind gives them.
+pub fn control_plane_names(topology: &Topology) -> Vec<String> {
+    let count = topology.cluster.as_ref().map_or(0, crate::topology::Cluster::control_planes);
+    (1..=count)
+        .map(|number| match number {
+            1 => format!("{}-control-plane", topology.name),
+            _ => format!("{}-control-plane{number}", topology.name),
+        })
+        .collect()
+}
+
 pub fn is_control_plane(container: &Container) -> bool {
     container.labels.get(ROLE_LABEL).is_some_and(|role| role == "control-plane")
 }
@@ -113,6 +136,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         seen.state = State::Stopped;
     }
     seen.fields = observed_fields(cx, &parts, first);
+    seen.outputs = outputs(first);
     if seen.state == State::Ready
         && let Err(failure) = cx.kube_ready().await
     {
@@ -123,6 +147,12 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
     }
     world.add(id, seen);
     Ok(())
+}
+
+/// A port that every node serves is reached at the first.
+fn outputs(first: &Container) -> Outputs {
+    let address = first.addresses.values().find_map(|address| address.v4);
+    address.map(|address| ("address", json!(address))).into_iter().collect()
 }
 
 fn observed_fields(cx: &Context, parts: &[&Container], first: &Container) -> Fields<Value> {
@@ -186,13 +216,11 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 
 const KIND_HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";
 
-/// kind marks its steps with signs and bullets; the words are what is wanted.
+/// kind decorates its steps with signs before and pictures after the words.
 fn plain(line: &str) -> String {
-    let words = line.trim_start_matches(|c: char| !c.is_alphanumeric());
-    words
-        .trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != ')' && c != '.')
-        .trim()
-        .to_owned()
+    let words = line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let words = words.split(|c: char| !c.is_ascii()).next().unwrap_or_default();
+    words.trim_end_matches(['.', ' ']).to_owned()
 }
 
 async fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
@@ -286,15 +314,11 @@ async fn merge_kubeconfig(cx: &Context) -> Result<(), Failure> {
 }
 
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    let wanted: BTreeSet<String> = {
-        let snapshot = cx.snapshot().await?;
-        containers(&snapshot, &cx.name)
-            .filter(|node| is_control_plane(node))
-            .map(|node| node.name.clone())
-            .collect()
-    };
+    let snapshot = cx.snapshot().await?;
+    let planes = || containers(&snapshot, &cx.name).filter(|node| is_control_plane(node));
+    let wanted: BTreeSet<String> = planes().map(|node| node.name.clone()).collect();
     cx.wait_for_cluster(&wanted, READY_DEADLINE, |what| turn.say(what)).await?;
-    Ok(Outputs::new())
+    Ok(planes().next().map(outputs).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -304,9 +328,7 @@ mod tests {
     #[test]
     fn kinds_decoration_is_left_out() {
         assert_eq!(plain(" ✓ Preparing nodes 📦 📦 "), "Preparing nodes");
-        assert_eq!(
-            plain(" • Ensuring node image (kindest/node:v1.34.4) 🖼  ..."),
-            "Ensuring node image (kindest/node:v1.34.4) 🖼  ..."
-        );
+        assert_eq!(plain(" • Starting control-plane 🕹️  ..."), "Starting control-plane");
+        assert_eq!(plain("Creating cluster \"dev\" ..."), "Creating cluster \"dev\"");
     }
 }

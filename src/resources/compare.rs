@@ -36,16 +36,22 @@ pub fn changes(before: &DynamicObject, after: &DynamicObject) -> Vec<Difference>
 }
 
 fn is_mark(key: &str) -> bool {
-    ["topo.dev/", "applyset.kubernetes.io/", "kubectl.kubernetes.io/last-applied", "deployment.kubernetes.io/"]
-        .iter()
-        .any(|prefix| key.starts_with(prefix))
+    [
+        "topo.dev/",
+        "applyset.kubernetes.io/",
+        "kubectl.kubernetes.io/last-applied",
+        "deployment.kubernetes.io/",
+    ]
+    .iter()
+    .any(|prefix| key.starts_with(prefix))
 }
 
 fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
     match (before, after) {
         (before, after) if before == after => {}
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
-            let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            let names: std::collections::BTreeSet<&String> =
+                before.keys().chain(after.keys()).collect();
             for name in names {
                 compare(&inner(path, name), before.get(name), after.get(name), found);
             }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use super::object::Objects;
 use super::claim::{self, Claim};
+use super::gateway::Writer;
+use super::object::Objects;
 use super::{cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::download::Downloads;
@@ -17,6 +19,7 @@ use crate::backend::kube::{Access, Kube};
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
+use crate::templates::Templates;
 use crate::topology::{Cluster, Topology};
 
 /// How long an API server that should be up may take to answer before it counts as not answering.
@@ -35,10 +38,12 @@ pub struct Context {
     pub kubeconfig: Option<Kubeconfig>,
     pub key: SecretKey,
     pub variable: Arc<Variables>,
+    pub templates: Templates,
+    /// Writes the gateway's forwards, many at once.
+    pub forwards: Writer,
     claim: Mutex<Option<Claim>>,
     pub downloads: Downloads,
-    /// Take fields of objects over from other managers.
-    pub force_conflicts: bool,
+    force_conflicts: AtomicBool,
     kube: Mutex<Option<Kube>>,
     objects: OnceCell<Arc<Objects>>,
 }
@@ -53,8 +58,8 @@ pub struct Setting {
     pub kubeconfig: Option<Kubeconfig>,
     pub key: SecretKey,
     pub variable: Arc<Variables>,
+    pub templates: Templates,
     pub claim: Option<Claim>,
-    pub force_conflicts: bool,
 }
 
 impl Context {
@@ -68,8 +73,10 @@ impl Context {
             kubeconfig: setting.kubeconfig,
             key: setting.key,
             downloads: Downloads::of(setting.variable.as_ref()),
-            force_conflicts: setting.force_conflicts,
+            force_conflicts: AtomicBool::new(false),
             variable: setting.variable,
+            templates: setting.templates,
+            forwards: Writer::default(),
             claim: Mutex::new(setting.claim),
             kube: Mutex::new(None),
             objects: OnceCell::new(),
@@ -147,6 +154,15 @@ impl Context {
             claim::remove(&self.docker, &claim).await?;
         }
         Ok(())
+    }
+
+    /// From now on, fields of objects are taken over from other managers.
+    pub fn force_conflicts(&self) {
+        self.force_conflicts.store(true, Ordering::Relaxed);
+    }
+
+    pub fn forces_conflicts(&self) -> bool {
+        self.force_conflicts.load(Ordering::Relaxed)
     }
 
     /// The objects of the topology's manifests, read when they are first asked for.

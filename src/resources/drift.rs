@@ -66,11 +66,8 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn top(owners: &Owners<'a>, name: &str) -> Self {
-        let root = Self {
-            path: String::new(),
-            mine: owners.mine.clone(),
-            others: owners.others.clone(),
-        };
+        let root =
+            Self { path: String::new(), mine: owners.mine.clone(), others: owners.others.clone() };
         root.field(name)
     }
 

@@ -13,8 +13,8 @@ use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
 use crate::engine::Failure;
 use crate::manifest::{Kind, Kinds};
 use crate::plan::{
-    Action, Bond, Cause, Fields, Id, Item, Need, Outputs, Owner, Plan, Record, Resource, Seen, Shown, State,
-    World,
+    Action, Bond, Cause, Fields, Id, Item, Outputs, Owner, Plan, Record, Resource, Seen, Shown,
+    State, World,
 };
 
 /// How many calls are under way at a time.
@@ -184,12 +184,12 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) 
             });
             needs.extend(pools.map(|(id, _)| Bond::Uses(id.clone())));
         }
-        let seen = see(objects, &id, kind, object, needs.iter().map(Need::from).collect());
+        let seen = see(objects, &id, kind, object, needs);
         world.add(id, seen);
     }
 }
 
-fn see(objects: &Objects, id: &Id, kind: &Kind, live: &DynamicObject, needs: Vec<Need>) -> Seen {
+fn see(objects: &Objects, id: &Id, kind: &Kind, live: &DynamicObject, needs: Vec<Bond>) -> Seen {
     let hash = marks::note(live, marks::KUBE_HASH).unwrap_or_default();
     let record = Record {
         format: crate::plan::FORMAT,
@@ -277,13 +277,15 @@ async fn see_lookups(
 ) -> Result<(), KubeError> {
     let Some(topology) = cx.file.as_deref() else { return Ok(()) };
     let wanted = object::followed(topology, objects);
-    let namespaces: BTreeSet<&str> = wanted.iter().map(|service| service.namespace.as_str()).collect();
+    let namespaces: BTreeSet<&str> =
+        wanted.iter().map(|service| service.namespace.as_str()).collect();
     let kind = Kinds::default().named(&"v1".into(), &"Service".into());
     for namespace in namespaces {
         for service in kube.list_in(&kind, Some(namespace), "").await? {
             let name = service.metadata.name.as_deref().unwrap_or_default();
-            let is_wanted =
-                wanted.iter().any(|one| one.namespace.as_str() == namespace && one.name.as_str() == name);
+            let is_wanted = wanted
+                .iter()
+                .any(|one| one.namespace.as_str() == namespace && one.name.as_str() == name);
             if !is_wanted {
                 continue;
             }
@@ -291,7 +293,7 @@ async fn see_lookups(
             match ready::judge(&kind, Some(&service)) {
                 Verdict::Done(outputs) => seen.outputs = outputs,
                 Verdict::NotYet(last) | Verdict::Failed(last) => {
-                    seen.outputs = Outputs::new().with("ports", service.data["spec"]["ports"].clone());
+                    seen.outputs = Outputs::new().with("ports", ready::named_ports(&service.data));
                     seen.state = State::Unready(last);
                 }
             }
@@ -303,7 +305,12 @@ async fn see_lookups(
 
 /// Fills the plan up with what only the cluster can tell: which fields of a changed object would
 /// change, who is in the way, and which Services would lose their address.
-pub async fn explain(cx: &Context, plan: &mut Plan, desired: &[Resource], world: &World) -> Result<(), Failure> {
+pub async fn explain(
+    cx: &Context,
+    plan: &mut Plan,
+    desired: &[Resource],
+    world: &World,
+) -> Result<(), Failure> {
     let by_id: HashMap<&Id, &Resource> =
         desired.iter().map(|resource| (&resource.id, resource)).collect();
     let changed = |item: &Item| {
@@ -351,10 +358,10 @@ async fn explain_object(
     };
     let kind = objects.served(kube, &object.kind).await?;
     let target = object::target(&kind, object);
-    let values = crate::plan::resolve(resource, None, &|_, _| None);
+    let values = Fields::new().with("hash", object.hash().into());
     let body = object::stamped(cx, objects, object, resource, &values).await;
     let Some(live) = kube.get(&target).await? else { return Ok(()) };
-    let how = Apply { force: cx.force_conflicts, dry_run: true };
+    let how = Apply { force: cx.forces_conflicts(), dry_run: true };
     match kube.apply(&target, &body, how).await {
         Ok(applied) => {
             let template = item.changes.iter().find(|change| change.path == "hash").cloned();

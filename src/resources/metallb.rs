@@ -96,9 +96,7 @@ impl Origins {
     /// The manifest's text if it is on this machine.
     fn here(&self, cx: &Context) -> Option<String> {
         match self {
-            Self::Pinned { sha256, .. } => {
-                std::fs::read_to_string(cx.downloads.kept(sha256)?).ok()
-            }
+            Self::Pinned { sha256, .. } => std::fs::read_to_string(cx.downloads.kept(sha256)?).ok(),
             Self::File { text, .. } => Some(text.clone()),
         }
     }
@@ -108,7 +106,8 @@ impl Origins {
             let (events, id) = (turn.clone(), turn.id().clone());
             let told = move |done, total: Option<u64>| {
                 let total = total.unwrap_or(done);
-                events.measure(format!("{id} manifest"), Amount { done, total, tally: Tally::Bytes });
+                events
+                    .measure(format!("{id} manifest"), Amount { done, total, tally: Tally::Bytes });
             };
             cx.downloads
                 .fetch(url, sha256, told)
@@ -120,8 +119,7 @@ impl Origins {
 
     /// The objects as they are applied: few and small changes, each for a reason.
     fn rendered(&self, text: String) -> Result<Vec<(Arc<Kind>, Value)>, Failure> {
-        let source =
-            Source { name: self.name().into(), text, syntax: Syntax::Yaml, entry: 0 };
+        let source = Source { name: self.name().into(), text, syntax: Syntax::Yaml, entry: 0 };
         let manifests: Manifests = manifest::read(vec![source], &mut Kinds::default(), &[])
             .map_err(|faults| {
                 let mut faults = faults.into_iter().map(|fault| fault.to_string());
@@ -143,7 +141,8 @@ impl Origins {
 
 /// Asked every second instead of every ten, the pods count as ready ten seconds sooner.
 fn change_probes(body: &mut Value) {
-    let containers = body.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut);
+    let containers =
+        body.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten() {
         if let Some(probe) = container.get_mut("readinessProbe") {
             probe["initialDelaySeconds"] = json!(1);
@@ -219,7 +218,11 @@ pub fn observe(cx: &Context, live: &Live, foreign: Option<&DynamicObject>, world
 }
 
 /// What others changed of any of its objects; asked only while what was applied is what is wanted.
-fn drifted(cx: &Context, mine: &[(&Kind, &DynamicObject)], seen: &Seen) -> Vec<crate::plan::Drifted> {
+fn drifted(
+    cx: &Context,
+    mine: &[(&Kind, &DynamicObject)],
+    seen: &Seen,
+) -> Vec<crate::plan::Drifted> {
     let crate::plan::Owner::Mine(record) = &seen.owner else { return Vec::new() };
     let metallb = cx.file.as_ref().and_then(|file| file.metallb.as_ref());
     let Some(origins) = metallb.and_then(|metallb| Origins::of(metallb).ok()) else {
@@ -233,7 +236,11 @@ fn drifted(cx: &Context, mine: &[(&Kind, &DynamicObject)], seen: &Seen) -> Vec<c
     for (kind, wanted) in rendered.unwrap_or_default() {
         let name = wanted["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let path = |inner: &str| {
-            if inner.is_empty() { format!("{}/{name}", kind.name) } else { format!("{}/{name}.{inner}", kind.name) }
+            if inner.is_empty() {
+                format!("{}/{name}", kind.name)
+            } else {
+                format!("{}/{name}.{inner}", kind.name)
+            }
         };
         let found = mine.iter().find(|(of, object)| {
             **of == *kind && object.metadata.name.as_deref() == Some(name.as_str())
@@ -241,7 +248,9 @@ fn drifted(cx: &Context, mine: &[(&Kind, &DynamicObject)], seen: &Seen) -> Vec<c
         match found {
             Some((_, object)) => {
                 let changed = drift::drift(&wanted, object).into_iter();
-                drifted.extend(changed.map(|one| crate::plan::Drifted { path: path(&one.path), ..one }));
+                drifted.extend(
+                    changed.map(|one| crate::plan::Drifted { path: path(&one.path), ..one }),
+                );
             }
             None => drifted.push(crate::plan::Drifted {
                 path: path(""),
@@ -258,11 +267,8 @@ fn drifted(cx: &Context, mine: &[(&Kind, &DynamicObject)], seen: &Seen) -> Vec<c
 fn borrowed(controller: &DynamicObject) -> Seen {
     let version = version(controller).unwrap_or_else(|| "of an unknown version".to_owned());
     let namespace = controller.metadata.namespace.as_deref().unwrap_or_default();
-    let numbers: Vec<u32> = version
-        .trim_start_matches('v')
-        .split('.')
-        .map_while(|part| part.parse().ok())
-        .collect();
+    let numbers: Vec<u32> =
+        version.trim_start_matches('v').split('.').map_while(|part| part.parse().ok()).collect();
     let serves = match numbers[..] {
         [0, 15 | 16, 0] => false,
         [0, minor, _] => minor >= 13,
@@ -296,7 +302,8 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
 }
 
 async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
-    let (Some(resource), Some(metallb)) = (turn.resource.as_deref(), &cx.topology()?.metallb) else {
+    let (Some(resource), Some(metallb)) = (turn.resource.as_deref(), &cx.topology()?.metallb)
+    else {
         return Ok(());
     };
     let origins = Origins::of(metallb)?;
@@ -362,7 +369,9 @@ async fn delete(cx: &Context) -> Result<(), Failure> {
     for of in [2, 1, 0] {
         for kind in kinds().iter().filter(|kind| stage(kind) == of) {
             let found = kube.list(kind, &labels).await.map_err(|error| failed(&error))?;
-            for object in found.iter().filter(|object| marks::kube_id(object).as_ref() == Some(&id())) {
+            for object in
+                found.iter().filter(|object| marks::kube_id(object).as_ref() == Some(&id()))
+            {
                 let name = object.metadata.name.as_deref().unwrap_or_default();
                 let target = Target { kind, namespace: object.metadata.namespace.as_deref(), name };
                 let uid = object.metadata.uid.as_deref();
@@ -420,11 +429,14 @@ async fn until_ready(
     kube.until(target, deadline, judge, said).await.map(drop)
 }
 
-async fn until_webhook_serves(kube: &Kube, turn: &Turn, deadline: Deadline) -> Result<(), WaitError> {
+async fn until_webhook_serves(
+    kube: &Kube,
+    turn: &Turn,
+    deadline: Deadline,
+) -> Result<(), WaitError> {
     let said = |last: &str| turn.say(last);
     let webhooks = kind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration");
-    let target =
-        Target { kind: &webhooks, namespace: None, name: "metallb-webhook-configuration" };
+    let target = Target { kind: &webhooks, namespace: None, name: "metallb-webhook-configuration" };
     kube.until(&target, deadline, has_certificates, said).await?;
 
     let slices = kind("discovery.k8s.io/v1", "EndpointSlice");

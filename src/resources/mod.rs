@@ -3,11 +3,14 @@
 //! A module describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
 //! What is to be done is decided in `plan`.
 
+mod build_folder;
 mod claim;
 mod cluster;
 mod compare;
 mod context;
 mod drift;
+mod gateway;
+mod image;
 mod inventory;
 mod join;
 mod kind_config;
@@ -15,14 +18,20 @@ mod live;
 mod manifest;
 mod marks;
 mod metallb;
+mod network;
 mod node;
 mod object;
 mod pool;
+mod port;
 mod ready;
 
+use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Id, Outputs, Resource, Table, World};
+use crate::templates::Templates;
 use crate::topology::Topology;
+
+use object::Objects;
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
@@ -53,7 +62,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(cluster, node, metallb, pool, object, manifest);
+kinds!(network, cluster, node, image, metallb, pool, object, manifest, gateway, port);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -62,20 +71,30 @@ fn unknown(kind: &str, id: &Id) -> Failure {
 }
 
 /// Everything that the file asks for.
-pub async fn desired(
-    cx: &Context,
+pub fn desired(
     topology: &Topology,
     claim: Option<&Claim>,
-    _world: &World,
+    templates: &Templates,
+    snapshot: &Snapshot,
+    objects: &Objects,
 ) -> Result<Vec<Resource>, Failure> {
-    let mut resources = Vec::new();
+    let mut nodes = cluster::control_plane_names(topology);
+    nodes.extend(node::workers(topology, claim).into_iter().map(|worker| worker.name));
+    nodes.sort();
+
+    let mut resources = vec![network::desired(topology)];
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, claim));
+    resources.extend(image::desired(topology, &nodes, snapshot));
+    let keys = gateway::authorized_keys(topology)?;
+    let gateway = gateway::desired(topology, templates, &keys)
+        .map_err(|error| Failure::because("cannot render the gateway", &error))?;
+    resources.extend(gateway);
+    resources.extend(port::desired(topology));
     resources.extend(metallb::desired(topology)?);
     resources.extend(pool::desired(topology));
-    let objects = cx.objects().await?;
-    resources.extend(object::desired(topology, &objects));
-    resources.extend(manifest::desired(topology, &objects));
+    resources.extend(object::desired(topology, objects));
+    resources.extend(manifest::desired(topology, objects));
     Ok(resources)
 }
 
@@ -85,12 +104,15 @@ pub fn reservations(_topology: &Topology, _desired: &[Resource]) -> Vec<Reservat
 }
 
 /// One look at everything, in a few calls.
-pub async fn observe(cx: &Context) -> Result<World, Failure> {
-    let snapshot = cx.snapshot().await?;
+pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure> {
     let mut world = World::default();
-    cluster::observe(cx, &snapshot, &mut world).await?;
-    node::observe(cx, &snapshot, &mut world).await;
+    network::observe(cx, snapshot, &mut world);
+    cluster::observe(cx, snapshot, &mut world).await?;
+    node::observe(cx, snapshot, &mut world).await;
     live::observe(cx, &mut world).await?;
+    image::observe(cx, snapshot, &mut world).await;
+    gateway::observe(cx, snapshot, &mut world).await?;
+    port::observe(cx, snapshot, &mut world).await?;
     Ok(world)
 }
 
@@ -107,7 +129,7 @@ impl Driver for Hands {
     }
 
     async fn look(&self) -> Result<World, Failure> {
-        observe(&self.0).await
+        observe(&self.0, &self.0.snapshot().await?).await
     }
 }
 

@@ -15,9 +15,7 @@ use super::{Context, cluster, marks, pool, ready};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
-use crate::plan::{
-    Bond, Cause, Fields, Id, Origin, Outputs, Record, Resource, Table, Want,
-};
+use crate::plan::{Bond, Cause, Fields, Id, Origin, Outputs, Record, Resource, Table, Want};
 use crate::topology::manifest::Source as Written;
 use crate::topology::{ImageRef, ServiceRef, Target as Forward, Topology};
 
@@ -76,9 +74,8 @@ impl Objects {
                     Err(wrong) => faults.extend(wrong),
                 }
             }
-            secrets.extend(
-                topology.sensitive.iter().filter_map(|name| (cx.variable)(name.as_str())),
-            );
+            secrets
+                .extend(topology.sensitive.iter().filter_map(|name| (cx.variable)(name.as_str())));
             secrets.retain(|value| !value.is_empty());
             let cluster = topology.cluster.as_ref();
             inventory_namespace =
@@ -140,8 +137,7 @@ async fn sources_of(
         }
         Some(Written::Url { url, sha256 }) => {
             let kept = cx.downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
-            let kept =
-                kept.map_err(|error| Failure::because("cannot fetch a manifest", &error))?;
+            let kept = kept.map_err(|error| Failure::because("cannot fetch a manifest", &error))?;
             Ok(manifest::files::sources(entry, &kept, url.as_str(), values))
         }
         None => Ok(Ok(Vec::new())),
@@ -160,8 +156,7 @@ fn unreadable(faults: &[Fault]) -> Failure {
 /// What templates among the manifests may name.
 fn template_values(topology: &Topology) -> Value {
     let mut values = json!(topology.vars);
-    let subnets: Vec<String> =
-        topology.network.subnets().iter().map(ToString::to_string).collect();
+    let subnets: Vec<String> = topology.network.subnets().iter().map(ToString::to_string).collect();
     let pools: Vec<Value> = topology
         .pools()
         .iter()
@@ -187,9 +182,8 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
             let want = if object.secret { Want::Secret(hash) } else { Want::Is(hash) };
             let file = objects.manifests.sources[object.source].name.clone();
             let id = id(&object.kind, object.namespace.as_deref(), &object.name);
-            let mut resource = Resource::new(id, &TABLE)
-                .field("hash", want)
-                .origin(Origin::Line { file, line });
+            let mut resource =
+                Resource::new(id, &TABLE).field("hash", want).origin(Origin::Line { file, line });
             resource.bonds = edges.bonds(object);
             resource
         })
@@ -273,12 +267,15 @@ impl<'a> Edges<'a> {
     fn bonds(&self, object: &Object) -> Vec<Bond> {
         let mut bonds: Vec<Bond> = self.cluster.iter().cloned().collect();
         let namespace = object.namespace.as_deref();
-        bonds.extend(namespace.and_then(|name| self.namespaces.get(name)).cloned().map(Bond::Holds));
+        bonds
+            .extend(namespace.and_then(|name| self.namespaces.get(name)).cloned().map(Bond::Holds));
         let kind = (&*object.kind.group, &*object.kind.name);
         bonds.extend(self.definitions.get(&kind).cloned().map(Bond::Holds));
         match &object.facts {
             Facts::Plain | Facts::Defines(_) => {}
-            Facts::Balanced { pool: None } => bonds.extend(self.pools.values().cloned().map(Bond::Uses)),
+            Facts::Balanced { pool: None } => {
+                bonds.extend(self.pools.values().cloned().map(Bond::Uses))
+            }
             Facts::Balanced { pool: Some(pool) } => {
                 bonds.extend(self.pools.get(&**pool).cloned().map(Bond::Uses));
             }
@@ -286,7 +283,8 @@ impl<'a> Edges<'a> {
                 let canonical = |image: &str| Some(image.parse::<ImageRef>().ok()?.canonical());
                 let images = images.iter().filter_map(|image| self.images.get(&canonical(image)?));
                 bonds.extend(images.cloned().map(Bond::Uses));
-                let claims = claims.iter().filter_map(|claim| self.claims.get(&(namespace?, &**claim)));
+                let claims =
+                    claims.iter().filter_map(|claim| self.claims.get(&(namespace?, &**claim)));
                 bonds.extend(claims.cloned().map(Bond::Uses));
             }
         }
@@ -316,7 +314,9 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let failed = |error: &KubeError| refused(object, turn.id(), error);
     let kind = objects.served(&kube, &object.kind).await.map_err(|error| failed(&error))?;
     let target = target(&kind, object);
-    if turn.work == Work::Create && !may_create(cx, &kube, &target).await.map_err(|error| failed(&error))? {
+    if turn.work == Work::Create
+        && !may_create(cx, &kube, &target).await.map_err(|error| failed(&error))?
+    {
         return Ok(());
     }
     {
@@ -328,13 +328,17 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let body = stamped(cx, &objects, object, resource, &turn.values).await;
     // What others changed of an object that the file did not change is taken back.
     let taken_back = turn.item.cause == Some(Cause::Drift);
-    let how = Apply { force: taken_back || cx.force_conflicts, dry_run: false };
-    kube.persist(Deadline::after(PASSING), |said| turn.say(said), || kube.apply(&target, &body, how))
-        .await
-        .map_err(|error| match error {
-            WaitError::Kube(error) => failed(&error),
-            other => Failure::because(format!("cannot apply {object}"), &other),
-        })?;
+    let how = Apply { force: taken_back || cx.forces_conflicts(), dry_run: false };
+    kube.persist(
+        Deadline::after(PASSING),
+        |said| turn.say(said),
+        || kube.apply(&target, &body, how),
+    )
+    .await
+    .map_err(|error| match error {
+        WaitError::Kube(error) => failed(&error),
+        other => Failure::because(format!("cannot apply {object}"), &other),
+    })?;
     Ok(())
 }
 
@@ -380,7 +384,9 @@ fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {
             object.kind.api_version(),
             object.kind.name
         )),
-        KubeError::Refused(message) if message.contains("immutable") || message.contains("Forbidden: updates") => {
+        KubeError::Refused(message)
+            if message.contains("immutable") || message.contains("Forbidden: updates") =>
+        {
             failure.hint(format!("`topo apply --replace {id}` removes it and makes it anew"))
         }
         _ => failure,
@@ -493,7 +499,8 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match waited {
         Ok(outputs) => Ok(outputs),
         Err(error) => {
-            let verb = if matches!(error, WaitError::Failed(_)) { "failed" } else { "is not ready" };
+            let verb =
+                if matches!(error, WaitError::Failed(_)) { "failed" } else { "is not ready" };
             let failure = Failure::because(format!("{object} {verb}"), &error);
             let said = ready::why(&kube, &target).await;
             Err(said.into_iter().fold(failure, Failure::caused_by))

@@ -15,7 +15,8 @@ use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
 use crate::plan::{
-    Bond, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen, Span, State, Table, Want, World,
+    Bond, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen, Span, State, Table, Want,
+    World,
 };
 use crate::topology::{AddressRange, Pool, Subnet, Topology};
 
@@ -164,9 +165,10 @@ pub fn observe(cx: &Context, live: &Live, world: &mut World) {
             seen.state = State::Unready("it is being deleted".to_owned());
         }
         let wanted_or_mine = marks::is_mine(object, &cx.name)
-            || cx.file.as_ref().is_some_and(|file| {
-                file.pools().iter().any(|pool| pool.name.as_str() == name)
-            });
+            || cx
+                .file
+                .as_ref()
+                .is_some_and(|file| file.pools().iter().any(|pool| pool.name.as_str() == name));
         if wanted_or_mine {
             world.add(id(name), seen);
         }
@@ -297,7 +299,12 @@ pub fn users(services: &[DynamicObject], ranges: &[AddressRange]) -> Vec<String>
 }
 
 /// Asks first where Services would lose the addresses that they have.
-pub fn warn_of_losses(item: &mut Item, wanted: Option<&Resource>, seen: &Seen, services: &[DynamicObject]) {
+pub fn warn_of_losses(
+    item: &mut Item,
+    wanted: Option<&Resource>,
+    seen: &Seen,
+    services: &[DynamicObject],
+) {
     let kept = wanted.map_or_else(Vec::new, |wanted| match wanted.fields.get("addresses") {
         Some(Want::Is(addresses)) => ranges(Some(addresses)),
         _ => ranges(seen.fields.get("addresses")),

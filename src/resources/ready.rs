@@ -55,10 +55,7 @@ fn ready() -> Verdict<Outputs> {
 }
 
 /// A status that speaks of an older spec says nothing about this one.
-fn current(
-    object: &DynamicObject,
-    judge: impl Fn(&Value) -> Verdict<Outputs>,
-) -> Verdict<Outputs> {
+fn current(object: &DynamicObject, judge: impl Fn(&Value) -> Verdict<Outputs>) -> Verdict<Outputs> {
     let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
     if observed < object.metadata.generation {
         return Verdict::NotYet("its controller has not looked at it yet".to_owned());
@@ -141,7 +138,7 @@ fn pod(body: &Value) -> Verdict<Outputs> {
 /// A Service of type LoadBalancer works once it has an address; its ports are known at once.
 fn service(body: &Value) -> Verdict<Outputs> {
     let spec = &body["spec"];
-    let outputs = Outputs::new().with("ports", spec["ports"].clone());
+    let outputs = Outputs::new().with("ports", named_ports(body));
     if spec["type"] != "LoadBalancer" {
         return Verdict::Done(outputs);
     }
@@ -149,6 +146,14 @@ fn service(body: &Value) -> Verdict<Outputs> {
         Some(address) => Verdict::Done(outputs.with("address", json!(address))),
         None => Verdict::NotYet("no address was given to it".to_owned()),
     }
+}
+
+/// The numbers of a Service's ports by their names.
+pub fn named_ports(service: &Value) -> Value {
+    let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+    ports
+        .filter_map(|port| Some((port["name"].as_str()?.to_owned(), port["port"].clone())))
+        .collect()
 }
 
 /// The address that a load balancer gave to a Service.
@@ -177,9 +182,8 @@ fn condition(body: &Value, wanted: &str) -> Verdict<Outputs> {
     if has_condition(body, wanted) {
         return ready();
     }
-    let refused = conditions(body).find(|condition| {
-        condition["type"] == "NamesAccepted" && condition["status"] == "False"
-    });
+    let refused = conditions(body)
+        .find(|condition| condition["type"] == "NamesAccepted" && condition["status"] == "False");
     match refused {
         Some(condition) => Verdict::Failed(text(condition, "message")),
         None => Verdict::NotYet(format!("not {wanted} yet")),
@@ -209,9 +213,8 @@ fn text(value: &Value, key: &str) -> String {
 /// What is wrong with a pod: `Pending: 0/3 nodes are available: Insufficient cpu`,
 /// `web: ImagePullBackOff: …`. Nothing if it is only not ready yet.
 fn complaint(body: &Value) -> Option<String> {
-    let unscheduled = conditions(body).find(|condition| {
-        condition["type"] == "PodScheduled" && condition["status"] == "False"
-    });
+    let unscheduled = conditions(body)
+        .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False");
     if let Some(condition) = unscheduled {
         return Some(format!("Pending: {}", text(condition, "message")));
     }
@@ -282,8 +285,10 @@ pub async fn why(kube: &Kube, target: &Target<'_>) -> Vec<String> {
 
 fn selector(body: &Value) -> Option<String> {
     let labels = body.pointer("/spec/selector/matchLabels")?.as_object()?;
-    let pairs: Vec<String> =
-        labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or(""))).collect();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
+        .collect();
     (!pairs.is_empty()).then(|| pairs.join(","))
 }
 
@@ -335,11 +340,15 @@ mod tests {
 
     #[test]
     fn a_load_balancer_gives_its_address_and_waits_for_it() {
-        let mut body = json!({"metadata": {}, "spec": {"type": "LoadBalancer", "ports": []}});
+        let mut body = json!({"metadata": {}, "spec": {
+            "type": "LoadBalancer",
+            "ports": [{"name": "http", "port": 80}, {"port": 81}],
+        }});
         assert!(not_yet(judged("v1", "Service", 1, body.clone())).contains("no address"));
         body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
         let Verdict::Done(outputs) = judged("v1", "Service", 1, body) else { panic!("not done") };
         assert_eq!(outputs.get("address"), Some(&json!("172.22.255.201")));
+        assert_eq!(outputs.get("ports"), Some(&json!({"http": 80})));
     }
 
     #[test]

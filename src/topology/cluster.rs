@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::host_path::HostPath;
 use super::image_ref::ImageRef;
-use super::name::Label;
+use super::name::{ContainerPath, Label};
 use super::port::{PortRange, Proto};
 
 /// The Kubernetes cluster: one that topo makes with kind, or with `context` one that exists.
@@ -45,7 +45,7 @@ pub struct Cluster {
     /// Make this cluster's context the current one of the kubeconfig.
     #[serde(default)]
     pub use_context: bool,
-    /// Where topo keeps its list of what it applied. Default: `topo-system`, made by topo; with `context` it must be named and exist.
+    /// The namespace in which topo keeps its list of what it applied. Default: `topo-system`, made by topo; with `context` it is `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inventory_namespace: Option<Label>,
     /// Refuse every change that would remove or replace the cluster or one of its nodes.
@@ -66,6 +66,14 @@ impl Cluster {
 
     pub fn node_count(&self) -> usize {
         usize::from(self.control_planes()) + self.worker_count()
+    }
+
+    pub fn inventory_namespace(&self) -> &str {
+        match &self.inventory_namespace {
+            Some(namespace) => namespace.as_str(),
+            None if self.exists() => "default",
+            None => "topo-system",
+        }
     }
 
     /// Whether it is a cluster that topo did not make.
@@ -109,8 +117,7 @@ pub struct Mount {
     /// The folder on this machine.
     pub host_path: HostPath,
     /// Where it appears in the node; absolute.
-    #[schemars(regex(pattern = "^/"))]
-    pub container_path: String,
+    pub container_path: ContainerPath,
     /// Mount it read-only.
     #[serde(default)]
     pub read_only: bool,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::host_path::HostPath;
 use super::image_ref::ImageRef;
-use super::name::{DockerName, Label, NeedId};
+use super::name::{DockerName, Label, NeedId, SshHost};
 use super::port::{Listen, ListenSpec, PortRange};
 use super::text::{Malformed, Text, string_or_map, string_or_map_schema, text_type};
 
@@ -145,8 +145,7 @@ pub struct Ssh {
     pub authorized_keys: Vec<AuthorizedKey>,
     /// A host of your own ssh configuration to go through where the gateway cannot be reached directly.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[^\s-]\S*$"))]
-    pub jump: Option<String>,
+    pub jump: Option<SshHost>,
 }
 
 /// A public key, or the file it stands in.

@@ -99,7 +99,7 @@ impl FromStr for MetallbVersion {
             .collect::<Result<_, _>>()?;
         match numbers[..] {
             [0, 16, 0] => Err(Malformed::instead(
-                "MetalLB v0.16.0 has faults that its next release mends",
+                "the health probes of MetalLB v0.16.0 fail; its next release mends them",
                 "`v0.16.1`",
             )),
             [0, 15, 0] => Err(Malformed::instead(

@@ -5,20 +5,30 @@
 pub mod address;
 pub mod cluster;
 pub mod connector;
+pub mod diagnostic;
 pub mod duration;
+pub mod files;
 pub mod gateway;
 pub mod host_path;
 pub mod image;
 pub mod image_ref;
+mod interpolate;
+pub mod kind_config;
+pub mod load;
 pub mod manifest;
 pub mod metallb;
 pub mod name;
 pub mod nearest;
 pub mod network;
+pub mod places;
 pub mod port;
+mod rules;
+mod schema;
+mod shape;
 pub mod share;
 pub mod size;
 pub mod text;
+mod yaml;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,7 +39,9 @@ use serde::{Deserialize, Serialize};
 pub use address::{AddressRange, InterfaceAddress, Subnet};
 pub use cluster::{Cluster, Group, Mount, PortMapping};
 pub use connector::Connector;
+pub use diagnostic::{Diagnostic, Place, Problems, Related, Severity};
 pub use duration::Duration;
+pub use files::{FileKind, Files, FolderEntry};
 pub use gateway::{
     AuthorizedKey, Gateway, GatewayForwarding, GatewayImage, HttpProxy, Port, ServiceRef, Ssh,
     Target, TargetPort,
@@ -37,11 +49,15 @@ pub use gateway::{
 pub use host_path::HostPath;
 pub use image::{Build, Image};
 pub use image_ref::ImageRef;
+pub use load::{Input, Loaded, load};
 pub use manifest::{Manifest, Sha256, Source, Url};
 pub use metallb::{Metallb, MetallbVersion, Pool};
 pub use name::{DockerName, Label, NeedId, Subdomain, TopologyName, VariableName};
 pub use network::{GatewayMode, Network};
+pub use places::Places;
 pub use port::{Listen, ListenSpec, PortRange, Proto};
+pub use rules::{NoRoom, carve, reserved};
+pub use schema::schema;
 pub use share::{Access, Claim, Nfs, NfsSystem, NfsVersion, Owner, PortNumber, Share, Via};
 pub use size::Size;
 

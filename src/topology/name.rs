@@ -72,6 +72,19 @@ name_type!(
     NeedId, "resource-id", "^[a-z]+/.+$", need_id
 );
 
+name_type!(
+    /// A host by name or address.
+    HostName, "host-name", "^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9:])?$", host_name
+);
+name_type!(
+    /// A host as ssh's own configuration or command line names it: `[user@]host`.
+    SshHost, "ssh-host", r"^[A-Za-z0-9_\[][A-Za-z0-9_.:@%\[\]-]*$", ssh_host
+);
+name_type!(
+    /// An absolute path inside a container.
+    ContainerPath, "container-path", r"^/[^\x00-\x1f]*$", container_path
+);
+
 impl Label {
     /// The namespace that Kubernetes takes when told none.
     pub fn default_namespace() -> Self {
@@ -172,6 +185,60 @@ fn need_id(text: &str) -> Result<(), Malformed> {
         format!("`{kind}` is no kind of resource"),
         super::nearest::or_all(kind, &RESOURCE_KINDS),
     ))
+}
+
+fn host_name(text: &str) -> Result<(), Malformed> {
+    if let Some(other) =
+        text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-')))
+    {
+        let right = text
+            .split_once(":/")
+            .map(|(host, path)| format!("`server: {host}` and `path: /{path}`"));
+        let what = format!("a host's name or address cannot hold {other:?}");
+        return Err(Malformed { what, instead: right });
+    }
+    let edge = |c: Option<char>| c.is_none_or(|c| matches!(c, '.' | '-'));
+    if edge(text.chars().next()) || edge(text.chars().next_back()) {
+        return Err(Malformed::instead(
+            "this is no host's name or address",
+            "a name such as `nas.local`, or an address",
+        ));
+    }
+    Ok(())
+}
+
+fn ssh_host(text: &str) -> Result<(), Malformed> {
+    let wrong =
+        |what: String| Malformed::instead(what, "a host of your ssh configuration, or `user@host`");
+    match text.chars().next() {
+        None => return Err(wrong("a host is missing".to_owned())),
+        Some(first) if !(first.is_ascii_alphanumeric() || matches!(first, '_' | '[')) => {
+            return Err(wrong(format!("a host does not begin with {first:?}")));
+        }
+        Some(_) => {}
+    }
+    match text.chars().find(|c| {
+        !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '@' | '%' | '[' | ']' | '-'))
+    }) {
+        Some(other) => Err(wrong(format!("a host cannot hold {other:?}"))),
+        None => Ok(()),
+    }
+}
+
+fn container_path(text: &str) -> Result<(), Malformed> {
+    if !text.starts_with('/') {
+        return Err(Malformed::instead(
+            "a path in a container begins with `/`",
+            format!("`/{}`", text.trim_start_matches("./")),
+        ));
+    }
+    if text.split('/').any(|part| part == "..") {
+        return Err(Malformed::new("a path in a container has no `..`"));
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(other) => Err(Malformed::new(format!("a path cannot hold {other:?}"))),
+        None => Ok(()),
+    }
 }
 
 /// The rule that DNS labels and, with dots, DNS subdomains share.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::host_path::HostPath;
-use super::name::{DockerName, Label, NeedId, Subdomain};
+use super::name::{DockerName, HostName, Label, NeedId, Subdomain};
 use super::port::PortRange;
 use super::size::Size;
 use super::text::{Malformed, Text, text_type};
@@ -39,8 +39,7 @@ pub struct Share {
     pub claim: Claim,
     /// With `via: external`: the server's name or address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$"))]
-    pub server: Option<String>,
+    pub server: Option<HostName>,
     /// What is known of the NFS server, where topo does not run it: `via: host`, `ssh` or `external`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nfs: Option<Nfs>,

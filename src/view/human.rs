@@ -6,10 +6,14 @@ use owo_colors::{AnsiColors, OwoColorize};
 
 use super::plan::{Layout, render};
 use super::progress::{Columns, Live, Plain};
-use super::{Answer, Console, Ending, Shape, Status, Verbosity, View, prompt, summary, text};
+use super::{
+    Answer, Console, Ending, Shape, Sources, Status, Verbosity, View, problems, prompt, summary,
+    text,
+};
 use crate::engine::Event;
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
+use crate::topology::{Diagnostic, Severity};
 
 pub struct Human {
     console: Console,
@@ -60,7 +64,7 @@ impl Human {
             if live {
                 Progress::Live(Live::new(columns, steps))
             } else {
-                Progress::Plain(Plain::new(columns))
+                Progress::Plain(Plain::new(columns, Instant::now()))
             }
         })
     }
@@ -75,6 +79,20 @@ impl Human {
 impl View for Human {
     fn data(&mut self, text: &str) {
         self.console.out(text);
+    }
+
+    fn problems(&mut self, sources: &Sources, problems: &[Diagnostic]) {
+        let width = self.console.err_width();
+        if self.is_quiet() {
+            let errors: Vec<Diagnostic> = problems
+                .iter()
+                .filter(|problem| problem.severity == Severity::Error)
+                .cloned()
+                .collect();
+            self.console.err(&problems::render(sources, &errors, width));
+        } else {
+            self.console.err(&problems::render(sources, problems, width));
+        }
     }
 
     fn plan(&mut self, plan: &Plan) {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Console, Doing, Ending, Shape, Status, View, summary::Totals};
+use super::{Answer, Console, Doing, Ending, Shape, Sources, Status, View, summary::Totals};
 use crate::engine::{Amount, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
+use crate::topology::{Diagnostic, Severity};
 
 /// A step that measures itself is passed on at most this often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
@@ -52,6 +53,14 @@ impl Json {
 impl View for Json {
     fn data(&mut self, text: &str) {
         self.console.out(text);
+    }
+
+    fn problems(&mut self, _sources: &Sources, problems: &[Diagnostic]) {
+        self.line(&json!({
+            "type": "problems",
+            "valid": problems.iter().all(|problem| problem.severity != Severity::Error),
+            "problems": problems,
+        }));
     }
 
     fn plan(&mut self, plan: &Plan) {

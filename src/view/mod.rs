@@ -5,9 +5,11 @@
 
 mod console;
 mod follow;
+pub mod graph;
 mod human;
 mod json;
 mod plan;
+mod problems;
 mod progress;
 mod prompt;
 mod status;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 pub use console::{Console, Settings};
 pub use follow::follow;
+pub use problems::Sources;
 pub use prompt::Answer;
 pub use status::{
     Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus,
@@ -26,10 +29,13 @@ pub use status::{
 use crate::engine::{Event, Report};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
+use crate::topology::Diagnostic;
 
 pub trait View: Send {
     /// A finished text that was asked for: a schema, a picture, a rendered file.
     fn data(&mut self, text: &str);
+    /// Everything that is wrong with a file, errors and warnings.
+    fn problems(&mut self, sources: &Sources, problems: &[Diagnostic]);
     fn plan(&mut self, plan: &Plan);
     /// Something happened while a plan is carried out.
     fn event(&mut self, event: &Event);

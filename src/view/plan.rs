@@ -58,7 +58,9 @@ pub fn color(action: Action) -> AnsiColors {
 struct Page {
     layout: Layout,
     id: usize,
-    /// Where causes and places in the file stand.
+    /// Where the causes stand.
+    causes: usize,
+    /// Where the places in the file stand.
     notes: usize,
 }
 
@@ -70,17 +72,17 @@ impl Page {
             .filter(|columns| *columns <= WIDEST_ID)
             .max()
             .unwrap_or(0);
-        let head = 2 + id + 2 + "deferred".len();
+        let causes = 2 + id + 2 + "deferred".len() + GAP;
         let changes = || items.iter().flat_map(|item| &item.changes);
         let widest_note =
             changes().filter_map(|change| change.at.as_deref()).map(width).max().unwrap_or(0);
         let widest_change = changes().map(|change| width(&one_line(change))).max().unwrap_or(0);
-        let wished = head.max(widest_change) + GAP;
+        let wished = causes.max(widest_change + GAP);
         let notes = match layout.width {
-            Some(columns) => wished.min(columns.saturating_sub(widest_note)).max(head + GAP),
+            Some(columns) => wished.min(columns.saturating_sub(widest_note)).max(causes),
             None => wished.min(80),
         };
-        Self { layout, id, notes }
+        Self { layout, id, causes, notes }
     }
 
     fn item(&self, text: &mut String, item: &Item) {
@@ -118,7 +120,7 @@ impl Page {
             (None, Some(why)) => why.clone(),
             (Some(cause), Some(why)) => format!("{cause}: {why}"),
         };
-        let start = self.notes.max(taken + GAP);
+        let start = self.causes.max(taken + GAP);
         let fits = self.layout.width.is_none_or(|columns| start + width(&whole) <= columns);
         let beside = if fits { whole.as_str() } else { cause.unwrap_or("") };
         if !beside.is_empty() {

@@ -11,14 +11,38 @@ pub use live::Live;
 pub use plain::Plain;
 
 use super::plan::color;
-use super::text::{cut, elapsed, pad, tame};
+use super::text::{cut, elapsed, pad, tame, width};
 use crate::engine::{Event, StepPhase};
 use crate::plan::{Action, Id};
 
 /// Ids are padded to one column, but not to the longest of thousands.
-const ID_COLUMN: usize = 32;
+const ID_COLUMN: usize = 28;
 /// `unchanged`, the longest word for how a step ended.
 const WORD_COLUMN: usize = 9;
+
+/// `1h02m`, the longest time.
+const TIME_COLUMN: usize = 6;
+
+/// How a step stands, in one word.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    mark: &'static str,
+    word: &'static str,
+    paint: AnsiColors,
+}
+
+impl How {
+    const SKIPPED: Self = Self { mark: "·", word: "skipped", paint: AnsiColors::Yellow };
+    const FAILED: Self = Self { mark: "✗", word: "failed", paint: AnsiColors::Red };
+
+    fn done(action: Action) -> Self {
+        Self { mark: "✓", word: done(action), paint: color(action) }
+    }
+
+    fn running(word: &'static str) -> Self {
+        Self { mark: "…", word, paint: AnsiColors::Default }
+    }
+}
 
 /// The columns of one run.
 #[derive(Debug, Clone, Copy)]
@@ -28,34 +52,31 @@ pub struct Columns {
 }
 
 impl Columns {
-    pub fn of<'a>(ids: impl Iterator<Item = &'a Id>, width: Option<usize>) -> Self {
+    pub fn of<'a>(ids: impl Iterator<Item = &'a Id>, columns: Option<usize>) -> Self {
         let id = ids
-            .map(|id| super::text::width(id.as_str()))
+            .map(|id| width(id.as_str()))
             .filter(|columns| *columns <= ID_COLUMN)
             .max()
             .unwrap_or(0);
-        Self { id, width }
+        Self { id, width: columns }
     }
 
-    /// `gateway/edge   failed   2.1s  what came of it`
-    fn line(
-        &self,
-        id: &Id,
-        word: &str,
-        paint: AnsiColors,
-        time: Option<Duration>,
-        detail: &str,
-    ) -> String {
+    /// `✗ gateway/edge   failed   2.1s  what came of it`
+    fn line(&self, id: &Id, how: How, time: Option<Duration>, detail: &str) -> String {
         let time = time.map(elapsed).unwrap_or_default();
         let id = self.id(id);
-        let used = super::text::width(&id) + 2 + WORD_COLUMN + 2 + 6 + 2;
+        let used = 2 + width(&id) + 2 + WORD_COLUMN + 2 + TIME_COLUMN + 2;
         let detail = match self.width {
             Some(columns) => cut(&tame(detail), columns.saturating_sub(used)),
             None => tame(detail),
         };
-        let word = pad(word, WORD_COLUMN);
-        let line = format!("{}  {}  {time:>6}  {detail}", id.bold(), word.color(paint));
-        line.trim_end().to_owned()
+        let rest = format!("{time:>TIME_COLUMN$}  {detail}");
+        let word = match rest.trim_end() {
+            "" => how.word.to_owned(),
+            _ => pad(how.word, WORD_COLUMN + 2),
+        };
+        let mark = how.mark.color(how.paint);
+        format!("{mark} {}  {}{}", id.bold(), word.color(how.paint), rest.trim_end())
     }
 
     /// The line that stays when a step has ended.
@@ -63,14 +84,14 @@ impl Columns {
         match event {
             Event::Step { id, action, phase: StepPhase::Done, elapsed, detail } => {
                 let detail = detail.as_deref().unwrap_or("");
-                Some(self.line(id, done(*action), color(*action), Some(*elapsed), detail))
+                Some(self.line(id, How::done(*action), Some(*elapsed), detail))
             }
             Event::Step { id, phase: StepPhase::Skipped, detail, .. } => {
                 let detail = detail.as_deref().unwrap_or("");
-                Some(self.line(id, "skipped", AnsiColors::Yellow, None, detail))
+                Some(self.line(id, How::SKIPPED, None, detail))
             }
             Event::Failed { id, elapsed, failure, .. } => {
-                Some(self.line(id, "failed", AnsiColors::Red, Some(*elapsed), &failure.message))
+                Some(self.line(id, How::FAILED, Some(*elapsed), &failure.message))
             }
             Event::Step { .. } | Event::Progress { .. } | Event::Warning { .. } => None,
         }

@@ -25,6 +25,8 @@ pub struct SubnetRequest {
     pub net: IpNet,
     pub range: Option<IpNet>,
     pub gateway: Option<IpAddr>,
+    /// An address that the engine must never hand out.
+    pub withheld: Option<IpAddr>,
 }
 
 impl Docker {
@@ -96,7 +98,9 @@ impl From<&SubnetRequest> for IpamConfig {
             subnet: Some(subnet.net.to_string()),
             ip_range: subnet.range.map(|range| range.to_string()),
             gateway: subnet.gateway.map(|gateway| gateway.to_string()),
-            auxiliary_addresses: None,
+            auxiliary_addresses: subnet
+                .withheld
+                .map(|address| [("withheld".to_owned(), address.to_string())].into()),
         }
     }
 }

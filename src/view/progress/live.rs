@@ -164,17 +164,26 @@ impl Running {
 }
 
 fn measured(tally: Tally) -> ProgressStyle {
-    style(match tally {
-        Tally::Bytes => "{spinner} {prefix}  {time}  {bar:16} {bytes}/{total_bytes}  {wide_msg}",
-        Tally::Items => "{spinner} {prefix}  {time}  {bar:16} {pos}/{len}  {wide_msg}",
-    })
+    let amount = move |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+        let (done, total) = (state.pos(), state.len().unwrap_or(0));
+        // The line is a string: writing to it cannot fail.
+        let _ = match tally {
+            Tally::Bytes => write!(line, "{} of {}", megabytes(done), megabytes(total)),
+            Tally::Items => write!(line, "{done} of {total}"),
+        };
+    };
+    style("{spinner} {prefix}  {time}  {bar:10} {amount}  {wide_msg}").with_key("amount", amount)
+}
+
+/// Downloads and images: smaller amounts are over before they are read.
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
 }
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .expect("every template is written in this file")
         .with_key("time", |state: &ProgressState, line: &mut dyn std::fmt::Write| {
-            // The line is a string: writing to it cannot fail.
             let _ = write!(line, "{:>6}", elapsed(state.elapsed()));
         })
         .progress_chars("=> ")

@@ -3,31 +3,32 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::{Columns, doing};
+use super::{Columns, How, doing};
 use crate::engine::{Event, StepPhase};
 use crate::plan::{Action, Id};
-use crate::view::plan::color;
 
 /// A step quicker than this is told of only once, when it has ended.
-const FIRST_WORD: Duration = Duration::from_secs(1);
-const NEXT_WORD: Duration = Duration::from_secs(10);
+const QUICK: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(10);
 
 pub struct Plain {
     columns: Columns,
     running: HashMap<Id, Running>,
+    /// When to say next that something still runs.
+    next_word: Instant,
 }
 
 struct Running {
-    action: Action,
     word: &'static str,
     since: Instant,
-    next_word: Instant,
+    /// That it has been started.
+    told: bool,
     detail: String,
 }
 
 impl Plain {
-    pub fn new(columns: Columns) -> Self {
-        Self { columns, running: HashMap::new() }
+    pub fn new(columns: Columns, now: Instant) -> Self {
+        Self { columns, running: HashMap::new(), next_word: now + PAUSE }
     }
 
     /// The line that this event is worth, if any.
@@ -56,26 +57,44 @@ impl Plain {
         }
     }
 
-    /// Steps that have been silent for long enough, the longest running first.
+    /// What there is to say although nothing happened: that a step is no quick one, and every ten
+    /// seconds which of them runs longest.
     pub fn tick(&mut self, now: Instant) -> Vec<String> {
-        let mut due: Vec<(&Id, &mut Running)> =
-            self.running.iter_mut().filter(|(_, running)| running.next_word <= now).collect();
-        due.sort_unstable_by_key(|(id, running)| (running.since, *id));
-        due.into_iter()
-            .map(|(id, running)| {
-                running.next_word = now + NEXT_WORD;
-                let time = Some(now - running.since);
-                self.columns.line(id, running.word, color(running.action), time, &running.detail)
-            })
-            .collect()
+        let mut slow: Vec<(&Id, &mut Running)> = self
+            .running
+            .iter_mut()
+            .filter(|(_, running)| !running.told && now - running.since >= QUICK)
+            .collect();
+        slow.sort_unstable_by_key(|(id, running)| (running.since, *id));
+        let mut lines = Vec::new();
+        for (id, running) in slow {
+            running.told = true;
+            self.next_word = now + PAUSE;
+            lines.push(self.columns.line(id, How::running(running.word), None, &running.detail));
+        }
+        if self.next_word <= now {
+            self.next_word = now + PAUSE;
+            lines.extend(self.longest(now));
+        }
+        lines
+    }
+
+    fn longest(&self, now: Instant) -> Option<String> {
+        let (id, running) = self.running.iter().min_by_key(|(id, running)| (running.since, *id))?;
+        let detail = match self.running.len() - 1 {
+            0 => running.detail.clone(),
+            more if running.detail.is_empty() => format!("and {more} more running"),
+            more => format!("{}; and {more} more running", running.detail),
+        };
+        let time = Some(now - running.since);
+        Some(self.columns.line(id, How::running(running.word), time, &detail))
     }
 
     fn running(&mut self, id: &Id, action: Action, phase: StepPhase, now: Instant) {
         let running = self.running.entry(id.clone()).or_insert_with(|| Running {
-            action,
             word: doing(action),
             since: now,
-            next_word: now + FIRST_WORD,
+            told: false,
             detail: String::new(),
         });
         if phase == StepPhase::Waiting {

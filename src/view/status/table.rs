@@ -5,7 +5,9 @@ use std::fmt::Write;
 use owo_colors::{AnsiColors, OwoColorize};
 
 use super::{Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus};
-use crate::view::text::{cut, pad, tame, width};
+use crate::view::text::{tame, width, wrap};
+
+const INDENT: &str = "  ";
 
 /// Cells of one line, and the colour of the word that says how it is.
 struct Row {
@@ -99,34 +101,54 @@ fn color(health: Health) -> AnsiColors {
     }
 }
 
-/// Columns as wide as their widest cell; a line too long for the terminal loses its end.
+/// Columns as wide as their widest cell. Cells that do not fit beside the first go below them;
+/// the last, which is free text, does so by itself.
 fn table(rows: Vec<Row>, columns: Option<usize>) -> String {
-    let cells = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..cells)
-        .map(|at| {
-            rows.iter()
-                .filter_map(|row| row.cells.get(at))
-                .map(|cell| width(cell))
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
+    let widths = widths(&rows);
+    let limit = columns.unwrap_or(usize::MAX);
+    let beside = how_many_fit(&widths, limit);
     let mut text = String::new();
-    for row in rows {
-        let mut left = columns.unwrap_or(usize::MAX).saturating_sub(2);
-        let mut line = String::from("  ");
-        for (at, (cell, columns)) in row.cells.iter().zip(&widths).enumerate() {
-            let cell = cut(&pad(&tame(cell), *columns), left);
-            left = left.saturating_sub(width(&cell) + 2);
-            if at == row.state {
-                let _ = write!(line, "{}  ", cell.color(row.paint));
+    for Row { cells, state, paint } in rows {
+        let mut below = Vec::new();
+        let mut taken = INDENT.len();
+        text.push_str(INDENT);
+        for (at, cell) in cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
+            let cell = tame(cell);
+            let start: usize =
+                INDENT.len() + widths[..at].iter().map(|width| width + 2).sum::<usize>();
+            if at < beside
+                || (below.is_empty() && at + 1 == cells.len() && start + width(&cell) <= limit)
+            {
+                let blank = start - taken;
+                let paint = if at == state { paint } else { AnsiColors::Default };
+                let _ = write!(text, "{:blank$}{}", "", cell.color(paint));
+                taken = start + width(&cell);
             } else {
-                line.push_str(&cell);
-                line.push_str("  ");
+                below.push(cell);
             }
         }
-        text.push_str(line.trim_end());
         text.push('\n');
+        let room = columns.map(|columns| columns.saturating_sub(INDENT.len() * 2));
+        for line in wrap(&below.join("  "), room) {
+            let _ = writeln!(text, "{INDENT}{INDENT}{line}");
+        }
     }
     text
+}
+
+fn widths(rows: &[Row]) -> Vec<usize> {
+    let cells = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let column = |at: usize| rows.iter().filter_map(move |row| row.cells.get(at));
+    (0..cells).map(|at| column(at).map(|cell| width(cell)).max().unwrap_or(0)).collect()
+}
+
+/// How many of the columns but the last stand on one line; the name and the state always do.
+fn how_many_fit(widths: &[usize], limit: usize) -> usize {
+    let mut taken = INDENT.len();
+    let but_last = &widths[..widths.len().saturating_sub(1)];
+    let fit = but_last.iter().take_while(|width| {
+        taken += *width + 2;
+        taken - 2 <= limit
+    });
+    fit.count().max(2)
 }
