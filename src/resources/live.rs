@@ -45,6 +45,8 @@ impl Live {
 
 /// Sees everything inside of the cluster, which has been seen before.
 pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
+    let objects = cx.objects().await?;
+    objects.inventory.lock().await.expect(object::members(&objects, [].into_iter()));
     if cx.makes_cluster() {
         let id = cluster::id(&cx.name);
         let up = world.things.get(&id).is_some_and(|seen| {
@@ -55,7 +57,6 @@ pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    let objects = cx.objects().await?;
     let kube = cx.kube_ready().await?;
     let failed = |error: KubeError| Failure::because("cannot look into the cluster", &error);
 
