@@ -31,6 +31,7 @@ use crate::plan::{Id, Outputs, Resource, Table, World};
 use crate::templates::Templates;
 use crate::topology::Topology;
 
+
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
 pub use live::explain;
@@ -113,10 +114,10 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     network::observe(cx, snapshot, &mut world);
     cluster::observe(cx, snapshot, &mut world).await?;
     node::observe(cx, snapshot, &mut world).await;
+    live::observe(cx, &mut world).await?;
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
-    live::observe(cx, &mut world).await?;
     Ok(world)
 }
 

@@ -334,7 +334,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let body = stamped(cx, &objects, object, resource, &turn.values).await;
     // What others changed of an object that the file did not change is taken back.
     let taken_back = turn.item.cause == Some(Cause::Drift);
-    let how = Apply { force: taken_back || cx.force_conflicts, dry_run: false };
+    let how = Apply { force: taken_back || cx.forces_conflicts(), dry_run: false };
     kube.persist(
         Deadline::after(PASSING),
         |said| turn.say(said),

@@ -138,7 +138,7 @@ fn pod(body: &Value) -> Verdict<Outputs> {
 /// A Service of type LoadBalancer works once it has an address; its ports are known at once.
 fn service(body: &Value) -> Verdict<Outputs> {
     let spec = &body["spec"];
-    let outputs = Outputs::new().with("ports", ports(body));
+    let outputs = Outputs::new().with("ports", named_ports(body));
     if spec["type"] != "LoadBalancer" {
         return Verdict::Done(outputs);
     }
@@ -149,13 +149,11 @@ fn service(body: &Value) -> Verdict<Outputs> {
 }
 
 /// The numbers of a Service's ports by their names.
-pub fn ports(body: &Value) -> Value {
-    let ports = body.pointer("/spec/ports").and_then(Value::as_array);
-    let named = ports.into_iter().flatten().filter_map(|port| {
-        let name = port["name"].as_str()?;
-        Some((name.to_owned(), port["port"].clone()))
-    });
-    Value::Object(named.collect())
+pub fn named_ports(service: &Value) -> Value {
+    let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+    ports
+        .filter_map(|port| Some((port["name"].as_str()?.to_owned(), port["port"].clone())))
+        .collect()
 }
 
 /// The address that a load balancer gave to a Service.
@@ -342,11 +340,15 @@ mod tests {
 
     #[test]
     fn a_load_balancer_gives_its_address_and_waits_for_it() {
-        let mut body = json!({"metadata": {}, "spec": {"type": "LoadBalancer", "ports": []}});
+        let mut body = json!({"metadata": {}, "spec": {
+            "type": "LoadBalancer",
+            "ports": [{"name": "http", "port": 80}, {"port": 81}],
+        }});
         assert!(not_yet(judged("v1", "Service", 1, body.clone())).contains("no address"));
         body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
         let Verdict::Done(outputs) = judged("v1", "Service", 1, body) else { panic!("not done") };
         assert_eq!(outputs.get("address"), Some(&json!("172.22.255.201")));
+        assert_eq!(outputs.get("ports"), Some(&json!({"http": 80})));
     }
 
     #[test]
