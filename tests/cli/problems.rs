@@ -26,7 +26,8 @@ manifests:
   - { path: manifests, wait: 90 }
 shares:
   - { name: docs, path: ~/docs, via: nfs }
-vars: { password: ${DB_PASSWORD} }
+vars:
+  password: ${DB_PASSWORD}
 ";
 
 #[test]
