@@ -106,6 +106,7 @@ impl Session {
             variable,
             templates: Templates::new(None),
             claim,
+            force_conflicts: false,
         });
         let hands = Arc::new(Hands(context));
         Ok(Self { hands, topology, claims, file, places, _lock: lock })
@@ -130,6 +131,15 @@ impl Session {
                 .hint("use the newer topo for this topology"),
             ));
         }
+        if let Some((volume, why)) = self.claims.unreadable.get(self.name()) {
+            return Err(Error::refused(
+                Failure::new(format!(
+                    "the claim of topology `{}`, the volume `{volume}`, cannot be read: {why}",
+                    self.name()
+                ))
+                .hint("without it topo cannot tell what is its own; remove the volume and what the topology made by hand"),
+            ));
+        }
         let Some(claim) = self.claims.of(self.name()) else { return Ok(()) };
         let Some(file) = &self.file else { return Ok(()) };
         if !moved && Path::new(&claim.file) != file {
@@ -152,7 +162,7 @@ impl Session {
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
                 let claim = self.claims.of(self.name());
-                resources::desired(topology, claim, &self.cx().templates, &snapshot)?
+                resources::desired(self.cx(), topology, claim, &snapshot).await?
             }
             _ => Vec::new(),
         };
@@ -161,7 +171,7 @@ impl Session {
             .iter()
             .map(|typed| resolve(typed, &desired))
             .collect::<Result<Vec<Id>, Error>>()?;
-        let plan = crate::plan::plan(&Request {
+        let mut plan = crate::plan::plan(&Request {
             topology: self.name(),
             desired: &desired,
             world: &world,
@@ -170,6 +180,7 @@ impl Session {
             key: &self.cx().key,
             replace: &replace,
         })?;
+        resources::explain(self.cx(), &mut plan, &desired, &world).await?;
         Ok(Planned { plan, desired, world })
     }
 

@@ -47,22 +47,18 @@ fn source(entry: usize, file: &Path, name: Arc<str>, context: &Value) -> Result<
         Fault::new(Place::at(&name, &text, text.len()), "this is not UTF-8 text")
             .hint("save the file as UTF-8")
     })?;
-    let has = |extension: &str, path: &Path| {
-        path.extension()
-            .and_then(OsStr::to_str)
-            .is_some_and(|it| it.eq_ignore_ascii_case(extension))
+    // By its name and not by its path: what was downloaded is kept under its checksum.
+    let Some(plain) = name.strip_suffix(".j2") else {
+        return Ok(Source { syntax: syntax(&name), name, text, entry });
     };
-    if has("j2", file) {
-        let text = template::render(&name, &text, context)?;
-        let json = has("json", Path::new(file.file_stem().unwrap_or_default()));
-        let name = format!("{name} (rendered)").into();
-        return Ok(Source { name, text, syntax: syntax(json), entry });
-    }
-    Ok(Source { name, text, syntax: syntax(has("json", file)), entry })
+    let text = template::render(&name, &text, context)?;
+    let name = format!("{name} (rendered)").into();
+    Ok(Source { syntax: syntax(plain), name, text, entry })
 }
 
-fn syntax(json: bool) -> Syntax {
-    if json { Syntax::Json } else { Syntax::Yaml }
+fn syntax(name: &str) -> Syntax {
+    let extension = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default();
+    if extension.eq_ignore_ascii_case("json") { Syntax::Json } else { Syntax::Yaml }
 }
 
 fn files(path: &Path, shown: &str) -> Result<Vec<PathBuf>, Fault> {

@@ -93,6 +93,22 @@ impl Manifests {
         read::body(source, &source.text[object.bytes.clone()], object)
     }
 
+    /// The line of every object, in one pass over the texts.
+    pub fn lines(&self) -> Vec<u32> {
+        let mut at = (usize::MAX, 0, 1);
+        let line = |object: &Object| {
+            let (source, offset, line) = at;
+            let start = Place::start_of(&self.sources[object.source], &object.bytes);
+            let (from, line) = if source == object.source { (offset, line) } else { (0, 1) };
+            let newlines = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
+            // The items of a list share their document's place.
+            let line = line + newlines(&self.sources[object.source].text[from..start]);
+            at = (object.source, start, line);
+            narrow(line)
+        };
+        self.objects.iter().map(line).collect()
+    }
+
     pub fn place(&self, object: &Object) -> Place {
         Place::of(&self.sources[object.source], &object.bytes)
     }
@@ -107,8 +123,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The first line of a document that says something, where people look for an object.
     fn of(source: &Source, document: &Range<usize>) -> Self {
+        Self::at(&source.name, &source.text, Self::start_of(source, document))
+    }
+
+    /// The first line of a document that says something, where people look for an object.
+    fn start_of(source: &Source, document: &Range<usize>) -> usize {
         let blank: usize = source.text[document.clone()]
             .split_inclusive('\n')
             .take_while(|line| {
@@ -117,7 +137,7 @@ impl Place {
             })
             .map(str::len)
             .sum();
-        Self::at(&source.name, &source.text, document.start + blank)
+        document.start + blank
     }
 
     fn at(file: &Arc<str>, text: &str, offset: usize) -> Self {

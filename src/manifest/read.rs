@@ -511,7 +511,9 @@ mod tests {
         let read = objects(&text);
         assert!(text.len() > 2 * WORTH_A_THREAD);
         assert!(read.objects.iter().enumerate().all(|(n, object)| *object.name == format!("s{n}")));
-        assert_eq!(read.place(&read.objects[19_999]).line, 19_999 * 4 + 1);
+        let lines = read.lines();
+        assert_eq!((lines[0], lines[19_999]), (1, 19_999 * 4 + 1));
+        assert_eq!(read.place(&read.objects[19_999]).line, lines[19_999]);
     }
 
     #[test]

@@ -38,6 +38,12 @@ pub fn id(topology: &str) -> Id {
     Id::new(TABLE.kind, topology)
 }
 
+/// What everything in the cluster is inside of; nothing if the cluster is not this topology's.
+pub fn inside(topology: &Topology) -> Option<Bond> {
+    let made = topology.cluster.as_ref().is_none_or(|cluster| cluster.context.is_none());
+    made.then(|| Bond::Inside(id(topology.name.as_str())))
+}
+
 pub fn desired(topology: &Topology) -> Option<Resource> {
     let cluster = topology.cluster.as_ref().filter(|cluster| cluster.context.is_none())?;
     let network = topology.network_name();

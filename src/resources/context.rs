@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::claim::{self, Claim};
 use super::gateway::Writer;
+use super::object::Objects;
 use super::{cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
+use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, StateFolder};
 use crate::backend::kube::{Access, Kube};
 use crate::backend::readiness;
@@ -39,7 +41,11 @@ pub struct Context {
     /// Writes the gateway's forwards, many at once.
     pub forwards: Writer,
     claim: Mutex<Option<Claim>>,
+    pub downloads: Downloads,
+    /// Take fields of objects over from other managers.
+    pub force_conflicts: bool,
     kube: Mutex<Option<Kube>>,
+    objects: OnceCell<Arc<Objects>>,
 }
 
 /// What a context is made from.
@@ -54,6 +60,7 @@ pub struct Setting {
     pub variable: Arc<Variables>,
     pub templates: Templates,
     pub claim: Option<Claim>,
+    pub force_conflicts: bool,
 }
 
 impl Context {
@@ -66,11 +73,14 @@ impl Context {
             state: setting.state,
             kubeconfig: setting.kubeconfig,
             key: setting.key,
+            downloads: Downloads::of(setting.variable.as_ref()),
+            force_conflicts: setting.force_conflicts,
             variable: setting.variable,
             templates: setting.templates,
             forwards: Writer::default(),
             claim: Mutex::new(setting.claim),
             kube: Mutex::new(None),
+            objects: OnceCell::new(),
         }
     }
 
@@ -145,6 +155,12 @@ impl Context {
             claim::remove(&self.docker, &claim).await?;
         }
         Ok(())
+    }
+
+    /// The objects of the topology's manifests, read when they are first asked for.
+    pub async fn objects(&self) -> Result<Arc<Objects>, Failure> {
+        let read = || async { Objects::read(self).await.map(Arc::new) };
+        self.objects.get_or_try_init(read).await.cloned()
     }
 
     /// The API server, as soon as it is known how to reach it.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
 use crate::plan::{Id, Record};
 
 /// Labels of containers, networks and volumes.
@@ -36,4 +39,58 @@ pub fn record(topology: &str, labels: &BTreeMap<String, String>) -> Option<(Id, 
     let id = labels.get(ID)?.parse().ok()?;
     let record = serde_json::from_str(labels.get(RECORD)?).ok()?;
     Some((id, record))
+}
+
+/// Selects the objects of a topology.
+pub fn selector(topology: &str) -> String {
+    format!("{KUBE_TOPOLOGY}={topology}")
+}
+
+/// Marks an object, before it is applied, as this topology's.
+pub fn stamp(body: &mut Value, topology: &str, id: &Id) {
+    label(body, KUBE_TOPOLOGY, topology);
+    annotate(body, KUBE_ID, id.as_str());
+}
+
+pub fn label(body: &mut Value, key: &str, value: impl Into<Value>) {
+    write(body, "labels", key, value.into());
+}
+
+pub fn annotate(body: &mut Value, key: &str, value: impl Into<Value>) {
+    write(body, "annotations", key, value.into());
+}
+
+/// Into a map that may be missing. One that is no map is left for the API server to complain of.
+fn write(body: &mut Value, map: &str, key: &str, value: Value) {
+    let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let map = metadata.entry(map).or_insert(Value::Null);
+    if map.is_null() {
+        *map = json!({});
+    }
+    if let Some(map) = map.as_object_mut() {
+        map.insert(key.to_owned(), value);
+    }
+}
+
+/// Writes down on an object, before it is applied, what it stands for.
+pub fn stamp_record(body: &mut Value, record: &Record) {
+    let record = serde_json::to_string(record).unwrap_or_default();
+    annotate(body, KUBE_RECORD, record);
+}
+
+pub fn is_mine(object: &DynamicObject, topology: &str) -> bool {
+    let labels = object.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(KUBE_TOPOLOGY)).is_some_and(|of| of == topology)
+}
+
+pub fn kube_id(object: &DynamicObject) -> Option<Id> {
+    note(object, KUBE_ID)?.parse().ok()
+}
+
+pub fn kube_record(object: &DynamicObject) -> Option<Record> {
+    serde_json::from_str(note(object, KUBE_RECORD)?).ok()
+}
+
+pub fn note<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
+    object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }

@@ -6,6 +6,7 @@
 mod build_folder;
 mod claim;
 mod cluster;
+mod compare;
 mod context;
 mod drift;
 mod gateway;
@@ -13,20 +14,25 @@ mod image;
 mod inventory;
 mod join;
 mod kind_config;
+mod live;
+mod manifest;
 mod marks;
+mod metallb;
 mod network;
 mod node;
+mod object;
+mod pool;
 mod port;
 mod ready;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Id, Outputs, Resource, Table, World};
-use crate::templates::Templates;
 use crate::topology::Topology;
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
+pub use live::explain;
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -53,7 +59,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, gateway, port);
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -62,10 +68,10 @@ fn unknown(kind: &str, id: &Id) -> Failure {
 }
 
 /// Everything that the file asks for.
-pub fn desired(
+pub async fn desired(
+    cx: &Context,
     topology: &Topology,
     claim: Option<&Claim>,
-    templates: &Templates,
     snapshot: &Snapshot,
 ) -> Result<Vec<Resource>, Failure> {
     let mut nodes = cluster::control_plane_names(topology);
@@ -77,10 +83,15 @@ pub fn desired(
     resources.extend(node::desired(topology, claim));
     resources.extend(image::desired(topology, &nodes, snapshot));
     let keys = gateway::authorized_keys(topology)?;
-    let gateway = gateway::desired(topology, templates, &keys)
+    let gateway = gateway::desired(topology, &cx.templates, &keys)
         .map_err(|error| Failure::because("cannot render the gateway", &error))?;
     resources.extend(gateway);
     resources.extend(port::desired(topology));
+    resources.extend(metallb::desired(topology)?);
+    resources.extend(pool::desired(topology));
+    let objects = cx.objects().await?;
+    resources.extend(object::desired(topology, &objects));
+    resources.extend(manifest::desired(topology, &objects));
     Ok(resources)
 }
 
@@ -98,6 +109,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
+    live::observe(cx, &mut world).await?;
     Ok(world)
 }
 

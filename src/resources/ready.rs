@@ -37,6 +37,19 @@ pub fn judge(kind: &Kind, object: Option<&DynamicObject>) -> Verdict<Outputs> {
     }
 }
 
+/// Whether objects of this kind become ready some time after they are there.
+pub fn is_awaited(kind: &Kind) -> bool {
+    let kinds: &[&str] = match &*kind.group {
+        "" => &["Service", "Pod", "PersistentVolumeClaim", "Namespace"],
+        "apps" => &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"],
+        "batch" => &["Job"],
+        "apiextensions.k8s.io" => &["CustomResourceDefinition"],
+        "apiregistration.k8s.io" => &["APIService"],
+        _ => &[],
+    };
+    kinds.contains(&&*kind.name)
+}
+
 fn ready() -> Verdict<Outputs> {
     Verdict::Done(Outputs::new())
 }

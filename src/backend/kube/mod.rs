@@ -3,7 +3,9 @@
 mod error;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{
@@ -11,12 +13,12 @@ use kube::api::{
     Preconditions, PropagationPolicy, ValidationDirective,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::discovery::{Discovery, Scope};
+use kube::discovery::{ApiGroup, Discovery, Scope};
 use kube::{Client, Config};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::manifest::{Kind, Kinds, kinds::Served};
+use crate::manifest::Kind;
 
 pub use error::{Conflict, KubeError};
 pub use wait::{Deadline, Verdict, WaitError};
@@ -104,19 +106,19 @@ impl Kube {
         self.call(self.client.request_text(request)).await.map(drop)
     }
 
-    /// Tells `kinds` of every kind that the cluster serves, in two calls.
-    pub async fn discover(&self, kinds: &mut Kinds) -> Result<(), KubeError> {
+    /// Every kind that the cluster serves, by group and name, in the version it prefers; two calls.
+    pub async fn served(&self) -> Result<BTreeMap<(Box<str>, Box<str>), Arc<Kind>>, KubeError> {
         let discovery = self.call(Discovery::new(self.client.clone()).run_aggregated()).await?;
-        for group in discovery.groups() {
-            for (resource, capabilities) in group.recommended_resources() {
-                let served = Served {
-                    plural: resource.plural.as_str().into(),
-                    namespaced: capabilities.scope == Scope::Namespaced,
-                };
-                kinds.tell(&resource.group, &resource.kind, served);
-            }
-        }
-        Ok(())
+        let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
+        let kinds = resources.map(|(resource, capabilities)| Kind {
+            group: resource.group.into(),
+            version: resource.version.into(),
+            name: resource.kind.into(),
+            plural: resource.plural.into(),
+            namespaced: capabilities.scope == Scope::Namespaced,
+            certain: true,
+        });
+        Ok(kinds.map(|kind| ((kind.group.clone(), kind.name.clone()), Arc::new(kind))).collect())
     }
 
     /// Every object of a kind with these labels, in all namespaces; none if the kind is not served.
@@ -139,6 +141,32 @@ impl Kube {
                 page => page?,
             };
             found.extend(page.items);
+            match page.metadata.continue_ {
+                Some(token) if !token.is_empty() => params = params.continue_token(&token),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// The metadata of every object of a kind, without what they hold.
+    pub async fn marks_in(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+    ) -> Result<Vec<DynamicObject>, KubeError> {
+        let api = self.api(kind, namespace);
+        let mut params = ListParams::default().limit(PAGE);
+        let mut found = Vec::new();
+        loop {
+            let page = match self.call(api.list_metadata(&params)).await {
+                Err(KubeError::NotFound(_)) => return Ok(found),
+                page => page?,
+            };
+            found.extend(page.items.into_iter().map(|object| DynamicObject {
+                types: None,
+                metadata: object.metadata,
+                data: Value::Null,
+            }));
             match page.metadata.continue_ {
                 Some(token) if !token.is_empty() => params = params.continue_token(&token),
                 _ => return Ok(found),
