@@ -104,9 +104,7 @@ fn topology(objects: usize, ports: usize) -> Vec<Resource> {
     ];
     resources.extend((0..100).map(|at| object(namespace(at), at)));
     resources.extend((0..objects).map(|at| {
-        object(service(at), at * 15)
-            .bond(Bond::Uses(namespace(at)))
-            .bond(Bond::Uses(pool.clone()))
+        object(service(at), at * 15).bond(Bond::Uses(namespace(at))).bond(Bond::Uses(pool.clone()))
     }));
     resources.extend((0..ports).map(|at| {
         let listen = format!("127.0.0.1:{}/tcp", 10_000 + at);

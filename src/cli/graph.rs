@@ -4,9 +4,10 @@ use clap::ValueEnum;
 
 use super::{FileArgs, load};
 use crate::backend::docker::Snapshot;
+use crate::backend::download::Downloads;
 use crate::error::{Error, Exit};
 use crate::plan::PlanError;
-use crate::resources;
+use crate::resources::{self, Ingredients, Objects};
 use crate::templates::Templates;
 use crate::view::View;
 use crate::view::graph::{Format, Picture};
@@ -38,12 +39,21 @@ enum FormatName {
     Html,
 }
 
-pub fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
+pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let loaded = load::load(args.file.path(), &load::environment, view)?;
-    let resources =
-        resources::desired(&loaded.topology, None, &Templates::new(None), &Snapshot::default())?;
-    let picture =
-        Picture::of(loaded.topology.name.to_string(), &resources).map_err(PlanError::from)?;
+    let topology = &loaded.topology;
+    let downloads = Downloads::of(&load::environment);
+    let objects =
+        Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
+            .await?;
+    let resources = resources::desired(&Ingredients {
+        topology,
+        objects: &objects,
+        templates: &Templates::new(None),
+        claim: None,
+        snapshot: &Snapshot::default(),
+    })?;
+    let picture = Picture::of(topology.name.to_string(), &resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());
     Ok(Exit::Done)
 }

@@ -44,7 +44,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or in sync
   1    `diff` found changes or drift
-  2    wrong usage, invalid topology or unusable environment; nothing was changed
+  2    nothing was changed: wrong usage, invalid file or unusable environment
   3    failed part-way; says what was done and what was not
   130  interrupted";
 
@@ -94,7 +94,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Apply(args) => in_runtime(apply::apply(args, view)),
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
-        Command::Graph(args) => graph::run(args, view),
+        Command::Graph(args) => in_runtime(graph::run(args, view)),
         Command::Validate(args) => validate::run(args, view),
         Command::Schema(args) => schema::run(args, view),
         Command::Init(args) => init::run(args, view),

@@ -9,7 +9,7 @@ use crate::backend::host::{Kubeconfig, Lock, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, Plan, Request, Resource, SecretKey, World};
-use crate::resources::{self, Claim, Claims, Context, Hands, Setting, Variables};
+use crate::resources::{self, Claim, Claims, Context, Hands, Ingredients, Setting, Variables};
 use crate::templates::Templates;
 use crate::topology::{Places, Topology};
 use crate::view::View;
@@ -161,8 +161,14 @@ impl Session {
         let world = resources::observe(self.cx(), &snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
-                let claim = self.claims.of(self.name());
-                resources::desired(self.cx(), topology, claim, &snapshot).await?
+                let objects = self.cx().objects().await?;
+                resources::desired(&Ingredients {
+                    topology,
+                    objects: &objects,
+                    templates: &self.cx().templates,
+                    claim: self.claims.of(self.name()),
+                    snapshot: &snapshot,
+                })?
             }
             _ => Vec::new(),
         };

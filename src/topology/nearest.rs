@@ -6,7 +6,7 @@ pub fn to<'a>(seen: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<
     allowed
         .into_iter()
         .map(|word| (strsim::damerau_levenshtein(&folded, &word.to_lowercase()), word))
-        .filter(|(distance, word)| *distance <= (word.len().max(seen.len()) / 3).max(1))
+        .filter(|(distance, word)| *distance <= (word.len().max(seen.len()) / 4).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }

@@ -29,6 +29,9 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
     let machine = Machine::new();
     insta::assert_snapshot!("unknown-command", machine.topo(&["aply"]).shown());
     insta::assert_snapshot!("unknown-flag", machine.topo(&["diff", "--targets", "x"]).shown());
-    insta::assert_snapshot!("no-parallelism", machine.topo(&["apply", "--parallelism", "0"]).shown());
+    insta::assert_snapshot!(
+        "no-parallelism",
+        machine.topo(&["apply", "--parallelism", "0"]).shown()
+    );
     insta::assert_snapshot!("two-files", machine.topo(&["diff", "a.yaml", "-f", "b.yaml"]).shown());
 }
