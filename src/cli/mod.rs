@@ -44,7 +44,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or in sync
   1    `diff` found changes or drift
-  2    wrong usage, invalid topology or unusable environment; nothing was changed
+  2    nothing was changed: wrong usage, invalid file or unusable environment
   3    failed part-way; says what was done and what was not
   130  interrupted";
 

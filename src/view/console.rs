@@ -190,3 +190,87 @@ fn width_of(
         .or(is_terminal.then_some(80))
         .filter(|width| *width > 0)
 }
+
+#[cfg(test)]
+pub mod testing {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    /// What has been written to a stream.
+    #[derive(Clone, Default)]
+    pub struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        pub fn text(&self) -> String {
+            let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Fails(ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn stream(to: impl Write + Send + 'static) -> Stream {
+        Stream { to: Box::new(to), color: false, width: Some(80), broken: None }
+    }
+
+    fn console(out: impl Write + Send + 'static, err: Written) -> Console {
+        Console {
+            out: stream(out),
+            err: stream(err),
+            verbosity: Verbosity::Normal,
+            live: false,
+            hidden: Hidden::default(),
+        }
+    }
+
+    /// A console of 80 columns without colours, and what goes to its stdout and stderr.
+    pub fn captured() -> (Console, Written, Written) {
+        let (out, err) = (Written::default(), Written::default());
+        (console(out.clone(), err.clone()), out, err)
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error_and_a_full_disk_is() {
+        let ends = |kind| {
+            let err = Written::default();
+            let mut console = console(Fails(kind), err.clone());
+            console.out("data");
+            (console.close(Exit::Done), err.text())
+        };
+        assert_eq!(ends(ErrorKind::BrokenPipe), (Exit::Done, String::new()));
+        let (exit, said) = ends(ErrorKind::StorageFull);
+        assert_eq!(exit, Exit::Refused);
+        assert!(said.starts_with("error: cannot write the result"), "{said}");
+    }
+
+    #[test]
+    fn secrets_are_hidden_as_they_are_and_as_json_writes_them() {
+        let (mut console, out, err) = captured();
+        console.hide(&["pass\"word".to_owned(), "pass\"word-longer".to_owned(), "a".to_owned()]);
+        console.out(r#"{"x":"pass\"word-longer"} a"#);
+        console.err("said pass\"word!");
+        assert_eq!(out.text(), r#"{"x":"(sensitive)"} a"#);
+        assert_eq!(err.text(), "said (sensitive)!");
+    }
+}

@@ -12,6 +12,8 @@ mod plan;
 mod problems;
 mod progress;
 mod prompt;
+#[cfg(test)]
+mod samples;
 mod status;
 mod summary;
 mod text;
