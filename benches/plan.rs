@@ -55,8 +55,8 @@ impl Times {
         let (graph, ordered) = timed(|| Graph::of(desired).and_then(|graph| graph.order()));
         assert_eq!(ordered.map(|order| order.len()), Ok(desired.len()));
         let (plan, planned) = timed(|| no_op(desired, world));
-        let (steps, graph) = timed(|| steps(&planned, desired, world));
-        assert_eq!(graph.steps.len(), desired.len());
+        let (steps, order) = timed(|| steps(&planned, desired, world));
+        assert_eq!(order.steps.len(), desired.len());
         Self { graph, plan, steps }
     }
 }
