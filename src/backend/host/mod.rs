@@ -1,0 +1,13 @@
+//! This machine: files, processes, the user's folders.
+
+mod files;
+mod kubeconfig;
+mod process;
+mod routes;
+mod state;
+
+pub use files::Disk;
+pub use kubeconfig::{Kubeconfig, KubeconfigError};
+pub use process::{ProcessError, Program};
+pub use routes::routes;
+pub use state::{Lock, StateError, StateFolder, write_atomically};

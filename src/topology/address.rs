@@ -1,0 +1,250 @@
+//! Addresses: subnets, ranges of addresses, and an interface's own address.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::text::{Malformed, Text, text_type};
+
+/// A network in CIDR form, without host bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subnet(IpNet);
+
+impl Subnet {
+    /// The subnet that `net` lies in: host bits are dropped.
+    pub fn of(net: IpNet) -> Self {
+        Self(net.trunc())
+    }
+
+    pub fn net(self) -> IpNet {
+        self.0
+    }
+
+    pub fn contains(self, addr: IpAddr) -> bool {
+        self.0.contains(&addr)
+    }
+
+    pub fn is_ipv4(self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+
+    /// All its addresses, network and broadcast included.
+    pub fn range(self) -> AddressRange {
+        AddressRange { first: self.0.network(), last: self.0.broadcast() }
+    }
+
+    /// The address that Docker gives the network's own gateway when told nothing: the first after the network's.
+    pub fn first_host(self) -> IpAddr {
+        from_bits(to_bits(self.0.network()).saturating_add(1), self.is_ipv4())
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Subnet {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let net = cidr(text)?;
+        if net.trunc() != net {
+            return Err(Malformed::instead(
+                format!("`{}` is an address inside the network, not the network", net.addr()),
+                format!("`{}`", net.trunc()),
+            ));
+        }
+        Ok(Self(net))
+    }
+}
+
+impl Text for Subnet {
+    const FORMAT: &'static str = "subnet";
+    const PATTERN: &'static str = r"^[0-9a-fA-F:.]+/[0-9]{1,3}$";
+}
+text_type!(Subnet);
+
+/// An interface's address with the length of its network: `192.168.251.1/24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InterfaceAddress(IpNet);
+
+impl InterfaceAddress {
+    pub fn addr(self) -> IpAddr {
+        self.0.addr()
+    }
+
+    pub fn subnet(self) -> Subnet {
+        Subnet::of(self.0)
+    }
+}
+
+/// The address that docker-connector takes when told nothing.
+impl Default for InterfaceAddress {
+    fn default() -> Self {
+        Self(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 251, 1), 24)))
+    }
+}
+
+impl fmt::Display for InterfaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for InterfaceAddress {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let net = cidr(text)?;
+        if net.prefix_len() < net.max_prefix_len() - 1 && net.addr() == net.network() {
+            return Err(Malformed::instead(
+                format!("`{}` is the network, not an address in it", net.addr()),
+                format!("`{}/{}`", Subnet(net).first_host(), net.prefix_len()),
+            ));
+        }
+        Ok(Self(net))
+    }
+}
+
+impl Text for InterfaceAddress {
+    const FORMAT: &'static str = "interface-address";
+    const PATTERN: &'static str = Subnet::PATTERN;
+}
+text_type!(InterfaceAddress);
+
+/// A run of addresses of one family, both ends included; written as CIDR or as `first-last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AddressRange {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl AddressRange {
+    /// `None` if the ends are of two families or the wrong way round.
+    pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
+        (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(Self { first, last })
+    }
+
+    pub fn first(self) -> IpAddr {
+        self.first
+    }
+
+    pub fn last(self) -> IpAddr {
+        self.last
+    }
+
+    pub fn is_ipv4(self) -> bool {
+        self.first.is_ipv4()
+    }
+
+    /// How many addresses it holds; a whole IPv6 space counts as the largest number there is.
+    pub fn count(self) -> u128 {
+        (to_bits(self.last) - to_bits(self.first)).saturating_add(1)
+    }
+
+    pub fn contains(self, addr: IpAddr) -> bool {
+        self.first.is_ipv4() == addr.is_ipv4() && self.first <= addr && addr <= self.last
+    }
+
+    pub fn covers(self, other: Self) -> bool {
+        self.contains(other.first) && self.contains(other.last)
+    }
+
+    pub fn meets(self, other: Self) -> bool {
+        self.is_ipv4() == other.is_ipv4() && self.first <= other.last && other.first <= self.last
+    }
+
+    /// The address `offset` after the first, if it still lies in the range.
+    pub fn nth(self, offset: u128) -> Option<IpAddr> {
+        let bits = to_bits(self.first).checked_add(offset)?;
+        (bits <= to_bits(self.last)).then(|| from_bits(bits, self.is_ipv4()))
+    }
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl FromStr for AddressRange {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        if text.contains('/') {
+            return cidr(text).map(|net| Subnet::of(net).range());
+        }
+        let (first, last) = text.split_once('-').ok_or_else(|| {
+            Malformed::instead(
+                "this is neither a CIDR nor a range",
+                "`172.22.255.200-172.22.255.250` or `172.22.255.192/26`",
+            )
+        })?;
+        let (first, last) = (address(first.trim_matches(' '))?, address(last.trim_matches(' '))?);
+        if first.is_ipv4() != last.is_ipv4() {
+            return Err(Malformed::instead(
+                "the two ends are of different families",
+                "two IPv4 or two IPv6 addresses",
+            ));
+        }
+        Self::new(first, last).ok_or_else(|| {
+            Malformed::instead(
+                format!("the range is empty: {first} comes after {last}"),
+                format!("`{last}-{first}`"),
+            )
+        })
+    }
+}
+
+impl Text for AddressRange {
+    const FORMAT: &'static str = "address-range";
+    const PATTERN: &'static str = r"^[0-9a-fA-F:.]+(/[0-9]{1,3}| *- *[0-9a-fA-F:.]+)$";
+}
+text_type!(AddressRange);
+
+/// A single address, as the shape check reads it.
+pub fn address(text: &str) -> Result<IpAddr, Malformed> {
+    text.parse().map_err(|_| {
+        if text.is_empty() {
+            return Malformed::instead("an address is missing", "an address such as `172.22.0.12`");
+        }
+        Malformed::instead(format!("`{text}` is no IP address"), "an address such as `172.22.0.12`")
+    })
+}
+
+fn cidr(text: &str) -> Result<IpNet, Malformed> {
+    let (addr, length) = text.split_once('/').ok_or_else(|| {
+        Malformed::instead("the length of the network is missing", format!("`{text}/24`"))
+    })?;
+    let addr = address(addr)?;
+    let most = if addr.is_ipv4() { 32 } else { 128 };
+    let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+    let length =
+        length.parse::<u8>().ok().filter(|length| digits && *length <= most).ok_or_else(|| {
+            Malformed::instead(
+                format!("`{length}` is no length of a network"),
+                format!("a number from 0 to {most} after the slash"),
+            )
+        })?;
+    IpNet::new(addr, length).map_err(|error| Malformed::new(error.to_string()))
+}
+
+pub(super) fn to_bits(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(addr) => u128::from(addr.to_bits()),
+        IpAddr::V6(addr) => addr.to_bits(),
+    }
+}
+
+/// The inverse of [`to_bits`]; IPv4 stops at its last address.
+pub(super) fn from_bits(bits: u128, ipv4: bool) -> IpAddr {
+    if ipv4 {
+        IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)))
+    } else {
+        IpAddr::V6(Ipv6Addr::from_bits(bits))
+    }
+}

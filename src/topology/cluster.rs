@@ -1,0 +1,144 @@
+//! `cluster`: a kind cluster to make, or one that exists.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::host_path::HostPath;
+use super::image_ref::ImageRef;
+use super::name::{ContainerPath, Label};
+use super::port::{PortRange, Proto};
+
+/// The Kubernetes cluster: one that topo makes with kind, or with `context` one that exists.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cluster {
+    /// How many control planes, 1 to 9; an odd number keeps etcd's majority. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 9))]
+    pub control_planes: Option<u8>,
+    /// How many workers, up to 200, when they are all alike; else `groups`. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 200))]
+    pub workers: Option<u16>,
+    /// Instead of `workers`: groups of workers that differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// The node image. Default: the one that the kind release in use brings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// Folders of this machine in every node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// Ports of this machine that lead straight to the first control plane (kind's extraPortMappings).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortMapping>,
+    /// Raw kind configuration (kind.x-k8s.io/v1alpha4), merged over what topo renders: maps merge, lists append.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind_config: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Instead of all of the above: the kubeconfig context of a cluster that exists. Nothing of it is made or removed but what this file names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub context: Option<String>,
+    /// Make this cluster's context the current one of the kubeconfig.
+    #[serde(default)]
+    pub use_context: bool,
+    /// The namespace in which topo keeps its list of what it applied. Default: `topo-system`, made by topo; with `context` it is `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory_namespace: Option<Label>,
+    /// Refuse every change that would remove or replace the cluster or one of its nodes.
+    #[serde(default)]
+    pub protect: bool,
+}
+
+impl Cluster {
+    pub fn control_planes(&self) -> u8 {
+        self.control_planes.unwrap_or(1)
+    }
+
+    /// Workers of all groups together.
+    pub fn worker_count(&self) -> usize {
+        usize::from(self.workers.unwrap_or(0))
+            + self.groups.iter().map(|group| usize::from(group.count)).sum::<usize>()
+    }
+
+    pub fn node_count(&self) -> usize {
+        usize::from(self.control_planes()) + self.worker_count()
+    }
+
+    pub fn inventory_namespace(&self) -> &str {
+        match &self.inventory_namespace {
+            Some(namespace) => namespace.as_str(),
+            None if self.exists() => "default",
+            None => "topo-system",
+        }
+    }
+
+    /// Whether it is a cluster that topo did not make.
+    pub fn exists(&self) -> bool {
+        self.context.is_some()
+    }
+}
+
+/// Workers that are alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Group {
+    /// Name of the group; its nodes carry it as the label `topo.dev/group`.
+    pub name: Label,
+    /// How many workers, up to 200.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 200))]
+    pub count: u16,
+    /// Labels of the nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The node image, where it is another than the cluster's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// Folders of this machine in the nodes of this group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// Ports of this machine that lead straight to the node; only for a group of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortMapping>,
+}
+
+fn one() -> u16 {
+    1
+}
+
+/// A folder of this machine in a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Mount {
+    /// The folder on this machine.
+    pub host_path: HostPath,
+    /// Where it appears in the node; absolute.
+    pub container_path: ContainerPath,
+    /// Mount it read-only.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// A port of this machine that leads to a port of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PortMapping {
+    /// The node's port, or a range of them.
+    pub container_port: PortRange,
+    /// The port on this machine, or a range of the same length.
+    pub host_port: PortRange,
+    /// The address it listens on.
+    #[serde(default = "localhost")]
+    pub listen_address: IpAddr,
+    /// `tcp` or `udp`.
+    #[serde(default)]
+    pub protocol: Proto,
+}
+
+fn localhost() -> IpAddr {
+    IpAddr::V4(Ipv4Addr::LOCALHOST)
+}

@@ -1,0 +1,87 @@
+//! How long something may take: `90s`, `2m`, `1m30s`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration as StdDuration;
+
+use super::text::{Malformed, Text, text_type};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Duration(StdDuration);
+
+/// Units from large to small, in milliseconds.
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+impl Duration {
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(StdDuration::from_secs(seconds))
+    }
+
+    pub fn get(self) -> StdDuration {
+        self.0
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut rest = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        if rest == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, length) in UNITS {
+            if rest >= length {
+                write!(f, "{}{unit}", rest / length)?;
+                rest %= length;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Duration {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let wrong =
+            |what: String| Malformed::instead(what, "a duration such as `90s`, `2m` or `1m30s`");
+        if text.is_empty() {
+            return Err(wrong("a duration is missing".to_owned()));
+        }
+        let (mut total, mut rest, mut last) = (0_u64, text, u64::MAX);
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let (number, tail) = rest.split_at(digits);
+            let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+            let (unit, tail) = tail.split_at(letters);
+            if number.is_empty() {
+                return Err(wrong(format!("a number comes before `{unit}`")));
+            }
+            if unit.is_empty() {
+                return Err(Malformed::instead(
+                    format!("`{number}` has no unit"),
+                    format!("`{text}s` for seconds, or with `ms`, `m`, `h`"),
+                ));
+            }
+            let length = UNITS
+                .iter()
+                .find(|(name, _)| *name == unit)
+                .map(|(_, length)| *length)
+                .ok_or_else(|| wrong(format!("`{unit}` is no unit of time")))?;
+            if length >= last {
+                return Err(wrong("units come once each, from large to small".to_owned()));
+            }
+            let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(length));
+            total = part
+                .and_then(|part| total.checked_add(part))
+                .ok_or_else(|| wrong(format!("`{text}` is longer than can be counted")))?;
+            (rest, last) = (tail, length);
+        }
+        Ok(Self(StdDuration::from_millis(total)))
+    }
+}
+
+impl Text for Duration {
+    const FORMAT: &'static str = "duration";
+    const PATTERN: &'static str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+}
+text_type!(Duration);

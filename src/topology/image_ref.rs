@@ -1,0 +1,217 @@
+//! References to container images, by the grammar of the registry.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::text::{Malformed, Text, text_type};
+
+/// `[registry[:port]/]path[:tag][@digest]`, kept as written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ImageRef {
+    text: String,
+    /// Where the name ends: the tag and the digest follow.
+    name_end: usize,
+    digest_start: Option<usize>,
+}
+
+impl ImageRef {
+    /// The base that topo's own images are built on when told nothing.
+    pub fn debian() -> Self {
+        Self {
+            text: "debian:bookworm-slim".to_owned(),
+            name_end: "debian".len(),
+            digest_start: None,
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Registry and path, without tag and digest.
+    pub fn name(&self) -> &str {
+        &self.text[..self.name_end]
+    }
+
+    pub fn tag(&self) -> Option<&str> {
+        let end = self.digest_start.unwrap_or(self.text.len());
+        self.text[self.name_end..end].strip_prefix(':')
+    }
+
+    pub fn digest(&self) -> Option<&str> {
+        self.digest_start.map(|start| &self.text[start + 1..])
+    }
+
+    /// The name as the node's container runtime lists it: with registry, and `latest` where neither tag nor digest is given.
+    pub fn canonical(&self) -> String {
+        let name = self.name();
+        let first = name.split('/').next().unwrap_or_default();
+        let has_registry = name.contains('/') && is_registry(first);
+        let full = match (has_registry, name.contains('/')) {
+            (true, _) => name.to_owned(),
+            (false, true) => format!("docker.io/{name}"),
+            (false, false) => format!("docker.io/library/{name}"),
+        };
+        let rest = &self.text[self.name_end..];
+        if rest.is_empty() { format!("{full}:latest") } else { format!("{full}{rest}") }
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for ImageRef {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let digest_start = text.find('@');
+        if let Some(start) = digest_start {
+            digest(&text[start + 1..])?;
+        }
+        let named = &text[..digest_start.unwrap_or(text.len())];
+        let path_start = named.rfind('/').map_or(0, |slash| slash + 1);
+        let name_end =
+            named[path_start..].find(':').map_or(named.len(), |colon| path_start + colon);
+        if let Some(written) = named[name_end..].strip_prefix(':') {
+            tag(written)?;
+        }
+        name(&named[..name_end])?;
+        Ok(Self { text: text.to_owned(), name_end, digest_start })
+    }
+}
+
+impl Text for ImageRef {
+    const FORMAT: &'static str = "image-reference";
+    const PATTERN: &'static str = r"^[a-zA-Z0-9][a-zA-Z0-9._/:-]*(@[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-f]{32,})?$";
+}
+text_type!(ImageRef);
+
+const NAME_LENGTH: usize = 255;
+const TAG_LENGTH: usize = 128;
+
+fn name(text: &str) -> Result<(), Malformed> {
+    if text.is_empty() {
+        return Err(Malformed::instead(
+            "an image's name is missing",
+            "a reference such as `debian:bookworm-slim`",
+        ));
+    }
+    if text.contains("://") {
+        return Err(Malformed::new("an image reference has no scheme in front"));
+    }
+    if text.len() > NAME_LENGTH {
+        return Err(Malformed::new(format!(
+            "an image's name has {NAME_LENGTH} characters at most"
+        )));
+    }
+    let mut parts = text.split('/').peekable();
+    if let Some(first) = parts.next_if(|first| text.contains('/') && is_registry(first)) {
+        registry(first)?;
+    }
+    parts.try_for_each(component)
+}
+
+/// A first component is a registry when it could not be a part of a path: a dot, a port, or `localhost`.
+fn is_registry(first: &str) -> bool {
+    first == "localhost"
+        || first.contains(['.', ':'])
+        || first.chars().any(|c| c.is_ascii_uppercase())
+}
+
+fn registry(text: &str) -> Result<(), Malformed> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let label = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    if !host.split('.').all(label) {
+        return Err(Malformed::new(format!("`{host}` is no registry's host name")));
+    }
+    match port {
+        Some(port) if port.parse::<u16>().is_err() || !port.bytes().all(|b| b.is_ascii_digit()) => {
+            Err(Malformed::new(format!("`{port}` is no port of a registry")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lower-case letters and digits, with `.`, `_`, `__` or dashes between them.
+fn component(text: &str) -> Result<(), Malformed> {
+    if text.is_empty() {
+        return Err(Malformed::new("a part of the image's path is empty"));
+    }
+    if let Some(upper) = text.chars().find(char::is_ascii_uppercase) {
+        return Err(Malformed::instead(
+            format!("an image's path is in lower case, not {upper:?}"),
+            format!("`{}`", text.to_lowercase()),
+        ));
+    }
+    if let Some(other) = text
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-')))
+    {
+        return Err(Malformed::new(format!(
+            "an image's path holds only a-z, 0-9, `.`, `_` and `-`, not {other:?}"
+        )));
+    }
+    let separators = text.split(|c: char| c.is_ascii_alphanumeric());
+    let joined = separators
+        .clone()
+        .filter(|s| !s.is_empty())
+        .all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'));
+    let edges = separators.clone().next().is_some_and(str::is_empty)
+        && separators.last().is_some_and(str::is_empty);
+    if joined && edges {
+        return Ok(());
+    }
+    Err(Malformed::new(format!("`{text}` has `.`, `_` or `-` at an end, or too many together")))
+}
+
+fn tag(text: &str) -> Result<(), Malformed> {
+    if text.is_empty() {
+        return Err(Malformed::new("a tag is missing after the colon"));
+    }
+    if text.len() > TAG_LENGTH {
+        return Err(Malformed::new(format!("a tag has {TAG_LENGTH} characters at most")));
+    }
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if text.starts_with(|c| !word(c)) {
+        return Err(Malformed::new(format!(
+            "the tag `{text}` begins with something else than a letter, digit or `_`"
+        )));
+    }
+    match text.chars().find(|&c| !(word(c) || c == '.' || c == '-')) {
+        Some(other) => Err(Malformed::new(format!(
+            "a tag holds only letters, digits, `_`, `.` and `-`, not {other:?}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn digest(text: &str) -> Result<(), Malformed> {
+    const SHA256_DIGITS: usize = 64;
+    const FEWEST_DIGITS: usize = 32;
+    let wrong = || {
+        Malformed::instead(
+            format!("`{text}` is no digest"),
+            "`sha256:` and 64 hexadecimal digits in lower case",
+        )
+    };
+    let (algorithm, hex) = text.split_once(':').ok_or_else(wrong)?;
+    let known = algorithm.split(['+', '.', '_', '-']).all(|part| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.chars().all(|c| c.is_ascii_alphanumeric())
+    });
+    let digits = hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let length =
+        if algorithm == "sha256" { hex.len() == SHA256_DIGITS } else { hex.len() >= FEWEST_DIGITS };
+    if known && digits && length { Ok(()) } else { Err(wrong()) }
+}

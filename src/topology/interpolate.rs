@@ -1,0 +1,133 @@
+//! `${VAR}` and `${VAR:-default}` in plain scalars.
+
+use serde_json::Value;
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::places::{Node, Places, Shape, Style};
+use super::text::Malformed;
+
+/// Fills variables into every plain scalar; keys and quoted scalars stay as they are. Faulty ones are left as written.
+pub fn interpolate(
+    value: &mut Value,
+    places: &mut Places,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let mut found = Vec::new();
+    visit(value, &mut places.root, lookup, &mut found);
+    for (mark, malformed) in found {
+        let fault = Diagnostic::new(Severity::Error, "variable", places.at(mark), malformed.what);
+        faults.push(match malformed.instead {
+            Some(instead) => fault.help(instead),
+            None => fault,
+        });
+    }
+}
+
+fn visit(
+    value: &mut Value,
+    node: &mut Node,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    faults: &mut Vec<(super::places::Mark, Malformed)>,
+) {
+    match value {
+        Value::String(text) if node.style == Style::Plain && text.contains('$') => {
+            match fill(text, lookup) {
+                Ok(filled) if filled != *text => {
+                    *text = filled;
+                    node.style = Style::Interpolated;
+                }
+                Ok(_) => {}
+                Err(malformed) => {
+                    faults.push((node.mark, malformed));
+                    node.style = Style::Interpolated;
+                    node.pruned = true;
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Shape::List(nodes) = &mut node.shape {
+                for (item, node) in items.iter_mut().zip(nodes) {
+                    visit(item, node, lookup, faults);
+                }
+            }
+        }
+        Value::Object(map) => {
+            for (at, (key, value)) in map.iter_mut().enumerate() {
+                let Some(index) = node.entry_index(key, at) else { continue };
+                if let Shape::Map(entries) = &mut node.shape {
+                    visit(value, &mut entries[index].value, lookup, faults);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `text` with its variables filled in; `$$` is a dollar sign.
+pub fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Malformed> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        filled.push_str(&rest[..dollar]);
+        rest = &rest[dollar + 1..];
+        if let Some(tail) = rest.strip_prefix('$') {
+            filled.push('$');
+            rest = tail;
+        } else if let Some(inside) = rest.strip_prefix('{') {
+            let end = inside.find('}').ok_or_else(|| {
+                Malformed::instead(
+                    "this `${` is not closed",
+                    "`${NAME}`, or `$${` for the characters themselves",
+                )
+            })?;
+            filled.push_str(&reference(&inside[..end], lookup)?);
+            rest = &inside[end + 1..];
+        } else {
+            filled.push('$');
+        }
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+fn reference(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Malformed> {
+    let (name, default) = match inside.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inside, None),
+    };
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err(Malformed::instead(
+            format!("`${{{inside}}}` does not name a variable"),
+            "`${NAME}` or `${NAME:-default}`",
+        ));
+    }
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(Malformed::instead(
+            "a default cannot hold another variable",
+            format!("`${{{name}:-default}}` with a plain default"),
+        ));
+    }
+    match (lookup(name), default) {
+        (Some(value), None) => Ok(value),
+        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+        (_, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(Malformed::instead(
+            format!("the variable `{name}` is not set"),
+            format!("set it, or give a default: `${{{name}:-…}}`"),
+        )),
+    }
+}
+
+/// The value that plain text stands for when nothing says its type: a number or a boolean only if it is spelled just like one.
+pub fn typed(text: &str) -> Option<Value> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let spelled = match &value {
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    (spelled == text).then_some(value)
+}

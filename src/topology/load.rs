@@ -1,0 +1,142 @@
+//! From the bytes of a file to a topology that is right, or to everything that is wrong with it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::diagnostic::{self, Diagnostic, Problems, Severity};
+use super::files::Files;
+use super::places::{Places, Style};
+use super::{Topology, interpolate, nearest, rules, schema, shape, yaml};
+
+/// The file, and all that reading it depends on.
+pub struct Input<'a> {
+    /// Its path; relative paths in it start at its folder.
+    pub path: &'a Path,
+    pub bytes: &'a [u8],
+    /// The environment's variables.
+    pub vars: &'a dyn Fn(&str) -> Option<String>,
+    pub home: Option<&'a Path>,
+    pub files: &'a dyn Files,
+}
+
+/// A topology without errors.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub topology: Topology,
+    pub places: Places,
+    pub warnings: Vec<Diagnostic>,
+    /// Values of the variables that the file calls sensitive; never to be shown or stored.
+    pub secrets: Vec<String>,
+}
+
+const API_VERSION: &str = "topo/v1alpha1";
+
+/// Reads a topology file.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, warnings included, in one go.
+pub fn load(input: &Input) -> Result<Loaded, Problems> {
+    let file = input.path.display().to_string();
+    let text = yaml::text(&file, input.bytes).map_err(only)?;
+    let yaml::Document { mut value, mut places, faults: mut problems } =
+        yaml::parse(&file, text).map_err(only)?;
+    whole_file(&value, &places).map_err(only)?;
+
+    interpolate::interpolate(&mut value, &mut places, input.vars, &mut problems);
+    let secrets = secrets(&value, input.vars);
+    let topology = if shape::prune(schema::schema(), text, &mut value, &mut places, &mut problems) {
+        decode(value, &places, &mut problems)
+    } else {
+        None
+    };
+    let topology = topology.map(|mut topology| {
+        rules::check(&mut topology, &places, input, &mut problems);
+        topology
+    });
+
+    for problem in &mut problems {
+        secrets.iter().for_each(|secret| problem.mask(secret));
+    }
+    diagnostic::sort(&mut problems);
+    match topology {
+        Some(topology) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
+            Ok(Loaded { topology, places, warnings: problems, secrets })
+        }
+        _ => Err(Problems(problems)),
+    }
+}
+
+fn only(fault: Box<Diagnostic>) -> Problems {
+    Problems(vec![*fault])
+}
+
+/// What makes looking further pointless: no map at all, or a version of the format that is not known here.
+fn whole_file(value: &Value, places: &Places) -> Result<(), Box<Diagnostic>> {
+    let fault = |code, path: &str, message: &str| {
+        Diagnostic::new(Severity::Error, code, places.find(path), message)
+    };
+    let Value::Object(map) = value else {
+        let nothing = value.is_null();
+        let message = if nothing { "the file is empty" } else { "a topology is a map of keys" };
+        let code = if nothing { "empty-file" } else { "wrong-type" };
+        return Err(Box::new(
+            fault(code, "", message)
+                .help("`name: dev` and what else is wanted; `topo init` writes a whole one"),
+        ));
+    };
+    match map.get("apiVersion").and_then(Value::as_str) {
+        Some(version) if version != API_VERSION => {
+            let message = format!(
+                "`{version}` is not read by topo {}, which reads `{API_VERSION}`",
+                env!("CARGO_PKG_VERSION")
+            );
+            let near =
+                nearest::to(version, [API_VERSION]).filter(|_| !version.starts_with("topo/v"));
+            let help = near.map_or_else(
+                || "the topo that wrote the file, or a newer one".to_owned(),
+                |right| format!("`{right}`"),
+            );
+            Err(Box::new(fault("api-version", "apiVersion", &message).seen(version).help(help)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Values that must not be shown: of the variables named under `sensitive`, before anything is known to be right.
+fn secrets(value: &Value, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let names = value.get("sensitive").and_then(Value::as_array);
+    let mut secrets: Vec<String> = names
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter_map(lookup)
+        .filter(|secret| !secret.is_empty())
+        .collect();
+    // A secret that holds another is masked first, or its rest would show.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    secrets
+}
+
+/// After the schema's walk nothing should be left to fail; if the two ever part, that is said, and nothing is guessed.
+fn decode(value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> Option<Topology> {
+    serde_json::from_value(value)
+        .map_err(|error| {
+            problems.push(Diagnostic::new(
+                Severity::Error,
+                "undecodable",
+                places.find(""),
+                error.to_string(),
+            ))
+        })
+        .ok()
+}
+
+impl Loaded {
+    /// Whether the value at `path` came from a variable.
+    pub fn from_variable(&self, path: &str) -> bool {
+        self.places.node(path).is_some_and(|node| node.style == Style::Interpolated)
+    }
+}

@@ -1,0 +1,144 @@
+//! `manifests`: Kubernetes objects, applied as a chain.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::duration::Duration;
+use super::host_path::HostPath;
+use super::name::NeedId;
+use super::text::{Malformed, Text, text_type};
+
+/// One link of the chain: a file, a folder, or a pinned address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["path"], "properties": { "sha256": false } },
+    { "required": ["url", "sha256"] },
+]))]
+pub struct Manifest {
+    /// A file or a folder; names that end in `.j2` are templates, rendered with `vars`, `topology`, `network` and `pools`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<HostPath>,
+    /// Instead of `path`: an https address, fetched once and kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<Url>,
+    /// What is behind the url, so that it cannot change unseen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// How long its objects may take to become ready; `0s` does not wait.
+    #[serde(default = "two_minutes")]
+    pub wait: Duration,
+    /// Resources it needs beside those that follow from its objects, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<NeedId>,
+}
+
+/// Where a manifest's text comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Source<'a> {
+    Path(&'a HostPath),
+    Url { url: &'a Url, sha256: &'a Sha256 },
+}
+
+impl Manifest {
+    /// `None` only for a value that did not come from a loaded file, which has exactly one.
+    pub fn source(&self) -> Option<Source<'_>> {
+        match (&self.path, &self.url, &self.sha256) {
+            (Some(path), None, None) => Some(Source::Path(path)),
+            (None, Some(url), Some(sha256)) => Some(Source::Url { url, sha256 }),
+            _ => None,
+        }
+    }
+}
+
+fn two_minutes() -> Duration {
+    Duration::from_secs(120)
+}
+
+/// An address on the web.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Url(String);
+
+impl Url {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Url {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+            .ok_or_else(|| {
+                Malformed::instead(
+                    "a url begins with https:// or http://",
+                    "`path:` for a file of this machine",
+                )
+            })?;
+        if rest.is_empty() || rest.starts_with('/') {
+            return Err(Malformed::new("the url names no host"));
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(Malformed::new("a url has no blanks"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Text for Url {
+    const FORMAT: &'static str = "url";
+    const PATTERN: &'static str = r"^https?://[^/\s]\S*$";
+}
+text_type!(Url);
+
+/// The digest of a file's content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sha256(String);
+
+impl Sha256 {
+    /// 64 hexadecimal digits in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Sha256 {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        const DIGITS: usize = 64;
+        if text.len() == DIGITS
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Malformed::instead(
+            "a sha256 is 64 hexadecimal digits in lower case",
+            "what `sha256sum` prints for the file",
+        ))
+    }
+}
+
+impl Text for Sha256 {
+    const FORMAT: &'static str = "sha256";
+    const PATTERN: &'static str = "^[0-9a-f]{64}$";
+}
+text_type!(Sha256);

@@ -1,0 +1,154 @@
+//! The topology file: its types, how it is read, and what makes it right.
+//!
+//! Nothing here reads a file, the environment or a clock: what comes from outside is handed in.
+
+pub mod address;
+pub mod cluster;
+pub mod connector;
+pub mod diagnostic;
+pub mod duration;
+pub mod files;
+pub mod gateway;
+pub mod host_path;
+pub mod image;
+pub mod image_ref;
+mod interpolate;
+pub mod kind_config;
+pub mod load;
+pub mod manifest;
+pub mod metallb;
+pub mod name;
+pub mod nearest;
+pub mod network;
+pub mod places;
+pub mod port;
+mod rules;
+mod schema;
+mod shape;
+pub mod share;
+pub mod size;
+pub mod text;
+mod yaml;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use address::{AddressRange, InterfaceAddress, Subnet};
+pub use cluster::{Cluster, Group, Mount, PortMapping};
+pub use connector::Connector;
+pub use diagnostic::{Diagnostic, Place, Problems, Related, Severity};
+pub use duration::Duration;
+pub use files::{FileKind, Files, FolderEntry};
+pub use gateway::{
+    AuthorizedKey, Gateway, GatewayForwarding, GatewayImage, HttpProxy, Port, ServiceRef, Ssh,
+    Target, TargetPort,
+};
+pub use host_path::HostPath;
+pub use image::{Build, Image};
+pub use image_ref::ImageRef;
+pub use load::{Input, Loaded, load};
+pub use manifest::{Manifest, Sha256, Source, Url};
+pub use metallb::{Metallb, MetallbVersion, Pool};
+pub use name::{DockerName, Label, NeedId, Subdomain, TopologyName, VariableName};
+pub use network::{GatewayMode, Network};
+pub use places::Places;
+pub use port::{Listen, ListenSpec, PortRange, Proto};
+pub use rules::{NoRoom, carve, reserved};
+pub use schema::schema;
+pub use share::{Access, Claim, Nfs, NfsSystem, NfsVersion, Owner, PortNumber, Share, Via};
+pub use size::Size;
+
+/// A whole environment: network, cluster, load balancer, gateway and shares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Topology {
+    /// The version of this format.
+    #[serde(default)]
+    pub api_version: ApiVersion,
+    /// Always `Topology`.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Names and labels everything that topo makes.
+    pub name: TopologyName,
+    /// The Docker network everything lives on.
+    #[serde(default)]
+    pub network: Network,
+    /// The Kubernetes cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
+    /// Images that every node has: references, or maps with more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
+    /// The load balancer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metallb: Option<Metallb>,
+    /// Kubernetes objects, applied in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<Manifest>,
+    /// Values for templates among the manifests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<String, serde_json::Value>,
+    /// Variables of the environment whose values are never shown or stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<VariableName>,
+    /// The gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
+    /// Folders in pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
+    /// Routes from a macOS host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<Connector>,
+}
+
+impl Topology {
+    pub fn network_name(&self) -> Cow<'_, str> {
+        match &self.network.name {
+            Some(name) => Cow::Borrowed(name.as_str()),
+            None => Cow::Owned(format!("topo-{}", self.name)),
+        }
+    }
+
+    pub fn gateway_name(&self) -> Cow<'_, str> {
+        match self.gateway.as_ref().and_then(|gateway| gateway.name.as_ref()) {
+            Some(name) => Cow::Borrowed(name.as_str()),
+            None => Cow::Owned(format!("{}-gw", self.name)),
+        }
+    }
+
+    /// The cluster's kubeconfig context: kind's for one that topo makes.
+    pub fn context_name(&self) -> Option<Cow<'_, str>> {
+        self.cluster.as_ref().map(|cluster| match &cluster.context {
+            Some(context) => Cow::Borrowed(context.as_str()),
+            None => Cow::Owned(format!("kind-{}", self.name)),
+        })
+    }
+
+    pub fn pools(&self) -> &[Pool] {
+        self.metallb.as_ref().map_or(&[], |metallb| &metallb.pools)
+    }
+
+    pub fn ports(&self) -> &[Port] {
+        self.gateway.as_ref().map_or(&[], |gateway| &gateway.ports)
+    }
+}
+
+/// The versions of this format that this topo reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum ApiVersion {
+    #[default]
+    #[serde(rename = "topo/v1alpha1")]
+    V1Alpha1,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Kind {
+    #[default]
+    Topology,
+}

@@ -1,0 +1,30 @@
+//! The right spelling of a word that is nearly one of those allowed.
+
+/// The allowed word that `seen` was most likely meant to be.
+pub fn to<'a>(seen: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = seen.to_lowercase();
+    allowed
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(&folded, &word.to_lowercase()), word))
+        .filter(|(distance, word)| *distance <= (word.len().max(seen.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// The nearest word, or all of them when none is near.
+pub fn or_all(seen: &str, allowed: &[&str]) -> String {
+    match to(seen, allowed.iter().copied()) {
+        Some(word) => format!("`{word}`"),
+        None => format!("one of {}", list(allowed)),
+    }
+}
+
+/// `a`, `b` and `c`, each in backticks.
+pub fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}

@@ -1,0 +1,224 @@
+//! Pools: inside the network, and away from everything else that has an address in it.
+
+use std::net::IpAddr;
+
+use super::super::address::{from_bits, to_bits};
+use super::super::{AddressRange, Pool, Subnet, Topology};
+use super::Rules;
+
+pub(super) fn check(topology: &Topology, rules: &mut Rules) {
+    let pools = topology.pools();
+    rules.unique(
+        "duplicate",
+        "the pool",
+        pools.iter().enumerate().map(|(at, pool)| (format!("metallb.pools.{at}.name"), &pool.name)),
+    );
+    let ranges = ranges(pools);
+    apart(&ranges, rules);
+    let subnets = topology.network.subnets();
+    for (path, range) in &ranges {
+        within(path, *range, subnets, rules);
+    }
+    for (what, at, reserved) in reserved_paths(topology) {
+        clear_of(&ranges, &what, &at, reserved, rules);
+    }
+    sizes_fit(topology, rules);
+}
+
+fn ranges(pools: &[Pool]) -> Vec<(String, AddressRange)> {
+    pools
+        .iter()
+        .enumerate()
+        .flat_map(|(at, pool)| {
+            pool.addresses
+                .iter()
+                .enumerate()
+                .map(move |(nth, range)| (format!("metallb.pools.{at}.addresses.{nth}"), *range))
+        })
+        .collect()
+}
+
+/// No two ranges may meet: sorted, only neighbours can.
+fn apart(ranges: &[(String, AddressRange)], rules: &mut Rules) {
+    let mut sorted: Vec<&(String, AddressRange)> = ranges.iter().collect();
+    sorted.sort_by_key(|(_, range)| (range.first(), range.last()));
+    let mut widest: Option<&(String, AddressRange)> = None;
+    for here in sorted {
+        if let Some(before) = widest.filter(|before| before.1.meets(here.1)) {
+            // Said where the reader comes to it second.
+            let (first, second) =
+                if path_order(before, here, rules) { (before, here) } else { (here, before) };
+            let problem = rules
+                .error("pools-overlap", &second.0, format!("`{}` meets `{}`", second.1, first.1))
+                .help("MetalLB refuses pools that overlap: give each address to one of them")
+                .related(rules.places.find(&first.0), "the other range");
+            rules.report(problem);
+        }
+        if widest.is_none_or(|before| !before.1.meets(here.1) || before.1.last() < here.1.last()) {
+            widest = Some(here);
+        }
+    }
+}
+
+fn path_order(a: &(String, AddressRange), b: &(String, AddressRange), rules: &Rules) -> bool {
+    rules.places.find(&a.0).span.start <= rules.places.find(&b.0).span.start
+}
+
+fn within(path: &str, range: AddressRange, subnets: &[Subnet], rules: &mut Rules) {
+    let same_family: Vec<&Subnet> =
+        subnets.iter().filter(|subnet| subnet.is_ipv4() == range.is_ipv4()).collect();
+    if subnets.is_empty() || same_family.iter().any(|subnet| subnet.range().covers(range)) {
+        return;
+    }
+    let names = subnets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    let problem = rules
+        .error(
+            "outside-subnet",
+            path,
+            format!("`{range}` does not lie in {names}: nobody on the network would look for it"),
+        )
+        .seen(range.to_string());
+    let suggestion = same_family
+        .first()
+        .and_then(|subnet| carve(**subnet, &[], 50).ok())
+        .and_then(|carved| carved.first().copied());
+    rules.report(match suggestion {
+        Some(free) => problem.help(format!("addresses of the network, such as `{free}`")),
+        None => problem,
+    });
+}
+
+/// Addresses of the network that no pool may hold, with what they are.
+fn reserved_paths(topology: &Topology) -> Vec<(String, String, AddressRange)> {
+    let network = &topology.network;
+    let one = |addr: IpAddr| AddressRange::new(addr, addr);
+    let hosts = super::network::written(topology).into_iter().filter_map(|(path, subnet)| {
+        let at = if network.gateway.is_some() { "network.gateway".to_owned() } else { path };
+        Some(("the network's own gateway".to_owned(), at, one(network.gateway_in(subnet))?))
+    });
+    let own_range = network.ip_range.map(|range| {
+        ("what Docker hands out by itself".to_owned(), "network.ipRange".to_owned(), range.range())
+    });
+    let gateway = topology.gateway.as_ref().and_then(|gateway| gateway.address).and_then(one);
+    hosts
+        .chain(own_range)
+        .chain(gateway.map(|range| {
+            ("the gateway's fixed address".to_owned(), "gateway.address".to_owned(), range)
+        }))
+        .collect()
+}
+
+/// What a pool that is carved must leave alone: everything the file gives an address to.
+pub fn reserved(topology: &Topology) -> Vec<AddressRange> {
+    let fixed = reserved_paths(topology).into_iter().map(|(_, _, range)| range);
+    fixed.chain(topology.pools().iter().flat_map(|pool| pool.addresses.iter().copied())).collect()
+}
+
+fn clear_of(
+    ranges: &[(String, AddressRange)],
+    what: &str,
+    at: &str,
+    reserved: AddressRange,
+    rules: &mut Rules,
+) {
+    for (path, range) in ranges.iter().filter(|(_, range)| range.meets(reserved)) {
+        let shown =
+            if reserved.count() == 1 { reserved.first().to_string() } else { reserved.to_string() };
+        let problem = rules
+            .error("pool-taken", path, format!("`{range}` holds {shown}, {what}"))
+            .seen(range.to_string())
+            .related(rules.places.find(at), "this one");
+        rules.report(problem);
+    }
+}
+
+/// Every `size` must find room beside all that has an address already.
+fn sizes_fit(topology: &Topology, rules: &mut Rules) {
+    let Some(subnet) = topology.network.ipv4_subnet().or_else(|| topology.network.ipv6_subnet())
+    else {
+        return;
+    };
+    let mut taken = reserved(topology);
+    for (at, pool) in topology.pools().iter().enumerate() {
+        let Some(size) = pool.size else { continue };
+        match carve(subnet, &taken, size) {
+            Ok(carved) => taken.extend(carved),
+            Err(NoRoom { free }) => {
+                let problem = rules
+                    .error(
+                        "no-room",
+                        &format!("metallb.pools.{at}.size"),
+                        format!("{subnet} has {free} addresses left for a pool, not {size}"),
+                    )
+                    .seen(size.to_string());
+                rules.report(problem);
+            }
+        }
+    }
+}
+
+/// The network is too full for a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("only {free} addresses are free")]
+pub struct NoRoom {
+    pub free: u32,
+}
+
+/// Takes `size` addresses from the top of `subnet`, away from `taken`, the network's own addresses, and those that end in .0 and .255.
+///
+/// # Errors
+///
+/// If fewer are free.
+pub fn carve(
+    subnet: Subnet,
+    taken: &[AddressRange],
+    size: u32,
+) -> Result<Vec<AddressRange>, NoRoom> {
+    let ipv4 = subnet.is_ipv4();
+    let (bottom, top) =
+        (to_bits(subnet.net().network()) + 1, to_bits(subnet.net().broadcast()).saturating_sub(1));
+    let mut busy: Vec<(u128, u128)> = taken
+        .iter()
+        .filter(|range| range.is_ipv4() == ipv4)
+        .map(|range| (to_bits(range.first()), to_bits(range.last())))
+        .collect();
+    busy.sort_unstable_by_key(|(_, last)| std::cmp::Reverse(*last));
+    let mut busy = busy.into_iter().peekable();
+    let (mut carved, mut missing, mut next) = (Vec::new(), u128::from(size), top);
+    while missing > 0 && next >= bottom {
+        while busy.next_if(|(first, _)| *first > next).is_some() {}
+        if let Some((first, last)) = busy.peek().copied()
+            && last >= next
+        {
+            // Below what is taken; where several overlap, the loop comes here again.
+            next = first.saturating_sub(1);
+            busy.next();
+            continue;
+        }
+        // A run goes down to the next taken address, the end of the subnet, or, in IPv4, to .1.
+        let floor = busy.peek().map_or(bottom, |(_, last)| (last + 1).max(bottom));
+        let (high, low) =
+            if ipv4 { (round_down(next), (next & !0xFF).max(floor)) } else { (next, floor) };
+        let low = if ipv4 && low & 0xFF == 0 { low + 1 } else { low };
+        if high >= low {
+            let length = (high - low + 1).min(missing);
+            carved.extend(AddressRange::new(
+                from_bits(high - length + 1, ipv4),
+                from_bits(high, ipv4),
+            ));
+            missing -= length;
+        }
+        next =
+            if ipv4 { floor.max(next & !0xFF).saturating_sub(1) } else { floor.saturating_sub(1) };
+    }
+    if missing == 0 {
+        Ok(carved)
+    } else {
+        Err(NoRoom { free: size - u32::try_from(missing).unwrap_or(size) })
+    }
+}
+
+/// Away from an address that ends in .255.
+fn round_down(addr: u128) -> u128 {
+    if addr & 0xFF == 0xFF { addr - 1 } else { addr }
+}

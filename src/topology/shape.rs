@@ -1,0 +1,723 @@
+//! The schema, walked over the values and their places together: every wrong shape is found in one go.
+//!
+//! What is wrong is left out of both, so that whatever is right can be decoded and looked at further.
+
+use serde_json::{Map, Value};
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::interpolate::typed;
+use super::places::{Entry, Mark, Node, Places, Shape, Style};
+use super::text::{Malformed, Text};
+use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
+
+/// Prunes `value` and `places` to what the schema allows, and says what it left out and why.
+pub fn prune(
+    schema: &Value,
+    text: &str,
+    value: &mut Value,
+    places: &mut Places,
+    faults: &mut Vec<Diagnostic>,
+) -> bool {
+    let mut root = std::mem::replace(
+        &mut places.root,
+        Node { mark: Mark::default(), style: Style::Plain, pruned: false, shape: Shape::Scalar },
+    );
+    let mut walk = Walk { definitions: &schema["$defs"], text, places, faults };
+    let at = root.visible();
+    let right = walk.visit(schema, value, &mut root, at);
+    places.root = root;
+    right
+}
+
+struct Walk<'a> {
+    definitions: &'a Value,
+    text: &'a str,
+    places: &'a Places,
+    faults: &'a mut Vec<Diagnostic>,
+}
+
+impl<'a> Walk<'a> {
+    /// Whether the value may stay; `at` is what to point at for it.
+    fn visit(&mut self, schema: &'a Value, value: &mut Value, node: &mut Node, at: Mark) -> bool {
+        if matches!(node.shape, Shape::Scalar) && node.pruned {
+            return false;
+        }
+        let schema = self.resolved(schema);
+        if let Some(branches) = schema.get("anyOf").and_then(Value::as_array) {
+            return self.any_of(branches, value, node, at);
+        }
+        if let Some(words) = words(schema) {
+            return self.word(&words, value, node, at);
+        }
+        coerce(schema, value, node);
+        if !accepts(schema, value) {
+            self.wrong_type(schema, value, node, at);
+            return false;
+        }
+        match value {
+            Value::Object(map) => self.map(schema, map, node, at),
+            Value::Array(items) => self.list(schema, items, node, at),
+            _ => self.scalar(schema, value, node, at),
+        }
+    }
+
+    fn resolved(&self, mut schema: &'a Value) -> &'a Value {
+        while let Some(name) = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|path| path.strip_prefix("#/$defs/"))
+        {
+            schema = &self.definitions[name];
+        }
+        schema
+    }
+
+    fn any_of(
+        &mut self,
+        branches: &'a [Value],
+        value: &mut Value,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
+        match branches
+            .iter()
+            .map(|branch| self.resolved(branch))
+            .find(|branch| accepts(branch, value))
+        {
+            Some(branch) => self.visit(branch, value, node, at),
+            None => {
+                let wanted: Vec<&str> = branches
+                    .iter()
+                    .flat_map(|branch| types(self.resolved(branch)))
+                    .map(in_words)
+                    .collect();
+                self.fault(
+                    "wrong-type",
+                    at,
+                    format!(
+                        "{} stands here, where {} is wanted",
+                        kind_of(value),
+                        wanted.join(" or ")
+                    ),
+                );
+                false
+            }
+        }
+    }
+
+    fn word(&mut self, words: &[&str], value: &Value, node: &Node, at: Mark) -> bool {
+        let seen = self.raw(value, node);
+        if value.as_str().is_some_and(|word| words.contains(&word)) {
+            return true;
+        }
+        let help = match words {
+            [only] => format!("`{only}`"),
+            _ => nearest::or_all(&seen, words),
+        };
+        self.push(
+            Diagnostic::new(
+                Severity::Error,
+                "unknown-value",
+                self.places.at(at),
+                format!("`{seen}` is not known here"),
+            )
+            .seen(seen)
+            .help(help),
+        );
+        false
+    }
+
+    fn scalar(&mut self, schema: &'a Value, value: &Value, node: &Node, at: Mark) -> bool {
+        let seen = self.raw(value, node);
+        let malformed = match format_of(schema) {
+            Some(check) => check(&seen).err(),
+            None => bounds(schema, value),
+        };
+        let Some(malformed) = malformed else { return true };
+        let mut fault =
+            Diagnostic::new(Severity::Error, code_of(schema), self.places.at(at), malformed.what)
+                .seen(seen.clone());
+        if node.style == Style::Quoted && seen.contains("${") {
+            fault = fault.help("take the quotes away: variables are filled into plain values only");
+        } else if let Some(instead) = malformed.instead {
+            fault = fault.help(instead);
+        }
+        self.push(fault);
+        false
+    }
+
+    fn list(
+        &mut self,
+        schema: &'a Value,
+        items: &mut Vec<Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
+        if let Some(fewest) = schema.get("minItems").and_then(Value::as_u64)
+            && (items.len() as u64) < fewest
+        {
+            self.fault("empty-list", at, "this list is empty".to_owned());
+            return false;
+        }
+        let Some(each) = schema.get("items") else { return true };
+        let Shape::List(nodes) = &mut node.shape else { return true };
+        let mut kept = Vec::with_capacity(items.len());
+        for (mut item, mut place) in items.drain(..).zip(nodes.drain(..)) {
+            let at = place.visible();
+            if self.visit(each, &mut item, &mut place, at) {
+                kept.push((item, place));
+            } else {
+                node.pruned = true;
+            }
+        }
+        (*items, *nodes) = kept.into_iter().unzip();
+        true
+    }
+
+    fn map(
+        &mut self,
+        schema: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
+        let whole = self.required(schema, map, at)
+            & self.dependent(schema, map, node)
+            & self.one_of(schema, map, node, at);
+        let Some(known) = schema.get("properties").and_then(Value::as_object) else {
+            return self.open_map(schema, map, node) && whole;
+        };
+        let mut lost = Vec::new();
+        let mut entries = entries_of(node, map);
+        for (key, value, entry) in &mut entries {
+            let right = match known.get(key.as_str()) {
+                Some(schema) => {
+                    let at = at_value(entry);
+                    self.visit(schema, value, &mut entry.value, at)
+                }
+                None => {
+                    self.unknown_key(known, entry);
+                    false
+                }
+            };
+            if !right {
+                lost.push(key.clone());
+            }
+        }
+        node.pruned |= !lost.is_empty();
+        let needed = |key: &String| {
+            strings(schema.get("required")).any(|required| required == key)
+                || is_choice(schema, key)
+        };
+        let whole = whole && !lost.iter().any(needed);
+        put_back(node, map, entries, &lost);
+        whole
+    }
+
+    /// A map whose keys are the user's own.
+    fn open_map(
+        &mut self,
+        schema: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+    ) -> bool {
+        let each = schema.get("additionalProperties").filter(|each| each.is_object());
+        let mut lost = Vec::new();
+        let mut entries = entries_of(node, map);
+        for (key, value, entry) in &mut entries {
+            match each {
+                Some(each) => {
+                    let at = at_value(entry);
+                    if !self.visit(each, value, &mut entry.value, at) {
+                        lost.push(key.clone());
+                    }
+                }
+                None => freely(value, &mut entry.value),
+            }
+        }
+        node.pruned |= !lost.is_empty();
+        put_back(node, map, entries, &lost);
+        true
+    }
+
+    fn required(&mut self, schema: &Value, map: &Map<String, Value>, at: Mark) -> bool {
+        let missing: Vec<&str> =
+            strings(schema.get("required")).filter(|key| !map.contains_key(*key)).collect();
+        for key in &missing {
+            self.fault("missing-key", at, format!("the key `{key}` is missing here"));
+        }
+        missing.is_empty()
+    }
+
+    fn dependent(&mut self, schema: &Value, map: &Map<String, Value>, node: &Node) -> bool {
+        let mut right = true;
+        for (key, needs) in
+            schema.get("dependentRequired").and_then(Value::as_object).into_iter().flatten()
+        {
+            for need in strings(Some(needs))
+                .filter(|need| map.contains_key(key) && !map.contains_key(*need))
+            {
+                self.fault(
+                    "missing-key",
+                    key_mark(node, key),
+                    format!("`{key}` means nothing without `{need}`"),
+                );
+                right = false;
+            }
+        }
+        right
+    }
+
+    /// Keys of which a map has exactly one, each with what goes with it.
+    fn one_of(
+        &mut self,
+        schema: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
+        let Some(choices) = schema.get("oneOf").and_then(Value::as_array) else { return true };
+        let named: Vec<(&str, &'a Value)> = choices
+            .iter()
+            .filter_map(|choice| Some((strings(choice.get("required")).next()?, choice)))
+            .collect();
+        let written: Vec<&(&str, &'a Value)> =
+            named.iter().filter(|(key, _)| map.contains_key(*key)).collect();
+        match written.as_slice() {
+            [] => {
+                let keys: Vec<&str> = named.iter().map(|(key, _)| *key).collect();
+                self.fault(
+                    "missing-key",
+                    at,
+                    format!("one of {} is missing here", nearest::list(&keys)),
+                );
+                false
+            }
+            [(key, choice)] => self.chosen(key, choice, map, node, at),
+            [(first, _), rest @ ..] => {
+                for (key, _) in rest {
+                    let related = self.places.at(key_mark(node, first));
+                    let place = self.places.at(key_mark(node, key));
+                    let message = format!("`{key}` and `{first}` exclude each other");
+                    self.push(
+                        Diagnostic::new(Severity::Error, "exclusive-keys", place, message)
+                            .help("keep one of them")
+                            .related(related, "the other one"),
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn chosen(
+        &mut self,
+        key: &str,
+        choice: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
+        let mut right = true;
+        for also in strings(choice.get("required")).filter(|also| !map.contains_key(*also)) {
+            self.fault("missing-key", at, format!("`{key}` needs `{also}` beside it"));
+            right = false;
+        }
+        for (other, schema) in
+            choice.get("properties").and_then(Value::as_object).into_iter().flatten()
+        {
+            let Some(value) = map.get_mut(other) else { continue };
+            if schema == &Value::Bool(false) {
+                let message = format!("`{other}` does not go with `{key}`");
+                self.fault("exclusive-keys", key_mark(node, other), message);
+                right = false;
+            } else if let Some(index) = node.entry_index(other, 0)
+                && let Shape::Map(entries) = &mut node.shape
+            {
+                let at = at_value(&entries[index]);
+                right &= self.visit(schema, value, &mut entries[index].value, at);
+            }
+        }
+        right
+    }
+
+    fn unknown_key(&mut self, known: &Map<String, Value>, entry: &Entry) {
+        let place = self.places.at(entry.key_mark);
+        let keys: Vec<&str> = known.keys().map(String::as_str).collect();
+        let help = match nearest::to(&entry.key, keys.iter().copied()) {
+            Some(key) => format!("`{key}`"),
+            None => format!("the keys here are {}", nearest::list(&keys)),
+        };
+        self.push(
+            Diagnostic::new(
+                Severity::Error,
+                "unknown-key",
+                place,
+                format!("the key `{}` is not known here", entry.key),
+            )
+            .help(help),
+        );
+    }
+
+    fn wrong_type(&mut self, schema: &Value, value: &Value, node: &Node, at: Mark) {
+        let wanted: Vec<&str> = types(schema).map(in_words).collect();
+        let message =
+            format!("{} stands here, where {} is wanted", kind_of(value), wanted.join(" or "));
+        let fault = Diagnostic::new(Severity::Error, "wrong-type", self.places.at(at), message);
+        let raw = self.raw(value, node);
+        let text_wanted = types(schema).any(|name| name == "string");
+        let fault = match value {
+            Value::Null if types(schema).any(|name| name == "object") => {
+                fault.help("`{}` for the defaults, or leave the key out")
+            }
+            Value::Null => fault.help("a value, or leave the key out"),
+            Value::Number(_) | Value::Bool(_)
+                if text_wanted && format_of(schema).is_none_or(|check| check(&raw).is_ok()) =>
+            {
+                fault.help(format!("`\"{raw}\"`, in quotes"))
+            }
+            Value::String(text) if typed(text).is_some_and(|value| accepts(schema, &value)) => {
+                fault.help(format!("`{text}`, without quotes"))
+            }
+            _ => fault,
+        };
+        self.push(if raw.is_empty() { fault } else { fault.seen(raw) });
+    }
+
+    /// A scalar as it is written, so that `0x10` is not taken for 16.
+    fn raw(&self, value: &Value, node: &Node) -> String {
+        match value {
+            Value::String(text) => text.clone(),
+            Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+            other if node.style == Style::Plain => self
+                .text
+                .get(node.mark.span())
+                .filter(|raw| !raw.is_empty())
+                .map_or_else(|| other.to_string(), str::to_owned),
+            other => other.to_string(),
+        }
+    }
+
+    fn fault(&mut self, code: &'static str, at: Mark, message: String) {
+        let place = self.places.at(at);
+        self.push(Diagnostic::new(Severity::Error, code, place, message));
+    }
+
+    fn push(&mut self, fault: Diagnostic) {
+        self.faults.push(fault);
+    }
+}
+
+/// The values of a map with their places, taken out so that both can be changed.
+fn entries_of(node: &mut Node, map: &mut Map<String, Value>) -> Vec<(String, Value, Entry)> {
+    let Shape::Map(places) = &mut node.shape else { return Vec::new() };
+    // Both stand in the order of the file. Where a key stands twice, the last one is the value's.
+    let mut places: Vec<Option<Entry>> = std::mem::take(places).into_iter().map(Some).collect();
+    std::mem::take(map)
+        .into_iter()
+        .enumerate()
+        .filter_map(|(at, (key, value))| {
+            let is_it =
+                |place: &Option<Entry>| place.as_ref().is_some_and(|entry| *entry.key == *key);
+            let index = if places.get(at).is_some_and(is_it) {
+                at
+            } else {
+                places.iter().position(is_it)?
+            };
+            Some((key, value, places[index].take()?))
+        })
+        .collect()
+}
+
+fn put_back(
+    node: &mut Node,
+    map: &mut Map<String, Value>,
+    entries: Vec<(String, Value, Entry)>,
+    lost: &[String],
+) {
+    let mut places = Vec::with_capacity(entries.len());
+    for (key, value, entry) in entries {
+        if !lost.contains(&key) {
+            map.insert(key, value);
+            places.push(entry);
+        }
+    }
+    node.shape = Shape::Map(places);
+}
+
+/// A scalar or a flow collection is pointed at itself, a block collection by its key.
+fn at_value(entry: &Entry) -> Mark {
+    if entry.value.mark.span().is_empty() { entry.key_mark } else { entry.value.visible() }
+}
+
+fn key_mark(node: &Node, key: &str) -> Mark {
+    match (&node.shape, node.entry_index(key, 0)) {
+        (Shape::Map(entries), Some(index)) => entries[index].key_mark,
+        _ => node.visible(),
+    }
+}
+
+/// Text that came from a variable takes the type that is wanted, if it can.
+fn coerce(schema: &Value, value: &mut Value, node: &Node) {
+    if node.style != Style::Interpolated {
+        return;
+    }
+    if types(schema).next().is_none() {
+        freely_scalar(value, node);
+    } else if let Value::String(text) = value
+        && !types(schema).any(|name| name == "string")
+        && let Some(better) = typed(text)
+    {
+        *value = better;
+    }
+}
+
+/// Where any value may stand, what came from a variable becomes what it is spelled like.
+fn freely(value: &mut Value, node: &mut Node) {
+    match (&mut *value, &mut node.shape) {
+        (Value::Array(items), Shape::List(nodes)) => {
+            items.iter_mut().zip(nodes).for_each(|(item, node)| freely(item, node))
+        }
+        (Value::Object(_), Shape::Map(_)) => {
+            if let Value::Object(map) = value {
+                let mut entries = entries_of(node, map);
+                entries.iter_mut().for_each(|(_, value, entry)| freely(value, &mut entry.value));
+                put_back(node, map, entries, &[]);
+            }
+        }
+        _ => freely_scalar(value, node),
+    }
+}
+
+fn freely_scalar(value: &mut Value, node: &Node) {
+    if let Value::String(text) = value
+        && node.style == Style::Interpolated
+        && let Some(better) = typed(text)
+    {
+        *value = better;
+    }
+}
+
+fn types(schema: &Value) -> impl Iterator<Item = &str> {
+    let one = schema.get("type").and_then(Value::as_str);
+    let many = schema.get("type").and_then(Value::as_array);
+    one.into_iter().chain(many.into_iter().flatten().filter_map(Value::as_str))
+}
+
+fn accepts(schema: &Value, value: &Value) -> bool {
+    types(schema).next().is_none()
+        || types(schema).any(|name| match name {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "integer" => value.is_i64() || value.is_u64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            _ => false,
+        })
+}
+
+/// The words that a scalar is one of, if the schema lists them.
+fn words(schema: &Value) -> Option<Vec<&str>> {
+    if let Some(word) = schema.get("const") {
+        return word.as_str().map(|word| vec![word]);
+    }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return Some(words.iter().filter_map(Value::as_str).collect());
+    }
+    let choices = schema.get("oneOf")?.as_array()?;
+    let words: Vec<&str> =
+        choices.iter().flat_map(|choice| words(choice).unwrap_or_default()).collect();
+    (!words.is_empty()).then_some(words)
+}
+
+fn is_choice(schema: &Value, key: &str) -> bool {
+    let choices = schema.get("oneOf").and_then(Value::as_array);
+    choices
+        .into_iter()
+        .flatten()
+        .any(|choice| strings(choice.get("required")).any(|required| required == key))
+}
+
+fn bounds(schema: &Value, value: &Value) -> Option<Malformed> {
+    if let Some(text) = value.as_str() {
+        let fewest = schema.get("minLength").and_then(Value::as_u64).unwrap_or(0);
+        return ((text.chars().count() as u64) < fewest)
+            .then(|| Malformed::new("this text is empty"));
+    }
+    let number = value.as_f64()?;
+    let (least, most) = (
+        schema.get("minimum").and_then(Value::as_f64),
+        schema.get("maximum").and_then(Value::as_f64),
+    );
+    let outside =
+        least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most);
+    outside.then(|| {
+        let range = match (least, most) {
+            (Some(least), Some(most)) => format!("a number from {least} to {most}"),
+            (Some(least), None) => format!("a number from {least} up"),
+            _ => "a smaller number".to_owned(),
+        };
+        Malformed::instead(format!("{value} is out of range"), range)
+    })
+}
+
+fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+fn in_words(name: &str) -> &'static str {
+    match name {
+        "object" => "a map",
+        "array" => "a list",
+        "string" => "text",
+        "integer" => "a whole number",
+        "number" => "a number",
+        _ => "`true` or `false`",
+    }
+}
+
+type Check = fn(&str) -> Result<(), Malformed>;
+
+/// Every format that the schema names, with its parser.
+fn formats() -> impl Iterator<Item = (&'static str, Check)> {
+    fn of<T: Text>() -> (&'static str, Check) {
+        (T::FORMAT, |text| text.parse::<T>().map(drop))
+    }
+    [
+        of::<name::TopologyName>(),
+        of::<name::Label>(),
+        of::<name::Subdomain>(),
+        of::<name::DockerName>(),
+        of::<name::VariableName>(),
+        of::<name::NeedId>(),
+        of::<name::HostName>(),
+        of::<name::SshHost>(),
+        of::<name::ContainerPath>(),
+        of::<port::PortRange>(),
+        of::<port::ListenSpec>(),
+        of::<super::Subnet>(),
+        of::<super::AddressRange>(),
+        of::<super::InterfaceAddress>(),
+        of::<super::Duration>(),
+        of::<super::Size>(),
+        of::<super::HostPath>(),
+        of::<image_ref::ImageRef>(),
+        of::<metallb::MetallbVersion>(),
+        of::<manifest::Url>(),
+        of::<manifest::Sha256>(),
+        of::<gateway::AuthorizedKey>(),
+        of::<gateway::ServiceRef>(),
+        of::<gateway::TargetPort>(),
+        of::<share::Owner>(),
+        of::<share::NfsVersion>(),
+        of::<share::PortNumber>(),
+        of::<share::NfsClient>(),
+        of::<share::MountOption>(),
+        ("ip", |text| super::address::address(text).map(drop)),
+    ]
+    .into_iter()
+}
+
+fn format_of(schema: &Value) -> Option<Check> {
+    let name = schema.get("format")?.as_str()?;
+    formats().find(|(format, _)| *format == name).map(|(_, check)| check)
+}
+
+fn code_of(schema: &Value) -> &'static str {
+    let name = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+    formats().find(|(format, _)| *format == name).map_or("out-of-range", |(format, _)| format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the walk understands; a schema that says more would be checked less than it promises.
+    const KEYWORDS: [&str; 22] = [
+        "$schema",
+        "$defs",
+        "$ref",
+        "title",
+        "description",
+        "default",
+        "type",
+        "format",
+        "pattern",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "minItems",
+        "minimum",
+        "maximum",
+        "minLength",
+        "anyOf",
+        "oneOf",
+        "enum",
+        "const",
+        "dependentRequired",
+    ];
+
+    #[test]
+    fn the_walk_understands_every_keyword_of_the_schema() {
+        fn check(schema: &Value, path: &str) {
+            let Some(map) = schema.as_object() else { return };
+            for (keyword, inner) in map {
+                assert!(KEYWORDS.contains(&keyword.as_str()), "{path}: {keyword}");
+                match keyword.as_str() {
+                    "properties" | "$defs" => inner
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .for_each(|(key, schema)| check(schema, &format!("{path}.{key}"))),
+                    "anyOf" | "oneOf" => inner
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .for_each(|schema| check(schema, path)),
+                    "items" | "additionalProperties" => check(inner, path),
+                    _ => {}
+                }
+            }
+            if map.contains_key("pattern") {
+                assert!(
+                    format_of(schema).is_some(),
+                    "{path}: a pattern without a format that is parsed"
+                );
+            }
+        }
+        check(super::super::schema(), "");
+    }
+
+    #[test]
+    fn every_property_is_described() {
+        fn check(schema: &Value, path: &str) {
+            for (key, property) in
+                schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+            {
+                assert!(
+                    property.get("description").is_some() || property.get("type").is_none(),
+                    "{path}.{key}"
+                );
+            }
+        }
+        let schema = super::super::schema();
+        check(schema, "");
+        for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+            check(definition, name);
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! `shares`: folders of the host in pods.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::host_path::HostPath;
+use super::name::{DockerName, HostName, Label, NeedId, Subdomain};
+use super::port::PortRange;
+use super::size::Size;
+use super::text::{Malformed, Text, text_type};
+
+/// A folder that pods read and write through a volume and a claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["path"] }, { "required": ["volume"] }]))]
+pub struct Share {
+    /// Name of the share.
+    pub name: Label,
+    /// The folder: of this machine, or with `via: external` the exported path on that server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<HostPath>,
+    /// Instead of `path`, with `via: server`: a Docker volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<DockerName>,
+    /// How it reaches the pods; `auto` is decided once and kept.
+    #[serde(default)]
+    pub via: Via,
+    /// `rw`, or `ro` for truly read-only.
+    #[serde(default)]
+    pub access: Access,
+    /// Whose files are written: `keep` takes the pod's ids, `folder` those of the folder's owner, `UID:GID` those.
+    #[serde(default)]
+    pub owner: Owner,
+    /// The claim that pods name.
+    #[serde(default)]
+    pub claim: Claim,
+    /// With `via: external`: the server's name or address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<HostName>,
+    /// What is known of the NFS server, where topo does not run it: `via: host`, `ssh` or `external`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nfs: Option<Nfs>,
+    /// Mount options instead of those that suit the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mount_options: Vec<MountOption>,
+    /// Refuse every change that would remove or replace the share's volume or claim.
+    #[serde(default)]
+    pub protect: bool,
+    /// Resources it needs beside those that follow from `via`, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<NeedId>,
+}
+
+impl Share {
+    /// The claim's name: the one written, or the share's.
+    pub fn claim_name(&self) -> &str {
+        self.claim.name.as_ref().map_or(self.name.as_str(), Subdomain::as_str)
+    }
+}
+
+/// How a share reaches the pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Via {
+    #[default]
+    Auto,
+    Mount,
+    Server,
+    Host,
+    Ssh,
+    External,
+}
+
+impl Via {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Mount => "mount",
+            Self::Server => "server",
+            Self::Host => "host",
+            Self::Ssh => "ssh",
+            Self::External => "external",
+        }
+    }
+
+    /// Whether an NFS server serves it that topo does not run.
+    pub fn foreign_server(self) -> bool {
+        matches!(self, Self::Host | Self::Ssh | Self::External)
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether pods may write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Access {
+    #[default]
+    Rw,
+    Ro,
+}
+
+/// Whose files a share's writers make.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Owner {
+    Keep,
+    #[default]
+    Folder,
+    Ids {
+        uid: u32,
+        gid: u32,
+    },
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Keep => f.write_str("keep"),
+            Self::Folder => f.write_str("folder"),
+            Self::Ids { uid, gid } => write!(f, "{uid}:{gid}"),
+        }
+    }
+}
+
+impl FromStr for Owner {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let wrong = || {
+            Malformed::instead(
+                format!("`{text}` is no owner"),
+                "`keep`, `folder`, or numbers such as `1000:1000`",
+            )
+        };
+        let id = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|id: &u32| *id < u32::MAX && id.to_string() == text)
+                .ok_or_else(wrong)
+        };
+        match text {
+            "keep" => Ok(Self::Keep),
+            "folder" => Ok(Self::Folder),
+            ids => {
+                let (uid, gid) = ids.split_once(':').ok_or_else(wrong)?;
+                Ok(Self::Ids { uid: id(uid)?, gid: id(gid)? })
+            }
+        }
+    }
+}
+
+impl Text for Owner {
+    const FORMAT: &'static str = "owner";
+    const PATTERN: &'static str = "^(keep|folder|[0-9]{1,10}:[0-9]{1,10})$";
+}
+text_type!(Owner);
+
+/// The claim that pods name to get a share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Claim {
+    /// The claim's namespace.
+    #[serde(default = "default_namespace")]
+    pub namespace: Label,
+    /// The claim's name. Default: the share's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Subdomain>,
+    /// The size that volume and claim state; nothing enforces it.
+    #[serde(default = "default_size")]
+    pub size: Size,
+}
+
+impl Default for Claim {
+    fn default() -> Self {
+        Self { namespace: default_namespace(), name: None, size: default_size() }
+    }
+}
+
+fn default_namespace() -> Label {
+    Label::default_namespace()
+}
+
+fn default_size() -> Size {
+    Size::gibibytes(10)
+}
+
+/// An NFS server that topo does not run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Nfs {
+    /// The system it runs on. Default: this machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<NfsSystem>,
+    /// The protocol version to mount with. Default: the newest that the system serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<NfsVersion>,
+    /// The NFS port. Default: 2049.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortNumber>,
+    /// The fixed port of its mountd, which version 3 needs. Default: 20048.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_port: Option<PortNumber>,
+    /// The transport of its mountd; only `tcp` crosses a tunnel.
+    #[serde(default)]
+    pub mount_protocol: super::port::Proto,
+    /// The clients its export admits: addresses, networks or names, as the exports file has them. Default: what `via` needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<NfsClient>,
+    /// Whether it takes requests from ports above 1023, as every pod's and tunnel's are.
+    #[serde(default = "yes")]
+    pub unprivileged_ports: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum NfsSystem {
+    Linux,
+    Macos,
+}
+
+/// A version of NFS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NfsVersion {
+    V3,
+    V4_0,
+    V4_1,
+    V4_2,
+}
+
+impl NfsVersion {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V3 => "3",
+            Self::V4_0 => "4.0",
+            Self::V4_1 => "4.1",
+            Self::V4_2 => "4.2",
+        }
+    }
+}
+
+impl fmt::Display for NfsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for NfsVersion {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match text {
+            "3" => Ok(Self::V3),
+            "4.0" => Ok(Self::V4_0),
+            "4.1" => Ok(Self::V4_1),
+            "4" | "4.2" => Ok(Self::V4_2),
+            _ => Err(Malformed::instead(
+                format!("`{text}` is no version of NFS here"),
+                "`\"3\"`, `\"4.0\"`, `\"4.1\"` or `\"4.2\"`",
+            )),
+        }
+    }
+}
+
+impl Text for NfsVersion {
+    const FORMAT: &'static str = "nfs-version";
+    const PATTERN: &'static str = r"^(3|4|4\.[012])$";
+    const INTEGER: bool = true;
+}
+text_type!(NfsVersion);
+
+/// Exactly one port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortNumber(u16);
+
+impl PortNumber {
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for PortNumber {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for PortNumber {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let range: PortRange = text.parse()?;
+        if range.count() == 1 {
+            Ok(Self(range.first()))
+        } else {
+            Err(Malformed::instead("one port, not a range", format!("`{}`", range.first())))
+        }
+    }
+}
+
+impl Text for PortNumber {
+    const FORMAT: &'static str = "port-number";
+    const PATTERN: &'static str = "^[1-9][0-9]{0,4}$";
+    const INTEGER: bool = true;
+}
+text_type!(PortNumber);
+
+macro_rules! word_type {
+    ($(#[$doc:meta])* $type:ident, $format:literal, $pattern:literal, $allowed:expr, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $type(String);
+
+        impl $type {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Malformed;
+
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                let allowed: fn(char) -> bool = $allowed;
+                match text.chars().find(|&c| !allowed(c)) {
+                    Some(other) => Err(Malformed::new(format!(concat!($what, " cannot hold {:?}"), other))),
+                    None if text.is_empty() => Err(Malformed::new(concat!($what, " cannot be empty"))),
+                    None => Ok(Self(text.to_owned())),
+                }
+            }
+        }
+
+        impl Text for $type {
+            const FORMAT: &'static str = $format;
+            const PATTERN: &'static str = $pattern;
+        }
+        text_type!($type);
+    };
+}
+
+word_type!(
+    /// A client of an export. What could open a second export or an option of its own is refused.
+    NfsClient, "nfs-client", r"^[A-Za-z0-9.:/*@_-]+$",
+    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '*' | '@' | '_' | '-'),
+    "a client of an export"
+);
+word_type!(
+    /// One option of a mount. A comma would make it two.
+    MountOption, "mount-option", r"^[A-Za-z0-9.:/=_-]+$",
+    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '=' | '_' | '-'),
+    "a mount option"
+);

@@ -1,0 +1,305 @@
+//! From bytes to values and their places, by two parsers: one for values, one for where they stand.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Error, Location, Options, Spanned};
+
+use super::diagnostic::{Diagnostic, Place, Severity};
+use super::places::{Entry, Mark, Node, Places, Shape, Style};
+
+/// Larger files are refused unread: 100,000 forwards fit ten times over.
+const MOST_BYTES: usize = 64 << 20;
+const MOST_NODES: usize = 4_000_000;
+/// A topology nests ten deep; raw kind configuration and variables a little more.
+const DEEPEST: usize = 64;
+/// Aliases may repeat this many values in all.
+const MOST_REPEATED: usize = 200_000;
+
+/// The text of a file, or what keeps it from being one.
+pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
+    let at =
+        |line, column, start| Place { file: file.to_owned(), line, column, span: start..start };
+    let fault = |code, place, message: String| {
+        Box::new(Diagnostic::new(Severity::Error, code, place, message))
+    };
+    if bytes.len() > MOST_BYTES {
+        let message = format!(
+            "the file has {} MiB; a topology of more than {} MiB is not read",
+            bytes.len() >> 20,
+            MOST_BYTES >> 20
+        );
+        return Err(fault("file-too-large", at(1, 1, 0), message));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err(Box::new(
+            fault("not-utf-8", at(1, 1, 0), "the file is UTF-16".to_owned())
+                .help("save it as UTF-8"),
+        ));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line_start = good.iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
+        let line = good.iter().filter(|&&b| b == b'\n').count() + 1;
+        let column = String::from_utf8_lossy(&good[line_start..]).chars().count() + 1;
+        let message = format!("byte {:#04x} here is not UTF-8", bytes[good.len()]);
+        let place = at(number(line as u64), number(column as u64), good.len());
+        Box::new(fault("not-utf-8", place, message).help("save the file as UTF-8"))
+    })
+}
+
+/// What was read, with duplicate keys already found.
+pub struct Document {
+    pub value: Value,
+    pub places: Places,
+    pub faults: Vec<Diagnostic>,
+}
+
+pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
+    let (root, faults) = match locate(text, DuplicateKeyPolicy::Error) {
+        Ok(root) => (root, Vec::new()),
+        Err(error) => {
+            let fault = syntax(file, text, &error);
+            if !matches!(error.without_snippet(), Error::DuplicateMappingKey { .. }) {
+                return Err(Box::new(fault));
+            }
+            // Reading on finds what else is wrong; the last one wins, as it does for the values.
+            let root = locate(text, DuplicateKeyPolicy::LastWins)
+                .map_err(|error| Box::new(syntax(file, text, &error)))?;
+            (root, vec![fault])
+        }
+    };
+    let value =
+        serde_yaml::from_str(text).map_err(|error| Box::new(undecoded(file, text, &error)))?;
+    Ok(Document { value, places: Places { file: file.to_owned(), root }, faults })
+}
+
+fn locate(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Node, Error> {
+    let root: Spanned<Tree> = serde_saphyr::from_str_with_options(text, options(duplicates))?;
+    Ok(build(root, text))
+}
+
+fn options(duplicates: DuplicateKeyPolicy) -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEEPEST,
+            max_nodes: MOST_NODES,
+            max_events: 3 * MOST_NODES,
+            max_total_scalar_bytes: MOST_BYTES,
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
+        duplicate_keys: duplicates,
+        merge_keys: MergeKeyPolicy::Error,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        reject_unsupported_tags: true,
+        strict_booleans: true,
+        emit_comments: false,
+        with_snippet: false,
+    }
+}
+
+/// What the locating parser makes of a value: its shape, and nothing of its content.
+enum Tree {
+    Scalar,
+    List(Vec<Spanned<Tree>>),
+    Map(Vec<(Spanned<Box<str>>, Spanned<Tree>)>),
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+/// Every kind of scalar is the same here.
+macro_rules! scalars {
+    ($($method:ident: $type:ty),*) => {
+        $(fn $method<E>(self, _: $type) -> Result<Tree, E> { Ok(Tree::Scalar) })*
+    };
+}
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    scalars!(
+        visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_i128: i128, visit_u128: u128,
+        visit_f64: f64, visit_str: &str, visit_bytes: &[u8]
+    );
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Scalar)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Tree::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Tree::Map(map))
+    }
+}
+
+fn build(tree: Spanned<Tree>, text: &str) -> Node {
+    let mark = mark(tree.defined);
+    let shape = match tree.value {
+        Tree::Scalar => Shape::Scalar,
+        Tree::List(items) => Shape::List(items.into_iter().map(|item| build(item, text)).collect()),
+        Tree::Map(entries) => Shape::Map(
+            entries
+                .into_iter()
+                .map(|(key, value)| Entry {
+                    key_mark: self::mark(key.defined),
+                    key: key.value,
+                    value: build(value, text),
+                })
+                .collect(),
+        ),
+    };
+    let style = if matches!(shape, Shape::Scalar) { style(text, mark) } else { Style::Plain };
+    Node { mark, style, pruned: false, shape }
+}
+
+fn mark(location: Location) -> Mark {
+    let span = location.span();
+    let start = number(span.byte_offset().unwrap_or(0));
+    Mark {
+        line: number(location.line()),
+        column: number(location.column()),
+        start,
+        end: start.saturating_add(number(span.byte_len().unwrap_or(0))),
+    }
+}
+
+fn number(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn style(text: &str, mark: Mark) -> Style {
+    let start = mark.start as usize;
+    if text[start..].starts_with(['"', '\'']) || is_block(&text[..start]) {
+        Style::Quoted
+    } else {
+        Style::Plain
+    }
+}
+
+/// Whether a scalar that begins after `before` is the text of a `|` or `>`: alone on its line, below a header.
+fn is_block(before: &str) -> bool {
+    let Some((above, indent)) = before.rsplit_once('\n') else { return false };
+    if !indent.trim().is_empty() {
+        return false;
+    }
+    let Some(line) = above.lines().rev().find(|line| !line.trim().is_empty()) else { return false };
+    let header = line.split(" #").next().unwrap_or_default().trim_end();
+    header
+        .trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'))
+        .ends_with(['|', '>'])
+}
+
+/// A fault of the text itself, in this program's words where the parser's speak of its own settings.
+fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
+    let place = error.location().map_or_else(
+        || Place { file: file.to_owned(), line: 1, column: 1, span: 0..0 },
+        |location| place_in(file, text, location.line(), location.column()),
+    );
+    let (code, message, help) = match error.without_snippet() {
+        Error::DuplicateMappingKey { key, .. } => {
+            let message = key.as_ref().map_or_else(
+                || "this key stands here twice".to_owned(),
+                |key| format!("the key `{key}` stands in this map twice"),
+            );
+            ("duplicate-key", message, Some("keep one of them"))
+        }
+        Error::MultipleDocuments { .. } => (
+            "several-documents",
+            "a second document begins here; a topology file has one".to_owned(),
+            Some("give each topology a file of its own"),
+        ),
+        Error::MergeKeyNotAllowed { .. } => (
+            "merge-key",
+            "`<<` is not read here".to_owned(),
+            Some("repeat a whole value with `&name` and `*name`, or write the keys out"),
+        ),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. } => (
+            "too-much",
+            format!("this is more than a topology can hold: {}", bare(error)),
+            Some("nest less, or repeat less by `*name`"),
+        ),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            ("recursive-alias", "this alias holds itself".to_owned(), None)
+        }
+        _ => ("syntax", bare(error), syntax_help(text, place.line)),
+    };
+    let fault = Diagnostic::new(Severity::Error, code, place, message);
+    match help {
+        Some(help) => fault.help(help),
+        None => fault,
+    }
+}
+
+/// The two mistakes that a line with a syntax error most often holds.
+fn syntax_help(text: &str, line: u32) -> Option<&'static str> {
+    let line = text.lines().nth(line.saturating_sub(1) as usize)?;
+    if line.contains("[::") || line.contains("]:") {
+        return Some("an IPv6 address in brackets needs quotes: `\"[::1]:10021\"`");
+    }
+    if line.contains("${") && line.contains(['{', '[']) {
+        return Some(
+            "inside `{ }` and `[ ]` a `${…}` ends the value: give the key a line of its own",
+        );
+    }
+    line.starts_with('\t').then_some("indent with blanks, not tabs")
+}
+
+/// The parser's message without the location it ends in.
+fn bare(error: &Error) -> String {
+    let message = error.without_snippet().to_string();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    message[..end].to_owned()
+}
+
+/// What the parser of values refuses although the locating one did not.
+fn undecoded(file: &str, text: &str, error: &serde_yaml::Error) -> Diagnostic {
+    let place = error.location().map_or_else(
+        || Place { file: file.to_owned(), line: 1, column: 1, span: 0..0 },
+        |location| place_in(file, text, location.line() as u64, location.column() as u64),
+    );
+    let message = error.to_string();
+    let end = message.find(" at line ").unwrap_or(message.len());
+    Diagnostic::new(Severity::Error, "syntax", place, &message[..end])
+}
+
+fn place_in(file: &str, text: &str, line: u64, column: u64) -> Place {
+    let (line, column) = (number(line).max(1), number(column).max(1));
+    let start_of_line: usize =
+        text.split_inclusive('\n').take(line as usize - 1).map(str::len).sum();
+    let rest = &text[start_of_line.min(text.len())..];
+    let start = start_of_line
+        + rest
+            .char_indices()
+            .nth(column as usize - 1)
+            .map_or(rest.trim_end().len(), |(offset, _)| offset);
+    let end = text[start.min(text.len())..]
+        .chars()
+        .next()
+        .map_or(start, |c| start + if c == '\n' { 0 } else { c.len_utf8() });
+    Place { file: file.to_owned(), line, column, span: start..end }
+}
