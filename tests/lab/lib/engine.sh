@@ -2,10 +2,8 @@
 # The lab's own engine: its data root, exec root, socket and pid file are all below $lab_state/engine.
 
 use_engine() { # for this script and the programs that it starts
-  local programs
   engine_folder=$(part_folder engine)
-  programs=$(part_folder programs)
-  export PATH="$engine_folder/usr/bin:$programs/bin:$PATH"
+  export PATH="$lab_cache/bin:$engine_folder/usr/bin:$PATH"
   export DOCKER_HOST=unix://$lab_socket
   unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
 }
@@ -18,10 +16,12 @@ start_engine() {
   end_engine_processes # what a killed engine left
   mkdir -p "$folder"
   remember_network
-  cp "$lab_home/engine/runc-wrapper" "$folder/" # the engine outlives a checkout
+  rm -rf "$folder/program"
+  cp -al "$engine_folder" "$folder/program" # the engine outlives this checkout, and the part that it was started from
+  cp "$lab_home/engine/runc-wrapper" "$folder/"
   engine_settings >"$folder/daemon.json"
   say "engine: starting"
-  PATH="$engine_folder/usr/sbin:$engine_folder/usr/bin:$PATH" unlocked setsid dockerd --config-file "$folder/daemon.json" >>"$folder/log" 2>&1 </dev/null &
+  PATH="$folder/program/usr/sbin:$folder/program/usr/bin:$PATH" unlocked setsid dockerd --config-file "$folder/daemon.json" >>"$folder/log" 2>&1 </dev/null &
   until engine_answers; do
     kill -0 $! 2>/dev/null || { tail -n 20 "$folder/log" >&2; die "the engine ended; its log is $folder/log"; }
     [ $((SECONDS - started)) -lt 60 ] || die "the engine did not answer within 60 s; its log is $folder/log"

@@ -34,7 +34,7 @@ engine_bridges() { # Docker's own names, and no one else's
 }
 
 remove_docker_chains() { # IPTABLES TABLE
-  local rules rule
+  local rules
   rules=$("$1-save" -t "$2" 2>/dev/null) || return 0
   {
     echo "*$2"

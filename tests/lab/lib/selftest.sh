@@ -28,7 +28,7 @@ lab_selftest() { # [NAME]
   read_parts
   use_engine
   look_at_images
-  engine_answers && remote_answers || die "the lab is not up; run \`tests/lab/lab up\` first"
+  if ! engine_answers || ! remote_answers; then die "the lab is not up; run \`tests/lab/lab up\` first"; fi
   selftest_folder=$lab_state/selftest
   mkdir -p "$selftest_folder"
   # shellcheck source=/dev/null

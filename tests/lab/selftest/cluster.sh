@@ -74,15 +74,15 @@ check_image_load() {
 
 check_dns() {
   workload
-  expect "^[0-9.]+$" in_pod client-1 -- dig +short echo.default.svc.cluster.local
-  expect 'pod=echo-' in_pod client-1 -- curl -sS --max-time 5 http://echo
+  eventually 60 expect "^[0-9.]+$" in_pod client-1 -- dig +short echo.default.svc.cluster.local
+  eventually 20 expect 'pod=echo-' in_pod client-1 -- curl -sS --max-time 5 http://echo
 }
 
 check_pod_to_pod() {
   workload
   local address
   address=$(kubectl_three get pod -l app=echo -o json | jq -r '.items[] | select(.spec.nodeName == "lab-three-worker2").status.podIP')
-  expect 'node=lab-three-worker2' in_pod client-1 -- curl -sS --max-time 5 "http://$address:8080"
+  eventually 20 expect 'node=lab-three-worker2' in_pod client-1 -- curl -sS --max-time 5 "http://$address:8080"
 }
 
 check_node_port() {
@@ -92,7 +92,7 @@ check_node_port() {
 
 check_host_port() {
   workload
-  expect 'node=lab-three-worker$' curl -sS --max-time 5 "http://$(node_address lab-three-worker):18080"
+  eventually 20 expect 'node=lab-three-worker$' curl -sS --max-time 5 "http://$(node_address lab-three-worker):18080"
 }
 
 check_outbound() {

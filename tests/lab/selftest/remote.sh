@@ -14,7 +14,7 @@ check_remote() {
   [ "$("${ssh[@]}" docker info -f '{{.ID}}')" = "$(remote_docker info -f '{{.ID}}')" ]
   [ "$(remote_docker info -f '{{.ID}}')" != "$(docker info -f '{{.ID}}')" ]
   expect 'refused|tlsv1|certificate|HTTP request to an HTTPS server' docker --host "tcp://$remote_host:$remote_port" version # no entry without the key
-  expect 'refused' curl -sS --max-time 3 "http://127.0.0.1:$remote_port"
+  expect "refused|Couldn't connect" curl -sS --max-time 3 "http://127.0.0.1:$remote_port"
   remote_kind create cluster --name lab-remote --image "$node_image" --kubeconfig "$selftest_folder/remote" --wait 180s --config - <<YAML
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
