@@ -15,7 +15,8 @@ start_engine() {
   local folder=$lab_state/engine started=$SECONDS
   end_engine_processes # what a killed engine left
   mkdir -p "$folder"
-  remember_network
+  remember_machine
+  raise_inotify
   rm -rf "$folder/program"
   cp -al "$engine_folder" "$folder/program" # the engine outlives this checkout, and the part that it was started from
   cp "$lab_home/engine/runc-wrapper" "$folder/"

@@ -131,8 +131,13 @@ static int do_lock(const char *path, struct fuse_file_info *info, int command, s
         .l_type = lock->l_type, .l_whence = SEEK_SET, .l_pid = (uint32_t)lock->l_pid,
         .l_start = (uint64_t)lock->l_start, .l_len = (uint64_t)lock->l_len,
     };
-    if (command == F_GETLK)
-        return -ENOSYS; /* libnfs cannot say who holds it */
+    if (command == F_GETLK) {
+        int result = file_test_lock(file_of(info), &asked);
+        if (result == -EAGAIN || result == -EACCES)
+            return 0; /* what was asked for stands in the way: by whom is not known */
+        lock->l_type = F_UNLCK;
+        return result;
+    }
     return file_lock(file_of(info), &asked, command == F_SETLKW);
 }
 static int do_flush(const char *path, struct fuse_file_info *info)

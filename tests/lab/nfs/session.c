@@ -285,6 +285,8 @@ static int try_lock(struct file *file, struct nfs4_flock *lock)
     int result;
     for (int attempt = 0;; attempt++) {
         struct nfs4_flock asked = *lock;
+        if (asked.l_len == 0)
+            asked.l_len = UINT64_MAX - asked.l_start; /* "to the end", which the protocol has another number for */
         result = 0;
         if (!file->lock_context) {
             result = connect_to_export(&file->lock_context);
@@ -305,15 +307,48 @@ static int try_lock(struct file *file, struct nfs4_flock *lock)
     }
 }
 
-int file_lock(struct file *file, struct nfs4_flock *lock, int wait)
+static uint64_t end_of(const struct nfs4_flock *lock) { return lock->l_len ? lock->l_start + lock->l_len : UINT64_MAX; }
+
+static int give_up_lock(struct file *file, struct nfs4_flock *range)
+{
+    if (!file->holds)
+        return 0;
+    if (range->l_start > file->held.l_start || end_of(range) < end_of(&file->held))
+        return try_lock(file, range);
+    drop_lock_context(file); /* closing gives up all; after an unlock libnfs could not lock again */
+    file->holds = 0;
+    return 0;
+}
+
+static int take_lock(struct file *file, struct nfs4_flock *range)
+{
+    int result = try_lock(file, range);
+    if (result == 0) {
+        file->holds = 1;
+        file->held = *range;
+    }
+    return result;
+}
+
+/* The protocol's own question cannot be asked with libnfs, so the lock is taken for a moment. */
+int file_test_lock(struct file *file, struct nfs4_flock *range)
+{
+    int result = 0;
+    pthread_mutex_lock(&busy);
+    if (!file->holds) {
+        result = take_lock(file, range);
+        if (result == 0)
+            give_up_lock(file, range);
+    }
+    pthread_mutex_unlock(&busy);
+    return result;
+}
+
+int file_lock(struct file *file, struct nfs4_flock *range, int wait)
 {
     for (;;) {
         pthread_mutex_lock(&busy);
-        int result = lock->l_type == F_UNLCK && !file->lock_context ? 0 : try_lock(file, lock);
-        if (result == 0) {
-            file->holds = lock->l_type != F_UNLCK;
-            file->held = *lock;
-        }
+        int result = range->l_type == F_UNLCK ? give_up_lock(file, range) : take_lock(file, range);
         pthread_mutex_unlock(&busy);
         if (!wait || (result != -EAGAIN && result != -EACCES))
             return result;

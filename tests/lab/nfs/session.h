@@ -27,7 +27,8 @@ int session_run(operation *run, void *arguments);
 
 struct file *file_open(const char *path, int flags, int create, mode_t mode, int *error);
 int file_run(struct file *file, int (*run)(struct nfs_context *, struct nfsfh *, void *), void *arguments);
-int file_lock(struct file *file, struct nfs4_flock *lock, int wait);
+int file_lock(struct file *file, struct nfs4_flock *range, int wait);
+int file_test_lock(struct file *file, struct nfs4_flock *range); /* -EAGAIN or -EACCES: another client holds it */
 void file_close(struct file *file);
 void files_renamed(const char *from, const char *to);
 void session_keep_lease(void); /* starts the thread that does */

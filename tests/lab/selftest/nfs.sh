@@ -10,10 +10,12 @@ nfs_server() { # once
   mkdir -p "$(nfs_folder)"
   docker run -d --name lab-nfs --network lab-net --cap-add DAC_READ_SEARCH --cap-add SYS_ADMIN \
     -v "$(nfs_folder):/export" "$(part_image nfs-server)"
-  eventually 30 nc -z "$(nfs_address)" 2049
+  eventually 30 listens "$(nfs_address)" 2049
 }
 
 nfs_address() { docker inspect -f '{{(index .NetworkSettings.Networks "lab-net").IPAddress}}' lab-nfs; }
+
+listens() { timeout 2 bash -c ": </dev/tcp/$1/$2"; } # ADDRESS PORT
 
 nfs_options() { # VERSION
   case $1 in
@@ -68,6 +70,7 @@ check_nfs_locks() {
   local holder=$!
   eventually 10 test -e "$(nfs_folder)/holding"
   expect 'BlockingIOError' in_pod nfs4-2 -- python3 -c 'import fcntl; fcntl.lockf(open("/data/locked", "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)'
+  expect 'held' in_pod nfs4-2 -- python3 -c "$(cat "$lab_home/selftest/who-holds.py")" /data/locked
   wait $holder
   in_pod nfs4-2 -- python3 -c 'import fcntl; fcntl.lockf(open("/data/locked", "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)'
 }
