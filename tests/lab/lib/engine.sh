@@ -25,7 +25,7 @@ start_engine() {
   PATH="$folder/program/usr/sbin:$folder/program/usr/bin:$PATH" unlocked setsid dockerd --config-file "$folder/daemon.json" >>"$folder/log" 2>&1 </dev/null &
   until engine_answers; do
     kill -0 $! 2>/dev/null || { tail -n 20 "$folder/log" >&2; die "the engine ended; its log is $folder/log"; }
-    [ $((SECONDS - started)) -lt 60 ] || die "the engine did not answer within 60 s; its log is $folder/log"
+    [ $((SECONDS - started)) -lt 120 ] || die "the engine did not answer within 120 s; its log is $folder/log"
     sleep 0.1
   done
   say "engine: answers after $((SECONDS - started)) s"
@@ -42,31 +42,16 @@ engine_settings() {
 
 stop_engine() {
   local pid
-  pid=$(cat "$lab_state/engine/pid" 2>/dev/null) || pid=
-  if [ -n "$pid" ] && is_ours "$pid"; then
+  for pid in $(pgrep -f "^dockerd .*$lab_state/engine/" || true); do # it stops its containers first
     kill -TERM "$pid"
     await_end "$pid" 30 || true
-  fi
+  done
   end_engine_processes
   unmount_below "$lab_state/engine"
 }
 
-is_ours() { tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF "$lab_state/"; }
-
-end_engine_processes() { # the engine, its containerd, shims and proxies: each names the lab's state folder
-  local pid signal
-  for signal in TERM KILL; do
-    for pid in $(engine_processes); do kill -"$signal" "$pid" 2>/dev/null || true; done
-    for pid in $(engine_processes); do await_end "$pid" 5 || true; done
-  done
-}
-
-engine_processes() {
-  local folder
-  for folder in /proc/[0-9]*; do
-    tr '\0' ' ' <"$folder/cmdline" 2>/dev/null | grep -qE "^[^ ]*(dockerd|containerd|containerd-shim[^ ]*|docker-proxy|runc) .*$lab_state/engine/" && echo "${folder#/proc/}"
-  done
-  true
+end_engine_processes() {
+  pgrep -f "^[^ ]*(dockerd|containerd|containerd-shim[^ ]*|runc) .*$lab_state/engine/" || true
 }
 
 await_end() { # PID SECONDS
