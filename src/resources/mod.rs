@@ -31,7 +31,6 @@ use crate::plan::{Id, Outputs, Resource, Table, World};
 use crate::templates::Templates;
 use crate::topology::Topology;
 
-
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
 pub use live::explain;
