@@ -280,6 +280,12 @@ void files_renamed(const char *from, const char *to)
     pthread_mutex_unlock(&busy);
 }
 
+static int is_denied(struct nfs_context *nfs) /* libnfs has no errno for a lock that another client holds, only words */
+{
+    const char *why = nfs ? nfs_get_error(nfs) : NULL;
+    return why && strstr(why, "NFS4ERR_DENIED");
+}
+
 static int try_lock(struct file *file, struct nfs4_flock *lock)
 {
     int result;
@@ -301,6 +307,8 @@ static int try_lock(struct file *file, struct nfs4_flock *lock)
         }
         if (result == 0)
             result = nfs_fcntl(file->lock_context, file->lock_handle, NFS4_F_SETLK, &asked);
+        if (result == -ERANGE && is_denied(file->lock_context))
+            return -EAGAIN;
         if (!is_loss(result) || attempt == RECOVERIES)
             return result;
         drop_lock_context(file);
