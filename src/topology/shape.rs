@@ -2,6 +2,9 @@
 //!
 //! What is wrong is left out of both, so that whatever is right can be decoded and looked at further.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -135,7 +138,7 @@ impl<'a> Walk<'a> {
         let Some(known) = schema.get("properties").and_then(Value::as_object) else {
             return self.open_map(schema, map, node) && whole;
         };
-        let mut lost = Vec::new();
+        let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
         for (key, value, entry) in &mut entries {
             let right = match known.get(key.as_str()) {
@@ -149,7 +152,7 @@ impl<'a> Walk<'a> {
                 }
             };
             if !right {
-                lost.push(key.clone());
+                lost.insert(key.clone());
             }
         }
         node.pruned |= !lost.is_empty();
@@ -162,14 +165,14 @@ impl<'a> Walk<'a> {
     /// A map whose keys are the user's own.
     fn open_map(&mut self, schema: &'a Value, map: &mut Map<String, Value>, node: &mut Node) -> bool {
         let each = schema.get("additionalProperties").filter(|each| each.is_object());
-        let mut lost = Vec::new();
+        let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
         for (key, value, entry) in &mut entries {
             match each {
                 Some(each) => {
                     let at = at_value(entry);
                     if !self.visit(each, value, &mut entry.value, at) {
-                        lost.push(key.clone());
+                        lost.insert(key.clone());
                     }
                 }
                 None => freely(value, &mut entry.value),
@@ -334,7 +337,7 @@ fn entries_of(node: &mut Node, map: &mut Map<String, Value>) -> Vec<(String, Val
         .collect()
 }
 
-fn put_back(node: &mut Node, map: &mut Map<String, Value>, entries: Vec<(String, Value, Entry)>, lost: &[String]) {
+fn put_back(node: &mut Node, map: &mut Map<String, Value>, entries: Vec<(String, Value, Entry)>, lost: &HashSet<String>) {
     let mut places = Vec::with_capacity(entries.len());
     for (key, value, entry) in entries {
         if !lost.contains(&key) {
@@ -387,7 +390,7 @@ fn freely(value: &mut Value, node: &mut Node) {
             if let Value::Object(map) = value {
                 let mut entries = entries_of(node, map);
                 entries.iter_mut().for_each(|(_, value, entry)| freely(value, &mut entry.value));
-                put_back(node, map, entries, &[]);
+                put_back(node, map, entries, &HashSet::new());
             }
         }
         _ => freely_scalar(value, node),
@@ -527,14 +530,16 @@ fn formats() -> impl Iterator<Item = (&'static str, Check)> {
     .into_iter()
 }
 
+static FORMATS: LazyLock<HashMap<&'static str, Check>> = LazyLock::new(|| formats().collect());
+
 fn format_of(schema: &Value) -> Option<Check> {
-    let name = schema.get("format")?.as_str()?;
-    formats().find(|(format, _)| *format == name).map(|(_, check)| check)
+    FORMATS.get(schema.get("format")?.as_str()?).copied()
 }
 
+/// A malformed scalar's fault is called like its format.
 fn code_of(schema: &Value) -> &'static str {
     let name = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-    formats().find(|(format, _)| *format == name).map_or("out-of-range", |(format, _)| format)
+    FORMATS.get_key_value(name).map_or("out-of-range", |(format, _)| format)
 }
 
 #[cfg(test)]
