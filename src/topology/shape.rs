@@ -2,6 +2,7 @@
 //!
 //! What is wrong is left out of both, so that whatever is right can be decoded and looked at further.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -12,6 +13,9 @@ use super::interpolate::typed;
 use super::places::{Entry, Mark, Node, Places, Shape, Style};
 use super::text::{Malformed, Text};
 use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
+
+/// Nobody reads on after so many, and a file of nothing but faults should not take long.
+const MOST_FAULTS: usize = 1000;
 
 /// Prunes `value` and `places` to what the schema allows, and says what it left out and why.
 pub fn prune(schema: &Value, text: &str, secrets: &[String], value: &mut Value, places: &mut Places, faults: &mut Vec<Diagnostic>) {
@@ -263,6 +267,9 @@ impl<'a> Walk<'a> {
     }
 
     fn unknown_key(&mut self, known: &Map<String, Value>, entry: &Entry) {
+        if self.faults.len() > MOST_FAULTS {
+            return;
+        }
         let place = self.places.at(entry.key_mark);
         let keys: Vec<&str> = known.keys().map(String::as_str).collect();
         let help = match nearest::to(&entry.key, keys.iter().copied()) {
@@ -317,7 +324,11 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, fault: Diagnostic) {
-        self.faults.push(fault);
+        match self.faults.len().cmp(&MOST_FAULTS) {
+            Ordering::Less => self.faults.push(fault),
+            Ordering::Equal => self.faults.push(Diagnostic { message: "there are more faults than can be listed".to_owned(), seen: None, help: None, ..fault }),
+            Ordering::Greater => {}
+        }
     }
 }
 
@@ -363,7 +374,7 @@ fn key_mark(node: &Node, key: &str) -> Mark {
 /// Whether an unknown key of the map is most likely this one, misspelt: then it is not missing as well.
 fn misspelt(schema: &Value, map: &Map<String, Value>, key: &str) -> bool {
     let Some(known) = schema.get("properties").and_then(Value::as_object) else { return false };
-    let mut unknown = map.keys().filter(|written| !known.contains_key(written.as_str()));
+    let mut unknown = map.keys().take(MOST_FAULTS).filter(|written| !known.contains_key(written.as_str()));
     unknown.any(|written| nearest::to(written, known.keys().map(String::as_str)) == Some(key))
 }
 
