@@ -218,10 +218,15 @@ mod tests {
             "nodes": [], "name": "x", "network": {}, "networking": { "ipFamly": "ipv4", "kubeProxyMode": "iptable" },
             "featureGates": { "A": "true" }, "kubeadmConfigPatchesJSON6902": [{ "patches": "" }],
         });
-        let paths: Vec<String> = check(&map(config))
-            .into_iter()
-            .map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default()))
-            .collect();
-        insta::assert_snapshot!(paths.join("\n"), @"");
+        let paths: Vec<String> = check(&map(config)).into_iter().map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default())).collect();
+        insta::assert_snapshot!(paths.join("\n"), @r"
+        nodes -> `controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`
+        name -> the topology's `name` is the cluster's
+        network -> `networking`
+        networking.ipFamly -> `ipFamily`
+        networking.kubeProxyMode -> `iptables`
+        featureGates -> 
+        kubeadmConfigPatchesJSON6902.0.patches -> `patch`
+        ");
     }
 }
