@@ -218,7 +218,10 @@ mod tests {
             "nodes": [], "name": "x", "network": {}, "networking": { "ipFamly": "ipv4", "kubeProxyMode": "iptable" },
             "featureGates": { "A": "true" }, "kubeadmConfigPatchesJSON6902": [{ "patches": "" }],
         });
-        let paths: Vec<String> = check(&map(config)).into_iter().map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default())).collect();
+        let paths: Vec<String> = check(&map(config))
+            .into_iter()
+            .map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default()))
+            .collect();
         insta::assert_snapshot!(paths.join("\n"), @r"
         nodes -> `controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`
         name -> the topology's `name` is the cluster's

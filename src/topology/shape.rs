@@ -459,7 +459,12 @@ impl<'a> Walk<'a> {
     fn push(&mut self, fault: Diagnostic) {
         match self.faults.len().cmp(&MOST_FAULTS) {
             Ordering::Less => self.faults.push(fault),
-            Ordering::Equal => self.faults.push(Diagnostic { message: "there are more faults than can be listed".to_owned(), seen: None, help: None, ..fault }),
+            Ordering::Equal => self.faults.push(Diagnostic {
+                message: "there are more faults than can be listed".to_owned(),
+                seen: None,
+                help: None,
+                ..fault
+            }),
             Ordering::Greater => {}
         }
     }
@@ -486,7 +491,12 @@ fn entries_of(node: &mut Node, map: &mut Map<String, Value>) -> Vec<(String, Val
         .collect()
 }
 
-fn put_back(node: &mut Node, map: &mut Map<String, Value>, entries: Vec<(String, Value, Entry)>, lost: &HashSet<String>) {
+fn put_back(
+    node: &mut Node,
+    map: &mut Map<String, Value>,
+    entries: Vec<(String, Value, Entry)>,
+    lost: &HashSet<String>,
+) {
     let mut places = Vec::with_capacity(entries.len());
     for (key, value, entry) in entries {
         if !lost.contains(&key) {
@@ -512,7 +522,8 @@ fn key_mark(node: &Node, key: &str) -> Mark {
 /// Whether an unknown key of the map is most likely this one, misspelt: then it is not missing as well.
 fn misspelt(schema: &Value, map: &Map<String, Value>, key: &str) -> bool {
     let Some(known) = schema.get("properties").and_then(Value::as_object) else { return false };
-    let mut unknown = map.keys().take(MOST_FAULTS).filter(|written| !known.contains_key(written.as_str()));
+    let mut unknown =
+        map.keys().take(MOST_FAULTS).filter(|written| !known.contains_key(written.as_str()));
     unknown.any(|written| nearest::to(written, known.keys().map(String::as_str)) == Some(key))
 }
 
