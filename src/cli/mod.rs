@@ -12,6 +12,7 @@ mod man;
 mod run;
 mod schema;
 mod session;
+mod status;
 mod validate;
 
 use std::ffi::OsString;
@@ -53,6 +54,7 @@ enum Command {
     Apply(ApplyArgs),
     Diff(DiffArgs),
     Destroy(DestroyArgs),
+    Status(StatusArgs),
     Graph(graph::Args),
     Validate(validate::Args),
     Schema(schema::Args),
@@ -66,6 +68,7 @@ impl Command {
         match self {
             Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
             Self::Diff(_)
+            | Self::Status(_)
             | Self::Graph(_)
             | Self::Schema(_)
             | Self::Init(_)
@@ -93,6 +96,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
     match command {
         Command::Apply(args) => in_runtime(apply::apply(args, view)),
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
+        Command::Status(args) => in_runtime(status::status(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),
         Command::Validate(args) => validate::run(args, view),
