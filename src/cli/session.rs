@@ -203,17 +203,25 @@ impl Session {
     pub async fn stake(&self, desired: &[Resource]) -> Result<(), Error> {
         let (Some(topology), Some(file)) = (&self.topology, &self.file) else { return Ok(()) };
         let file = file.display().to_string();
-        let mut claim = match self.cx().claim().await {
-            Some(claim) => claim,
-            None => Claim::new(self.name(), &file),
-        };
-        let before = claim.clone();
+        let before = self.cx().claim().await;
+        let mut claim = before.clone().unwrap_or_else(|| Claim::new(self.name(), &file));
         claim.file = file;
         claim.reserved = resources::reservations(topology, desired);
-        if claim.generation == 0 || claim != before {
-            self.cx().stake(claim).await?;
+        self.cx().check_reservations(&claim.reserved).await?;
+        if before.as_ref() == Some(&claim) {
+            return Ok(());
         }
-        self.cx().check_reservations().await?;
+        let reserved = claim.reserved.clone();
+        self.cx().stake(claim).await?;
+        if let Err(failure) = self.cx().check_reservations(&reserved).await {
+            match before {
+                Some(claim) => {
+                    self.cx().change_claim(|held| held.reserved = claim.reserved).await?
+                }
+                None => self.cx().give_up_claim().await?,
+            }
+            return Err(failure.into());
+        }
         Ok(())
     }
 }

@@ -48,6 +48,15 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// `172.22.255.200-172.22.255.250`, or the one address.
+    pub fn addresses(&self) -> String {
+        if self.first == self.last {
+            self.first.to_string()
+        } else {
+            format!("{}-{}", self.first, self.last)
+        }
+    }
+
     pub fn meets(&self, other: &Self) -> bool {
         self.network == other.network && self.first <= other.last && other.first <= self.last
     }

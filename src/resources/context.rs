@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use super::claim::{self, Claim};
+use super::claim::{self, Claim, Claims, Reservation};
 use super::gateway::Writer;
 use super::object::Objects;
 use super::{cluster, context_name};
@@ -125,26 +125,23 @@ impl Context {
         Ok(())
     }
 
-    /// Whether another topology had reserved any of the same addresses first. Both may write their
-    /// claims at the same moment, so this is asked after writing: the one that sees the other yields.
-    pub async fn check_reservations(&self) -> Result<(), Failure> {
-        let Some(mine) = self.claim().await else { return Ok(()) };
-        let claims = claim::Claims::read(&self.snapshot().await?);
-        let Some((wanted, other, theirs)) = claims.conflict(&self.name, &mine.reserved) else {
+    /// Refuses addresses that another topology has reserved. Two may write their claims at the same
+    /// moment, so this is asked again after writing: whoever then sees the other takes its own back.
+    pub async fn check_reservations(&self, wanted: &[Reservation]) -> Result<(), Failure> {
+        let claims = Claims::read(&self.snapshot().await?);
+        let Some((wanted, other, theirs)) = claims.conflict(&self.name, wanted) else {
             return Ok(());
         };
         Err(Failure::new(format!(
-            "`{}` would take {}-{} on `{}`, and `{}` of topology `{}` has {}-{}",
+            "`{}` would take {} on the network `{}`, and `{}` of the topology `{}` has {}",
             wanted.by,
-            wanted.first,
-            wanted.last,
+            wanted.addresses(),
             wanted.network,
             theirs.by,
             other.topology,
-            theirs.first,
-            theirs.last
+            theirs.addresses()
         ))
-        .hint(format!("choose other addresses, or look into `{}`", other.file)))
+        .hint(format!("choose other addresses; the other file is `{}`", other.file)))
     }
 
     /// Gives the claim up, when nothing is left that it speaks of.

@@ -25,11 +25,13 @@ mod pool;
 mod port;
 mod ready;
 
+use serde_json::Value;
+
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Id, Outputs, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::Topology;
+use crate::topology::{AddressRange, Topology};
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
@@ -103,8 +105,28 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
 }
 
 /// The addresses that no other topology on the same network may have.
-pub fn reservations(_topology: &Topology, _desired: &[Resource]) -> Vec<Reservation> {
-    Vec::new()
+pub fn reservations(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
+    let network = topology.network_name();
+    let reserve = |by: &Id, range: AddressRange| Reservation {
+        network: network.to_string(),
+        first: range.first(),
+        last: range.last(),
+        by: by.clone(),
+    };
+    let gateway = topology.gateway.as_ref().and_then(|gateway| {
+        let address = gateway.address?;
+        Some(reserve(&gateway::id(topology), AddressRange::new(address, address)?))
+    });
+    let pools = desired.iter().filter(|resource| resource.id.kind() == pool::TABLE.kind);
+    let pools = pools.flat_map(|resource| {
+        let stated = resource.stated();
+        let written = stated.get("addresses").and_then(Value::as_array).cloned();
+        let texts = written.into_iter().flatten();
+        let ranges: Vec<AddressRange> =
+            texts.filter_map(|text| text.as_str()?.parse().ok()).collect();
+        ranges.into_iter().map(|range| reserve(&resource.id, range)).collect::<Vec<_>>()
+    });
+    gateway.into_iter().chain(pools).collect()
 }
 
 /// One look at everything, in a few calls.
