@@ -295,7 +295,7 @@ impl Layout {
             gateway: topology.network.gateway_in(Subnet::of(subnet.into())),
             subnet6: kept("subnet6")
                 .and_then(|text| text.parse().ok())
-                .or_else(|| wants_v6.then(|| free_subnet6(&topology.name.to_string(), taken))),
+                .or_else(|| wants_v6.then(|| free_subnet6(topology.name.as_str(), taken))),
         })
     }
 

@@ -60,7 +60,7 @@ fn aimed(resource: Resource, topology: &Topology, target: &Target) -> Resource {
             .field("target", Want::is(address.to_string()))
             .field("port", Want::is(port.to_string())),
         Target::NodePort(port) => {
-            let cluster = cluster::id(&topology.name.to_string());
+            let cluster = cluster::id(topology.name.as_str());
             resource
                 .field("target", Want::After(cluster.clone(), ADDRESS))
                 .field("port", Want::is(port.to_string()))

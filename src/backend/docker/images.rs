@@ -65,7 +65,7 @@ impl Docker {
             let failed = |message: String| Error::Build {
                 tag: tag.clone(),
                 message,
-                log: log.iter().map(|line| format!("  {line}\n")).collect(),
+                log: Vec::from(log.clone()).join("\n"),
             };
             let BuildInfo { stream, .. } = match step {
                 Ok(info) => info,

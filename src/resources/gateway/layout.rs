@@ -211,11 +211,15 @@ pub fn fingerprint(
         hash.update(name);
         hash.update(text);
     }
-    Ok(short(&hash.finalize()))
+    Ok(short(hash))
 }
 
-pub fn short(digest: &[u8]) -> String {
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+/// Enough digits of a hash to tell two things apart, few enough to read.
+pub fn short(hash: Sha256) -> String {
+    const DIGITS: usize = 12;
+    let mut text = format!("{:x}", hash.finalize());
+    text.truncate(DIGITS);
+    text
 }
 
 pub async fn write_files(
@@ -236,7 +240,7 @@ pub async fn write_files(
 }
 
 pub async fn write_keys(cx: &Context, container: &str, keys: &[String]) -> Result<(), Failure> {
-    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    let text = keys.join("\n") + "\n";
     let file = Archived { path: "authorized_keys", mode: 0o644, content: text.as_bytes() };
     put(cx, container, &[file]).await
 }

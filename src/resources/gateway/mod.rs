@@ -23,7 +23,7 @@ use crate::plan::{
     Want, World,
 };
 use crate::templates::{TemplateError, Templates};
-use crate::topology::gateway::{AuthorizedKey, Gateway};
+use crate::topology::gateway::AuthorizedKey;
 use crate::topology::{Listen, Topology};
 
 pub use state::{Entry, Forward, Live, Saved};
@@ -240,7 +240,7 @@ async fn furnish(
 ) -> Result<(), Failure> {
     let name = turn.id().name();
     let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
-    let named: HashSet<Id> = topology.ports().iter().map(|port| super::port::id(port)).collect();
+    let named: HashSet<Id> = topology.ports().iter().map(super::port::id).collect();
     saved.forwards.retain(|id, _| named.contains(id));
     saved.gateway = Some(record);
     let keys = authorized_keys_of(turn);

@@ -24,7 +24,7 @@ pub fn reference(gateway: &Gateway, templates: &Templates) -> Result<String, Tem
                 hash.update(name);
                 hash.update(text);
             }
-            Ok(format!("{REPOSITORY}:{}", short(&hash.finalize())))
+            Ok(format!("{REPOSITORY}:{}", short(hash)))
         }
     }
 }
