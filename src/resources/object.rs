@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::inventory::{self, Inventory, Members};
+use super::inventory::{self, Gone, Inventory, Members};
 use super::{Context, cluster, marks, pool, ready};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
@@ -27,7 +27,7 @@ const LOOKUP: Table = Table { lookup: true, borrows: true, ..Table::plain("objec
 /// How long something that passes, such as a webhook that cannot be called yet, is put up with.
 const PASSING: Duration = Duration::from_secs(30);
 /// How long an object may take to go; namespaces take what is in them along.
-const GONE: Duration = Duration::from_secs(120);
+const GONE: Duration = Duration::from_mins(2);
 
 fn is_precious(id: &Id) -> bool {
     let kind = id.name().split('/').nth(1).unwrap_or_default();
@@ -389,8 +389,8 @@ pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
     let whose = match other {
         Some(topology) => format!("belongs to topology `{topology}`"),
         None => {
-            let managers = there.metadata.managed_fields.iter().flatten();
-            let maker = managers.filter_map(|entry| entry.manager.as_deref()).next();
+            let mut managers = there.metadata.managed_fields.iter().flatten();
+            let maker = managers.find_map(|entry| entry.manager.as_deref());
             format!("was made by `{}`", maker.unwrap_or("somebody else"))
         }
     };
@@ -477,18 +477,34 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let Some(kind) = kind else { return Ok(()) };
     let target = Target { kind: &kind, namespace, name };
     let there = kube.get(&target).await.map_err(|error| failed(&error))?;
-    if let Some(there) = there.filter(|there| marks::is_mine(there, &cx.name)) {
+    let there = there.filter(|there| marks::is_mine(there, &cx.name));
+    if let Some(there) = &there {
         let uid = there.metadata.uid.as_deref();
         kube.delete(&target, uid).await.map_err(|error| failed(&error))?;
         kube.until_gone(&target, uid, Deadline::after(GONE))
             .await
             .map_err(|error| Failure::because(format!("{id} does not go"), &error))?;
     }
+    let mut gone = vec![Gone::Object { kind: &kind, namespace }];
+    if kind.is("", "Namespace") {
+        gone.push(Gone::Namespace(name));
+    }
+    let defined = there.as_ref().and_then(|there| defined(&there.data));
+    gone.extend(defined.as_deref().map(Gone::Definition));
     let mut inventory = objects.inventory.lock().await;
-    inventory
-        .forget(&kube, &kind, namespace)
-        .await
-        .map_err(|error| Failure::because("cannot write down what is left", &error))
+    for gone in gone {
+        inventory
+            .forget(&kube, gone)
+            .await
+            .map_err(|error| Failure::because("cannot write down what is left", &error))?;
+    }
+    Ok(())
+}
+
+/// The kind that a definition defines, as the inventory names it.
+fn defined(body: &Value) -> Option<String> {
+    let spec = &body["spec"];
+    Some(format!("{}.{}", spec["names"]["kind"].as_str()?, spec["group"].as_str()?))
 }
 
 /// Group, kind, namespace and name of an id.
