@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::inventory::{self, Gone, Inventory, Members};
 use super::{Context, cluster, marks, pool, ready};
-use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, ServedKinds, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
 use crate::plan::{Bond, Cause, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want};
@@ -57,7 +57,7 @@ pub struct Objects {
     pub manifests: Manifests,
     index: HashMap<Id, usize>,
     /// The scope and plural of kinds that neither the manifests nor topo know by heart.
-    served: Mutex<BTreeMap<(Box<str>, Box<str>), Arc<Kind>>>,
+    served: Mutex<ServedKinds>,
     pub inventory: Mutex<Inventory>,
 }
 
@@ -274,7 +274,7 @@ impl<'a> Edges<'a> {
         match &object.facts {
             Facts::Plain | Facts::Defines(_) => {}
             Facts::Balanced { pool: None } => {
-                bonds.extend(self.pools.values().cloned().map(Bond::Uses))
+                bonds.extend(self.pools.values().cloned().map(Bond::Uses));
             }
             Facts::Balanced { pool: Some(pool) } => {
                 bonds.extend(self.pools.get(&**pool).cloned().map(Bond::Uses));
@@ -386,13 +386,12 @@ async fn may_create(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<bo
 pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
     let labels = there.metadata.labels.as_ref();
     let other = labels.and_then(|labels| labels.get(marks::KUBE_TOPOLOGY));
-    let whose = match other {
-        Some(topology) => format!("belongs to topology `{topology}`"),
-        None => {
-            let mut managers = there.metadata.managed_fields.iter().flatten();
-            let maker = managers.find_map(|entry| entry.manager.as_deref());
-            format!("was made by `{}`", maker.unwrap_or("somebody else"))
-        }
+    let whose = if let Some(topology) = other {
+        format!("belongs to topology `{topology}`")
+    } else {
+        let mut managers = there.metadata.managed_fields.iter().flatten();
+        let maker = managers.find_map(|entry| entry.manager.as_deref());
+        format!("was made by `{}`", maker.unwrap_or("somebody else"))
     };
     let place = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
     format!(
