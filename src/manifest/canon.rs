@@ -23,16 +23,18 @@ impl<'b> Canon<'b> {
     /// Restores the order of keys among entries that were written as they came.
     fn sort<E: Error>(&mut self, start: usize, mut entries: Vec<Entry>) -> Result<(), E> {
         let out = &mut *self.out;
-        let key = |out: &[u8], entry: &Entry| out[entry.key.clone()].to_vec();
         let sorted = entries.is_sorted_by(|a, b| out[a.key.clone()] < out[b.key.clone()]);
         if sorted {
             return Ok(());
         }
         entries.sort_by(|a, b| out[a.key.clone()].cmp(&out[b.key.clone()]));
-        if let Some(pair) =
-            entries.windows(2).find(|pair| out[pair[0].key.clone()] == out[pair[1].key.clone()])
-        {
-            let twice = String::from_utf8_lossy(&key(out, &pair[0])).into_owned();
+        let key = |entry: &Entry| &out[entry.key.clone()];
+        let twice = entries.windows(2).find_map(|pair| match pair {
+            [one, next] if key(one) == key(next) => Some(one),
+            _ => None,
+        });
+        if let Some(twice) = twice {
+            let twice = String::from_utf8_lossy(key(twice));
             return Err(E::custom(format_args!("the key {twice} stands here twice")));
         }
         let mut ordered = Vec::with_capacity(out.len() - start);

@@ -29,7 +29,7 @@ pub fn read(
         .flat_map(|(at, source)| {
             let ranges = match source.syntax {
                 Syntax::Yaml => split::documents(&source.text),
-                Syntax::Json => vec![0..source.text.len()],
+                Syntax::Json => std::iter::once(0..source.text.len()).collect(),
             };
             ranges.into_iter().map(move |bytes| Document { source: at, bytes })
         })

@@ -163,20 +163,16 @@ impl Walk {
                     _ => items.iter().find(|one| *one == item),
                 }
             });
-            match key {
-                Some(key) => {
-                    let inner = at.inside(key, format!("{}[{}]", at.path, name_of(key)));
-                    if item.is_object() {
-                        self.value(item, found, &inner);
-                    }
+            if let Some(key) = key {
+                let inner = at.inside(key, format!("{}[{}]", at.path, name_of(key)));
+                if item.is_object() {
+                    self.value(item, found, &inner);
                 }
-                None => {
-                    let label = name_in(item).unwrap_or_else(|| index.to_string());
-                    let path = format!("{}[{label}]", at.path);
-                    let others = at.others_of(item);
-                    let inner = Place { path, mine: Vec::new(), others };
-                    self.report(item, found, &inner);
-                }
+            } else {
+                let label = name_in(item).unwrap_or_else(|| index.to_string());
+                let path = format!("{}[{label}]", at.path);
+                let others = at.others_of(item);
+                self.report(item, found, &Place { path, mine: Vec::new(), others });
             }
         }
     }

@@ -35,34 +35,56 @@ pub fn group_kind(kind: &Kind) -> String {
 /// How many objects of which kinds and namespaces a topology has or is about to have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {
-    kinds: BTreeMap<String, usize>,
-    namespaces: BTreeMap<String, usize>,
+    counts: BTreeMap<(String, Option<String>), usize>,
+}
+
+/// What has gone from the cluster.
+#[derive(Debug, Clone, Copy)]
+pub enum Gone<'a> {
+    Object {
+        kind: &'a Kind,
+        namespace: Option<&'a str>,
+    },
+    /// A namespace took everything in it along.
+    Namespace(&'a str),
+    /// A definition took every object of its kind along, named as in the list.
+    Definition(&'a str),
 }
 
 impl Members {
     pub fn add(&mut self, kind: &Kind, namespace: Option<&str>) {
-        *self.kinds.entry(group_kind(kind)).or_default() += 1;
-        if let Some(namespace) = namespace {
-            *self.namespaces.entry(namespace.to_owned()).or_default() += 1;
+        let key = (group_kind(kind), namespace.map(ToOwned::to_owned));
+        *self.counts.entry(key).or_default() += 1;
+    }
+
+    fn remove(&mut self, gone: Gone) {
+        match gone {
+            Gone::Object { kind, namespace } => {
+                let key = (group_kind(kind), namespace.map(ToOwned::to_owned));
+                if let Some(count) = self.counts.get_mut(&key) {
+                    *count = count.saturating_sub(1);
+                }
+                self.counts.retain(|_, count| *count > 0);
+            }
+            Gone::Namespace(name) => {
+                self.counts.retain(|(_, namespace), _| namespace.as_deref() != Some(name));
+            }
+            Gone::Definition(defined) => self.counts.retain(|(kind, _), _| kind != defined),
         }
     }
 
-    /// One object less; answers whether it was the last of its kind or namespace.
-    fn remove(&mut self, kind: &Kind, namespace: Option<&str>) -> bool {
-        let last_of_kind = take(&mut self.kinds, &group_kind(kind));
-        let last_there = namespace.is_some_and(|namespace| take(&mut self.namespaces, namespace));
-        last_of_kind || last_there
+    fn kinds(&self) -> BTreeSet<&str> {
+        self.counts.keys().map(|(kind, _)| kind.as_str()).collect()
     }
-}
 
-fn take(counts: &mut BTreeMap<String, usize>, key: &str) -> bool {
-    let Some(count) = counts.get_mut(key) else { return false };
-    *count = count.saturating_sub(1);
-    let last = *count == 0;
-    if last {
-        counts.remove(key);
+    fn namespaces(&self) -> BTreeSet<&str> {
+        self.counts.keys().filter_map(|(_, namespace)| namespace.as_deref()).collect()
     }
-    last
+
+    /// What of it is written in the list.
+    fn text(&self) -> [String; 2] {
+        [self.kinds(), self.namespaces()].map(|names| Vec::from_iter(names).join(","))
+    }
 }
 
 /// The list of one topology in one cluster.
@@ -74,7 +96,7 @@ pub struct Inventory {
     own_namespace: bool,
     members: Members,
     /// What is written in the cluster now.
-    written: Option<Members>,
+    written: Option<[String; 2]>,
 }
 
 impl Inventory {
@@ -114,7 +136,8 @@ impl Inventory {
 
     /// Writes the list before the first object that it names is applied.
     pub async fn ensure(&mut self, kube: &Kube) -> Result<(), KubeError> {
-        if self.written.as_ref() == Some(&self.members) {
+        let text = self.members.text();
+        if self.written.as_ref() == Some(&text) {
             return Ok(());
         }
         if self.own_namespace {
@@ -133,24 +156,18 @@ impl Inventory {
         let body = self.body(&name);
         let how = Apply { force: true, ..Apply::default() };
         kube.apply(&self.target(&kind, &name), &body, how).await?;
-        self.written = Some(self.members.clone());
+        self.written = Some(text);
         Ok(())
     }
 
-    /// After an object has been deleted: the list is narrowed, and removed with the last object.
-    pub async fn forget(
-        &mut self,
-        kube: &Kube,
-        kind: &Kind,
-        namespace: Option<&str>,
-    ) -> Result<(), KubeError> {
-        if !self.members.remove(kind, namespace) {
-            return Ok(());
-        }
-        if self.members.kinds.is_empty() {
+    /// After something has been deleted: the list is narrowed, and removed with the last object.
+    pub async fn forget(&mut self, kube: &Kube, gone: Gone<'_>) -> Result<(), KubeError> {
+        let before = self.members.text();
+        self.members.remove(gone);
+        if self.members.counts.is_empty() {
             return self.remove(kube).await;
         }
-        self.ensure(kube).await
+        if self.members.text() == before { Ok(()) } else { self.ensure(kube).await }
     }
 
     async fn remove(&mut self, kube: &Kube) -> Result<(), KubeError> {
@@ -178,8 +195,7 @@ impl Inventory {
     }
 
     fn body(&self, name: &str) -> Value {
-        let kinds: Vec<&str> = self.members.kinds.keys().map(String::as_str).collect();
-        let namespaces: Vec<&str> = self.members.namespaces.keys().map(String::as_str).collect();
+        let [kinds, namespaces] = self.members.text();
         json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {
@@ -190,8 +206,8 @@ impl Inventory {
                 },
                 "annotations": {
                     TOOLING: concat!("topo/v", env!("CARGO_PKG_VERSION")),
-                    KINDS: kinds.join(","),
-                    NAMESPACES: namespaces.join(","),
+                    KINDS: kinds,
+                    NAMESPACES: namespaces,
                 },
             },
         })
@@ -245,10 +261,21 @@ mod tests {
         members.add(&service, Some("a"));
         members.add(&service, Some("b"));
         members.add(&deployment, Some("b"));
-        assert!(!members.remove(&service, Some("b")));
-        assert!(members.remove(&service, Some("a")));
-        assert_eq!(members.kinds.keys().collect::<Vec<_>>(), ["Deployment.apps"]);
-        assert_eq!(members.namespaces.keys().collect::<Vec<_>>(), ["b"]);
+        members.remove(Gone::Object { kind: &service, namespace: Some("b") });
+        assert_eq!(members.text(), ["Deployment.apps,Service", "a,b"]);
+        members.remove(Gone::Object { kind: &service, namespace: Some("a") });
+        assert_eq!(members.text(), ["Deployment.apps", "b"]);
+        members.remove(Gone::Namespace("b"));
+        assert_eq!(members.text(), ["", ""]);
+    }
+
+    #[test]
+    fn a_definition_takes_its_kind_along() {
+        let thing = Kinds::default().named(&"e.com/v1".into(), &"Thing".into());
+        let mut members = Members::default();
+        members.add(&thing, Some("a"));
+        members.remove(Gone::Definition("Thing.e.com"));
+        assert_eq!(members, Members::default());
     }
 
     #[test]

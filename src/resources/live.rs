@@ -221,8 +221,7 @@ async fn see_strangers(
     objects: &Objects,
     world: &mut World,
 ) -> Result<(), KubeError> {
-    let mut missing: BTreeMap<(Box<str>, Box<str>), (Arc<Kind>, BTreeSet<Option<Arc<str>>>)> =
-        BTreeMap::new();
+    let mut missing: HashMap<Arc<Kind>, BTreeSet<Option<Arc<str>>>> = HashMap::new();
     let mut wanted: HashSet<Id> = HashSet::new();
     for object in &objects.manifests.objects {
         let id = object::id(&object.kind, object.namespace.as_deref(), &object.name);
@@ -230,12 +229,10 @@ async fn see_strangers(
             continue;
         }
         wanted.insert(id);
-        let key = (object.kind.group.clone(), object.kind.name.clone());
-        let entry = missing.entry(key).or_insert_with(|| (object.kind.clone(), BTreeSet::new()));
-        entry.1.insert(object.namespace.clone());
+        missing.entry(object.kind.clone()).or_default().insert(object.namespace.clone());
     }
     let mut looks = Vec::new();
-    for (kind, namespaces) in missing.into_values() {
+    for (kind, namespaces) in missing {
         let served = objects.served(kube, &kind).await?;
         let everywhere = namespaces.len() > MANY_NAMESPACES || !served.namespaced;
         let scopes = if everywhere { [None].into() } else { namespaces };

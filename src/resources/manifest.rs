@@ -4,16 +4,16 @@
 use super::object::{self, Objects};
 use super::{Context, cluster};
 use crate::engine::{Failure, Turn};
-use crate::plan::{Bond, Id, Origin, Outputs, Record, Resource, Seen, Table, World};
-use crate::topology::Topology;
+use crate::plan::{Bond, Id, Origin, Outputs, Resource, Seen, Table, World};
+use crate::topology::{HostPath, Topology, Url};
 
 pub const TABLE: Table = Table::plain("manifest");
 
 /// Numbered as in the file, since one path may be applied twice.
 fn id(topology: &Topology, entry: usize) -> Id {
     let written = &topology.manifests[entry];
-    let path = written.path.as_ref().map(|path| path.written());
-    let source = path.or(written.url.as_ref().map(|url| url.as_str())).unwrap_or_default();
+    let path = written.path.as_ref().map(HostPath::written);
+    let source = path.or(written.url.as_ref().map(Url::as_str)).unwrap_or_default();
     Id::new(TABLE.kind, format_args!("{}-{source}", entry + 1))
 }
 
@@ -46,10 +46,10 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     barriers
 }
 
-/// There is nothing of it in the world: it is there as soon as its cluster is.
+/// There is nothing of it in the world: it is there as soon as its cluster is, and needs no removing.
 pub fn observe(topology: &Topology, world: &mut World) {
     for entry in 0..topology.manifests.len().saturating_sub(1) {
-        world.add(id(topology, entry), Seen::mine(Record::default()));
+        world.add(id(topology, entry), Seen::borrowed());
     }
 }
 

@@ -34,9 +34,9 @@ const RELEASES: &[(&str, &str)] = &[
 /// Counts up when `rendered` changes what it makes of the same manifest.
 const RENDERING: u32 = 1;
 
-const WAIT: Duration = Duration::from_secs(180);
+const WAIT: Duration = Duration::from_mins(3);
 const PASSING: Duration = Duration::from_secs(30);
-const GONE: Duration = Duration::from_secs(120);
+const GONE: Duration = Duration::from_mins(2);
 const AT_ONCE: usize = 16;
 
 pub fn id() -> Id {

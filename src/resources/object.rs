@@ -10,10 +10,10 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::inventory::{self, Inventory, Members};
+use super::inventory::{self, Gone, Inventory, Members};
 use super::{Context, Variables, cluster, marks, pool, ready};
 use crate::backend::download::Downloads;
-use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, ServedKinds, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
 use crate::plan::{Bond, Cause, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want};
@@ -28,7 +28,7 @@ const LOOKUP: Table = Table { lookup: true, borrows: true, ..Table::plain("objec
 /// How long something that passes, such as a webhook that cannot be called yet, is put up with.
 const PASSING: Duration = Duration::from_secs(30);
 /// How long an object may take to go; namespaces take what is in them along.
-const GONE: Duration = Duration::from_secs(120);
+const GONE: Duration = Duration::from_mins(2);
 
 fn is_precious(id: &Id) -> bool {
     let kind = id.name().split('/').nth(1).unwrap_or_default();
@@ -58,7 +58,7 @@ pub struct Objects {
     pub manifests: Manifests,
     index: HashMap<Id, usize>,
     /// The scope and plural of kinds that neither the manifests nor topo know by heart.
-    served: Mutex<BTreeMap<(Box<str>, Box<str>), Arc<Kind>>>,
+    served: Mutex<ServedKinds>,
     pub inventory: Mutex<Inventory>,
 }
 
@@ -280,7 +280,7 @@ impl<'a> Edges<'a> {
         match &object.facts {
             Facts::Plain | Facts::Defines(_) => {}
             Facts::Balanced { pool: None } => {
-                bonds.extend(self.pools.values().cloned().map(Bond::Uses))
+                bonds.extend(self.pools.values().cloned().map(Bond::Uses));
             }
             Facts::Balanced { pool: Some(pool) } => {
                 bonds.extend(self.pools.get(&**pool).cloned().map(Bond::Uses));
@@ -392,13 +392,12 @@ async fn may_create(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<bo
 pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
     let labels = there.metadata.labels.as_ref();
     let other = labels.and_then(|labels| labels.get(marks::KUBE_TOPOLOGY));
-    let whose = match other {
-        Some(topology) => format!("belongs to topology `{topology}`"),
-        None => {
-            let managers = there.metadata.managed_fields.iter().flatten();
-            let maker = managers.filter_map(|entry| entry.manager.as_deref()).next();
-            format!("was made by `{}`", maker.unwrap_or("somebody else"))
-        }
+    let whose = if let Some(topology) = other {
+        format!("belongs to topology `{topology}`")
+    } else {
+        let mut managers = there.metadata.managed_fields.iter().flatten();
+        let maker = managers.find_map(|entry| entry.manager.as_deref());
+        format!("was made by `{}`", maker.unwrap_or("somebody else"))
     };
     let place = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
     format!(
@@ -483,18 +482,34 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let Some(kind) = kind else { return Ok(()) };
     let target = Target { kind: &kind, namespace, name };
     let there = kube.get(&target).await.map_err(|error| failed(&error))?;
-    if let Some(there) = there.filter(|there| marks::is_mine(there, &cx.name)) {
+    let there = there.filter(|there| marks::is_mine(there, &cx.name));
+    if let Some(there) = &there {
         let uid = there.metadata.uid.as_deref();
         kube.delete(&target, uid).await.map_err(|error| failed(&error))?;
         kube.until_gone(&target, uid, Deadline::after(GONE))
             .await
             .map_err(|error| Failure::because(format!("{id} does not go"), &error))?;
     }
+    let mut gone = vec![Gone::Object { kind: &kind, namespace }];
+    if kind.is("", "Namespace") {
+        gone.push(Gone::Namespace(name));
+    }
+    let defined = there.as_ref().and_then(|there| defined(&there.data));
+    gone.extend(defined.as_deref().map(Gone::Definition));
     let mut inventory = objects.inventory.lock().await;
-    inventory
-        .forget(&kube, &kind, namespace)
-        .await
-        .map_err(|error| Failure::because("cannot write down what is left", &error))
+    for gone in gone {
+        inventory
+            .forget(&kube, gone)
+            .await
+            .map_err(|error| Failure::because("cannot write down what is left", &error))?;
+    }
+    Ok(())
+}
+
+/// The kind that a definition defines, as the inventory names it.
+fn defined(body: &Value) -> Option<String> {
+    let spec = &body["spec"];
+    Some(format!("{}.{}", spec["names"]["kind"].as_str()?, spec["group"].as_str()?))
 }
 
 /// Group, kind, namespace and name of an id.

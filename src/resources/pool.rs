@@ -1,4 +1,4 @@
-//! Address pools of MetalLB: each an IPAddressPool and the L2Advertisement that announces it.
+//! Address pools of MetalLB: each an `IPAddressPool` and the `L2Advertisement` that announces it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ use crate::topology::{AddressRange, Pool, Subnet, Topology};
 pub const TABLE: Table = Table::plain("pool");
 
 /// MetalLB's webhook may be away for a moment, while its controller is replaced.
-const WEBHOOK: Duration = Duration::from_secs(60);
+const WEBHOOK: Duration = Duration::from_mins(1);
 const GONE: Duration = Duration::from_secs(30);
 /// Only one pool may hold an address, whatever the network.
 const SPACE: &str = "metallb";
@@ -141,7 +141,7 @@ pub fn observe(cx: &Context, live: &Live, world: &mut World) {
     let advertised: BTreeSet<&str> = live
         .of(&advertisement_kind)
         .filter(|object| marks::is_mine(object, &cx.name))
-        .flat_map(|object| object.data.pointer("/spec/ipAddressPools")?.as_array())
+        .filter_map(|object| object.data.pointer("/spec/ipAddressPools")?.as_array())
         .flatten()
         .filter_map(Value::as_str)
         .collect();

@@ -164,7 +164,6 @@ pub fn address(body: &Value) -> Option<&str> {
 
 fn claim(body: &Value) -> Verdict<Outputs> {
     match body.pointer("/status/phase").and_then(Value::as_str) {
-        Some("Bound") => ready(),
         Some("Lost") => Verdict::Failed("its volume is lost".to_owned()),
         // Most classes bind a claim only when a pod uses it, and that pod may come later.
         _ => ready(),

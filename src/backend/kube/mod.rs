@@ -47,6 +47,9 @@ pub struct Kube {
     server: String,
 }
 
+/// What a cluster serves, by group and name.
+pub type ServedKinds = BTreeMap<(Box<str>, Box<str>), Arc<Kind>>;
+
 /// One object as the API addresses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target<'a> {
@@ -107,7 +110,7 @@ impl Kube {
     }
 
     /// Every kind that the cluster serves, by group and name, in the version it prefers; two calls.
-    pub async fn served(&self) -> Result<BTreeMap<(Box<str>, Box<str>), Arc<Kind>>, KubeError> {
+    pub async fn served(&self) -> Result<ServedKinds, KubeError> {
         let discovery = self.call(Discovery::new(self.client.clone()).run_aggregated()).await?;
         let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
         let kinds = resources.map(|(resource, capabilities)| Kind {
