@@ -9,6 +9,7 @@ mod graph;
 mod init;
 mod load;
 mod man;
+mod render;
 mod run;
 mod schema;
 mod session;
@@ -55,6 +56,7 @@ enum Command {
     Destroy(DestroyArgs),
     Graph(graph::Args),
     Validate(validate::Args),
+    Render(render::Args),
     Schema(schema::Args),
     Init(init::Args),
     Completions(completions::Args),
@@ -67,6 +69,7 @@ impl Command {
             Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
             Self::Diff(_)
             | Self::Graph(_)
+            | Self::Render(_)
             | Self::Schema(_)
             | Self::Init(_)
             | Self::Completions(_)
@@ -96,6 +99,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),
         Command::Validate(args) => validate::run(args, view),
+        Command::Render(args) => in_runtime(render::run(args, view)),
         Command::Schema(args) => schema::run(args, view),
         Command::Init(args) => init::run(args, view),
         Command::Completions(args) => Ok(completions::run(args, view)),
