@@ -106,7 +106,6 @@ impl Session {
             variable,
             templates: Templates::new(None),
             claim,
-            force_conflicts: false,
         });
         let hands = Arc::new(Hands(context));
         Ok(Self { hands, topology, claims, file, places, _lock: lock })
@@ -157,6 +156,9 @@ impl Session {
 
     /// One look at the world, and what would be done about it.
     pub async fn plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
+        if wanted.force_conflicts {
+            self.cx().force_conflicts();
+        }
         let snapshot = self.cx().snapshot().await?;
         let world = resources::observe(self.cx(), &snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
@@ -219,6 +221,8 @@ impl Session {
 /// What a plan is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted<'a> {
+    /// Take fields of objects over from other managers.
+    pub force_conflicts: bool,
     /// Take everything down.
     pub nothing: bool,
     pub replace: &'a [String],

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
@@ -42,8 +43,7 @@ pub struct Context {
     pub forwards: Writer,
     claim: Mutex<Option<Claim>>,
     pub downloads: Downloads,
-    /// Take fields of objects over from other managers.
-    pub force_conflicts: bool,
+    force_conflicts: AtomicBool,
     kube: Mutex<Option<Kube>>,
     objects: OnceCell<Arc<Objects>>,
 }
@@ -60,7 +60,6 @@ pub struct Setting {
     pub variable: Arc<Variables>,
     pub templates: Templates,
     pub claim: Option<Claim>,
-    pub force_conflicts: bool,
 }
 
 impl Context {
@@ -74,7 +73,7 @@ impl Context {
             kubeconfig: setting.kubeconfig,
             key: setting.key,
             downloads: Downloads::of(setting.variable.as_ref()),
-            force_conflicts: setting.force_conflicts,
+            force_conflicts: AtomicBool::new(false),
             variable: setting.variable,
             templates: setting.templates,
             forwards: Writer::default(),
@@ -155,6 +154,15 @@ impl Context {
             claim::remove(&self.docker, &claim).await?;
         }
         Ok(())
+    }
+
+    /// From now on, fields of objects are taken over from other managers.
+    pub fn force_conflicts(&self) {
+        self.force_conflicts.store(true, Ordering::Relaxed);
+    }
+
+    pub fn forces_conflicts(&self) -> bool {
+        self.force_conflicts.load(Ordering::Relaxed)
     }
 
     /// The objects of the topology's manifests, read when they are first asked for.

@@ -45,6 +45,8 @@ impl Live {
 
 /// Sees everything inside of the cluster, which has been seen before.
 pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
+    let objects = cx.objects().await?;
+    objects.inventory.lock().await.expect(object::members(&objects, [].into_iter()));
     if cx.makes_cluster() {
         let id = cluster::id(&cx.name);
         let up = world.things.get(&id).is_some_and(|seen| {
@@ -55,7 +57,6 @@ pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    let objects = cx.objects().await?;
     let kube = cx.kube_ready().await?;
     let failed = |error: KubeError| Failure::because("cannot look into the cluster", &error);
 
@@ -293,8 +294,7 @@ async fn see_lookups(
             match ready::judge(&kind, Some(&service)) {
                 Verdict::Done(outputs) => seen.outputs = outputs,
                 Verdict::NotYet(last) | Verdict::Failed(last) => {
-                    seen.outputs =
-                        Outputs::new().with("ports", service.data["spec"]["ports"].clone());
+                    seen.outputs = Outputs::new().with("ports", ready::named_ports(&service.data));
                     seen.state = State::Unready(last);
                 }
             }
@@ -359,10 +359,10 @@ async fn explain_object(
     };
     let kind = objects.served(kube, &object.kind).await?;
     let target = object::target(&kind, object);
-    let values = resource.stated();
+    let values = Fields::new().with("hash", object.hash().into());
     let body = object::stamped(cx, objects, object, resource, &values).await;
     let Some(live) = kube.get(&target).await? else { return Ok(()) };
-    let how = Apply { force: cx.force_conflicts, dry_run: true };
+    let how = Apply { force: cx.forces_conflicts(), dry_run: true };
     match kube.apply(&target, &body, how).await {
         Ok(applied) => {
             let template = item.changes.iter().find(|change| change.path == "hash").cloned();

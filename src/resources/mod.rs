@@ -115,10 +115,10 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     network::observe(cx, snapshot, &mut world);
     cluster::observe(cx, snapshot, &mut world).await?;
     node::observe(cx, snapshot, &mut world).await;
+    live::observe(cx, &mut world).await?;
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
-    live::observe(cx, &mut world).await?;
     Ok(world)
 }
 

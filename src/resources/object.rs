@@ -16,7 +16,7 @@ use crate::backend::download::Downloads;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
-use crate::plan::{Bond, Cause, Fields, Id, Origin, Outputs, Record, Resource, Table, Want};
+use crate::plan::{Bond, Cause, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want};
 use crate::topology::manifest::Source as Written;
 use crate::topology::{ImageRef, ServiceRef, Target as Forward, Topology};
 
@@ -334,18 +334,46 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let body = stamped(cx, &objects, object, resource, &turn.values).await;
     // What others changed of an object that the file did not change is taken back.
     let taken_back = turn.item.cause == Some(Cause::Drift);
-    let how = Apply { force: taken_back || cx.force_conflicts, dry_run: false };
-    kube.persist(
-        Deadline::after(PASSING),
-        |said| turn.say(said),
-        || kube.apply(&target, &body, how),
-    )
-    .await
-    .map_err(|error| match error {
+    let how = Apply { force: taken_back || cx.forces_conflicts(), dry_run: false };
+    let send = || {
+        kube.persist(
+            Deadline::after(PASSING),
+            |said| turn.say(said),
+            || kube.apply(&target, &body, how),
+        )
+    };
+    let mut sent = send().await;
+    if taken_back && matches!(&sent, Err(WaitError::Kube(error)) if meets_its_double(error)) {
+        let lists = drifted_lists(&turn.item, &body);
+        kube.patch(&target, &lists).await.map_err(|error| failed(&error))?;
+        sent = send().await;
+    }
+    sent.map(drop).map_err(|error| match error {
         WaitError::Kube(error) => failed(&error),
         other => Failure::because(format!("cannot apply {object}"), &other),
-    })?;
-    Ok(())
+    })
+}
+
+/// Somebody changed the key of an item in a list, so that topo's own item comes as another one
+/// beside it: `spec.ports[1].name: Duplicate value`.
+fn meets_its_double(error: &KubeError) -> bool {
+    matches!(error, KubeError::Refused(message) if message.contains("Duplicate value"))
+}
+
+/// A merge patch that puts whole lists back in which something drifted.
+fn drifted_lists(item: &Item, body: &Value) -> Value {
+    let mut patch = json!({});
+    for change in &item.changes {
+        let path = change.path.split('[').next().unwrap_or_default();
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let Some(list) = body.pointer(&pointer).filter(|value| value.is_array()) else { continue };
+        let mut at = &mut patch;
+        for part in path.split('.') {
+            at = &mut at[part];
+        }
+        *at = list.clone();
+    }
+    patch
 }
 
 /// Looks once more, just before making it. A Namespace that is there by now is used as it is.
@@ -553,6 +581,30 @@ mod tests {
             Some(("rbac.authorization.k8s.io", "ClusterRole", None, "system:x/y"))
         );
         assert_eq!(parts(&service_id("a", "b")), Some(("", "Service", Some("a"), "b")));
+    }
+
+    #[test]
+    fn lists_that_drifted_are_put_back_whole() {
+        use crate::plan::{Action, Change, Shown};
+        let change = |path: &str| Change {
+            path: path.to_owned(),
+            before: Shown::Absent,
+            after: Shown::Absent,
+            at: None,
+            forces_replace: false,
+            cause: Cause::Drift,
+            by: None,
+        };
+        let mut item = Item::new(service_id("default", "web"), Action::Update);
+        item.changes = vec![change("spec.ports[http]"), change("metadata.labels.a")];
+        let body = json!({
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {"ports": [{"name": "http", "port": 80}], "type": "NodePort"},
+        });
+        assert_eq!(
+            drifted_lists(&item, &body),
+            json!({"spec": {"ports": [{"name": "http", "port": 80}]}})
+        );
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn pod(body: &Value) -> Verdict<Outputs> {
 /// A Service of type LoadBalancer works once it has an address; its ports are known at once.
 fn service(body: &Value) -> Verdict<Outputs> {
     let spec = &body["spec"];
-    let outputs = Outputs::new().with("ports", spec["ports"].clone());
+    let outputs = Outputs::new().with("ports", named_ports(body));
     if spec["type"] != "LoadBalancer" {
         return Verdict::Done(outputs);
     }
@@ -146,6 +146,14 @@ fn service(body: &Value) -> Verdict<Outputs> {
         Some(address) => Verdict::Done(outputs.with("address", json!(address))),
         None => Verdict::NotYet("no address was given to it".to_owned()),
     }
+}
+
+/// The numbers of a Service's ports by their names.
+pub fn named_ports(service: &Value) -> Value {
+    let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+    ports
+        .filter_map(|port| Some((port["name"].as_str()?.to_owned(), port["port"].clone())))
+        .collect()
 }
 
 /// The address that a load balancer gave to a Service.
@@ -332,11 +340,15 @@ mod tests {
 
     #[test]
     fn a_load_balancer_gives_its_address_and_waits_for_it() {
-        let mut body = json!({"metadata": {}, "spec": {"type": "LoadBalancer", "ports": []}});
+        let mut body = json!({"metadata": {}, "spec": {
+            "type": "LoadBalancer",
+            "ports": [{"name": "http", "port": 80}, {"port": 81}],
+        }});
         assert!(not_yet(judged("v1", "Service", 1, body.clone())).contains("no address"));
         body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
         let Verdict::Done(outputs) = judged("v1", "Service", 1, body) else { panic!("not done") };
         assert_eq!(outputs.get("address"), Some(&json!("172.22.255.201")));
+        assert_eq!(outputs.get("ports"), Some(&json!({"http": 80})));
     }
 
     #[test]

@@ -2,6 +2,10 @@
 //!
 //! What is wrong is left out of both, so that whatever is right can be decoded and looked at further.
 
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -9,6 +13,9 @@ use super::interpolate::typed;
 use super::places::{Entry, Mark, Node, Places, Shape, Style};
 use super::text::{Malformed, Text};
 use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
+
+/// Nobody reads on after so many, and a file of nothing but faults should not take long.
+const MOST_FAULTS: usize = 1000;
 
 /// Prunes `value` and `places` to what the schema allows, and says what it left out and why.
 pub fn prune(
@@ -198,7 +205,7 @@ impl<'a> Walk<'a> {
         let Some(known) = schema.get("properties").and_then(Value::as_object) else {
             return self.open_map(schema, map, node) && whole;
         };
-        let mut lost = Vec::new();
+        let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
         for (key, value, entry) in &mut entries {
             let right = match known.get(key.as_str()) {
@@ -212,7 +219,7 @@ impl<'a> Walk<'a> {
                 }
             };
             if !right {
-                lost.push(key.clone());
+                lost.insert(key.clone());
             }
         }
         node.pruned |= !lost.is_empty();
@@ -233,14 +240,14 @@ impl<'a> Walk<'a> {
         node: &mut Node,
     ) -> bool {
         let each = schema.get("additionalProperties").filter(|each| each.is_object());
-        let mut lost = Vec::new();
+        let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
         for (key, value, entry) in &mut entries {
             match each {
                 Some(each) => {
                     let at = at_value(entry);
                     if !self.visit(each, value, &mut entry.value, at) {
-                        lost.push(key.clone());
+                        lost.insert(key.clone());
                     }
                 }
                 None => freely(value, &mut entry.value),
@@ -372,6 +379,9 @@ impl<'a> Walk<'a> {
     }
 
     fn unknown_key(&mut self, known: &Map<String, Value>, entry: &Entry) {
+        if self.faults.len() > MOST_FAULTS {
+            return;
+        }
         let place = self.places.at(entry.key_mark);
         let keys: Vec<&str> = known.keys().map(String::as_str).collect();
         let help = match nearest::to(&entry.key, keys.iter().copied()) {
@@ -447,7 +457,16 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, fault: Diagnostic) {
-        self.faults.push(fault);
+        match self.faults.len().cmp(&MOST_FAULTS) {
+            Ordering::Less => self.faults.push(fault),
+            Ordering::Equal => self.faults.push(Diagnostic {
+                message: "there are more faults than can be listed".to_owned(),
+                seen: None,
+                help: None,
+                ..fault
+            }),
+            Ordering::Greater => {}
+        }
     }
 }
 
@@ -476,7 +495,7 @@ fn put_back(
     node: &mut Node,
     map: &mut Map<String, Value>,
     entries: Vec<(String, Value, Entry)>,
-    lost: &[String],
+    lost: &HashSet<String>,
 ) {
     let mut places = Vec::with_capacity(entries.len());
     for (key, value, entry) in entries {
@@ -503,7 +522,8 @@ fn key_mark(node: &Node, key: &str) -> Mark {
 /// Whether an unknown key of the map is most likely this one, misspelt: then it is not missing as well.
 fn misspelt(schema: &Value, map: &Map<String, Value>, key: &str) -> bool {
     let Some(known) = schema.get("properties").and_then(Value::as_object) else { return false };
-    let mut unknown = map.keys().filter(|written| !known.contains_key(written.as_str()));
+    let mut unknown =
+        map.keys().take(MOST_FAULTS).filter(|written| !known.contains_key(written.as_str()));
     unknown.any(|written| nearest::to(written, known.keys().map(String::as_str)) == Some(key))
 }
 
@@ -532,7 +552,7 @@ fn freely(value: &mut Value, node: &mut Node) {
             if let Value::Object(map) = value {
                 let mut entries = entries_of(node, map);
                 entries.iter_mut().for_each(|(_, value, entry)| freely(value, &mut entry.value));
-                put_back(node, map, entries, &[]);
+                put_back(node, map, entries, &HashSet::new());
             }
         }
         _ => freely_scalar(value, node),
@@ -681,14 +701,16 @@ fn formats() -> impl Iterator<Item = (&'static str, Check)> {
     .into_iter()
 }
 
+static FORMATS: LazyLock<HashMap<&'static str, Check>> = LazyLock::new(|| formats().collect());
+
 fn format_of(schema: &Value) -> Option<Check> {
-    let name = schema.get("format")?.as_str()?;
-    formats().find(|(format, _)| *format == name).map(|(_, check)| check)
+    FORMATS.get(schema.get("format")?.as_str()?).copied()
 }
 
+/// A malformed scalar's fault is called like its format.
 fn code_of(schema: &Value) -> &'static str {
     let name = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-    formats().find(|(format, _)| *format == name).map_or("out-of-range", |(format, _)| format)
+    FORMATS.get_key_value(name).map_or("out-of-range", |(format, _)| format)
 }
 
 #[cfg(test)]

@@ -50,7 +50,8 @@ impl KubeError {
         if status.message.contains("failed calling webhook") {
             return Self::Webhook(status.message);
         }
-        if status.is_not_found() {
+        // A path that is not served at all is answered in plain text, without a reason.
+        if status.is_not_found() || status.code == 404 {
             return Self::NotFound(status.message);
         }
         if status.is_conflict() {

@@ -177,7 +177,11 @@ impl Kube {
     /// None if it is not there, or its kind is not served.
     pub async fn get(&self, target: &Target<'_>) -> Result<Option<DynamicObject>, KubeError> {
         let api = self.api(target.kind, target.namespace);
-        self.call(api.get_opt(target.name)).await
+        match self.call(api.get(target.name)).await {
+            Ok(object) => Ok(Some(object)),
+            Err(KubeError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub async fn apply(
