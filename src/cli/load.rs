@@ -12,10 +12,20 @@ use crate::view::{Sources, View};
 
 /// The topology, or everything that is wrong with its file, which the view has then shown.
 pub fn load(path: &Path, variable: &Variables, view: &mut dyn View) -> Result<Loaded, Error> {
+    let loaded = load_openly(path, variable, view)?;
+    view.hide(&loaded.secrets);
+    Ok(loaded)
+}
+
+/// As `load`, for a command that was asked to show secrets.
+pub fn load_openly(
+    path: &Path,
+    variable: &Variables,
+    view: &mut dyn View,
+) -> Result<Loaded, Error> {
     let (sources, result) = check(path, variable)?;
     match result {
         Ok(loaded) => {
-            view.hide(&loaded.secrets);
             if !loaded.warnings.is_empty() {
                 view.problems(&sources, &loaded.warnings);
             }

@@ -9,6 +9,7 @@ mod graph;
 mod init;
 mod load;
 mod man;
+mod render;
 mod run;
 mod schema;
 mod session;
@@ -57,6 +58,7 @@ enum Command {
     Status(StatusArgs),
     Graph(graph::Args),
     Validate(validate::Args),
+    Render(render::Args),
     Schema(schema::Args),
     Init(init::Args),
     Completions(completions::Args),
@@ -70,6 +72,7 @@ impl Command {
             Self::Diff(_)
             | Self::Status(_)
             | Self::Graph(_)
+            | Self::Render(_)
             | Self::Schema(_)
             | Self::Init(_)
             | Self::Completions(_)
@@ -100,6 +103,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),
         Command::Validate(args) => validate::run(args, view),
+        Command::Render(args) => in_runtime(render::run(args, view)),
         Command::Schema(args) => schema::run(args, view),
         Command::Init(args) => init::run(args, view),
         Command::Completions(args) => Ok(completions::run(args, view)),

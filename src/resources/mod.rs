@@ -24,6 +24,7 @@ mod object;
 mod pool;
 mod port;
 mod ready;
+mod render;
 
 use serde_json::Value;
 
@@ -37,6 +38,7 @@ pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
 pub use live::explain;
 pub use object::Objects;
+pub use render::{Content, Part, Rendered, render};
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {

@@ -200,22 +200,9 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             return Err(Failure::new(object::foreign(&there, &target)));
         }
     }
-    let mut pool = json!({
-        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
-        "metadata": {"name": name, "namespace": metallb::NAMESPACE},
-        "spec": {
-            "addresses": addresses,
-            "autoAssign": values.get("autoAssign"),
-            "avoidBuggyIPs": values.get("avoidBuggyIPs"),
-        },
-    });
+    let [mut pool, mut advertisement] = bodies(name, &values);
     marks::stamp(&mut pool, &cx.name, turn.id());
     marks::stamp_record(&mut pool, &record);
-    let mut advertisement = json!({
-        "apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement",
-        "metadata": {"name": name, "namespace": metallb::NAMESPACE},
-        "spec": {"ipAddressPools": [name]},
-    });
     marks::stamp(&mut advertisement, &cx.name, turn.id());
     try_join(
         send(&kube, turn, &pool_kind, &pool),
@@ -223,6 +210,43 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     )
     .await?;
     Ok(Outputs::new().with("addresses", addresses))
+}
+
+/// The pool and its advertisement.
+fn bodies(name: &str, values: &Fields<Value>) -> [Value; 2] {
+    let metadata = json!({"name": name, "namespace": metallb::NAMESPACE});
+    [
+        json!({
+            "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+            "metadata": metadata,
+            "spec": {
+                "addresses": values.get("addresses"),
+                "autoAssign": values.get("autoAssign"),
+                "avoidBuggyIPs": values.get("avoidBuggyIPs"),
+            },
+        }),
+        json!({
+            "apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement",
+            "metadata": metadata,
+            "spec": {"ipAddressPools": [name]},
+        }),
+    ]
+}
+
+/// The objects of all pools whose addresses are known before the network is made.
+pub fn rendered(topology: &Topology) -> Vec<Value> {
+    desired(topology)
+        .iter()
+        .filter(|pool| matches!(pool.fields.get("addresses"), Some(Want::Is(_))))
+        .flat_map(|pool| {
+            let known = pool.fields.iter().filter_map(|(name, want)| match want {
+                Want::Is(value) => Some((name.clone(), value.clone())),
+                Want::Secret(_) | Want::Auto | Want::After(..) => None,
+            });
+            let values: Fields<Value> = known.collect();
+            bodies(pool.id.name(), &values)
+        })
+        .collect()
 }
 
 /// A pool is topo's whole: what others changed of it is taken back.

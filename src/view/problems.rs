@@ -89,7 +89,8 @@ fn snippets<'a>(
         let Some((text, span)) = sources.at(place) else { continue };
         let span = underlined(text, span);
         // What is underlined needs no repeating.
-        let label = label.filter(|label| !text[span.start..].starts_with(label)).map(tame);
+        let unquoted = text[span.start..].trim_start_matches(['"', '\'']);
+        let label = label.filter(|label| !unquoted.starts_with(label)).map(tame);
         let annotation = kind.span(span).label(label);
         match files.iter_mut().find(|(file, _)| *file == place.file) {
             Some((_, snippet)) => *snippet = snippet.clone().annotation(annotation),

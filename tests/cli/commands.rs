@@ -43,6 +43,26 @@ fn the_graph_is_drawn_in_every_format() {
 }
 
 #[test]
+fn render_prints_one_part_alone_and_hides_secrets() {
+    let machine = Machine::new();
+    let manifests = "manifests:\n  - { path: db.yaml }\n";
+    machine.write("topo.yaml", &format!("{SMALL}{manifests}"));
+    machine.write(
+        "db.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: db }\nstringData: { password: hunter2 }\n",
+    );
+    insta::assert_snapshot!("render-kind", machine.topo(&["render", "kind"]).shown());
+    insta::assert_snapshot!("render-manifests", machine.topo(&["render", "manifests"]).shown());
+    let open = machine.topo(&["render", "manifests", "--show-secrets"]);
+    assert!(open.stdout.contains("password: hunter2"), "{}", open.stdout);
+    let all = machine.topo(&["render"]).stdout;
+    for title in ["# ---- kind\n", "# ---- manifests\n", "# ---- gateway/Dockerfile\n"] {
+        assert!(all.contains(title), "{title} is not in\n{all}");
+    }
+    assert!(!all.contains("hunter2"), "{all}");
+}
+
+#[test]
 fn the_schema_is_one() {
     let ran = Machine::new().topo(&["schema"]);
     let schema = serde_json::from_str(&ran.stdout).expect("the schema is JSON");

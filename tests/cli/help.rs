@@ -2,8 +2,18 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 9] =
-    ["apply", "diff", "destroy", "graph", "validate", "schema", "init", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "apply",
+    "diff",
+    "destroy",
+    "graph",
+    "validate",
+    "render",
+    "schema",
+    "init",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_names_every_command() {

@@ -34,6 +34,10 @@ impl Machine {
         std::fs::write(self.path().join(name), text).expect("the file can be written");
     }
 
+    fn folder(&self, name: &str) {
+        std::fs::create_dir(self.path().join(name)).expect("the folder can be made");
+    }
+
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).expect("the file is there")
     }

@@ -15,7 +15,6 @@ network:
 metallb:
   pools:
     - { name: a, addresses: [172.22.255.250-172.22.255.200] }
-images: [\"localhost/web:\"]
 gateway:
   mode: nat
   publish: [10000-10099, 70000]
@@ -30,10 +29,17 @@ vars:
   password: ${DB_PASSWORD}
 ";
 
+fn faulty() -> Machine {
+    let machine = Machine::new();
+    machine.folder("docs");
+    machine.folder("manifests");
+    machine.write("topo.yaml", FAULTY);
+    machine
+}
+
 #[test]
 fn twelve_faults_are_twelve_errors_in_one_run() {
-    let machine = Machine::new();
-    machine.write("topo.yaml", FAULTY);
+    let machine = faulty();
     let ran = machine.topo(&["validate"]);
     assert_eq!(ran.stderr.matches("error: ").count(), 12, "{}", ran.stderr);
     assert!(ran.stderr.ends_with("12 errors in topo.yaml\n"), "{}", ran.stderr);
@@ -43,15 +49,13 @@ fn twelve_faults_are_twelve_errors_in_one_run() {
 
 #[test]
 fn twelve_faults_in_color() {
-    let machine = Machine::new();
-    machine.write("topo.yaml", FAULTY);
+    let machine = faulty();
     insta::assert_snapshot!(machine.topo(&["validate", "--color", "always"]).shown());
 }
 
 #[test]
 fn json_has_the_same_faults_at_the_same_places() {
-    let machine = Machine::new();
-    machine.write("topo.yaml", FAULTY);
+    let machine = faulty();
     let ran = machine.topo(&["validate", "-o", "json"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
     let document: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one document");
@@ -71,8 +75,7 @@ fn json_has_the_same_faults_at_the_same_places() {
 
 #[test]
 fn every_command_that_reads_the_file_shows_its_faults_and_changes_nothing() {
-    let machine = Machine::new();
-    machine.write("topo.yaml", FAULTY);
+    let machine = faulty();
     let shown = machine.topo(&["validate"]).stderr;
     for command in ["apply", "diff", "destroy", "graph"] {
         let ran = machine.topo(&[command]);

@@ -179,7 +179,7 @@ fn in_runs(mut ports: Vec<OnePort>) -> Vec<Publication> {
 }
 
 /// The files of a gateway that do not change while it lives, by name.
-fn files(
+pub fn files(
     topology: &Topology,
     gateway: &Gateway,
     templates: &Templates,

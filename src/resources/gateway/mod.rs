@@ -74,6 +74,17 @@ pub fn desired(
     Ok(Some(resource))
 }
 
+/// What its image is built from, where topo builds it, and the files that are put into it.
+pub fn rendered(
+    topology: &Topology,
+    templates: &Templates,
+) -> Result<Vec<(&'static str, String)>, TemplateError> {
+    let Some(gateway) = &topology.gateway else { return Ok(Vec::new()) };
+    let mut files = picture::files(gateway, templates)?;
+    files.extend(layout::files(topology, gateway, templates)?);
+    Ok(files)
+}
+
 /// Ports of the host, which only one container may publish.
 fn span(listen: Listen) -> Span {
     Span {

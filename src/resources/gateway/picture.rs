@@ -29,6 +29,17 @@ pub fn reference(gateway: &Gateway, templates: &Templates) -> Result<String, Tem
     }
 }
 
+/// What it is built from; nothing where it is the user's own.
+pub fn files(
+    gateway: &Gateway,
+    templates: &Templates,
+) -> Result<Vec<(&'static str, String)>, TemplateError> {
+    match &gateway.image {
+        GatewayImage::Ready(_) => Ok(Vec::new()),
+        GatewayImage::Base(base) => Ok(recipe(base.as_str(), gateway, templates)?.into()),
+    }
+}
+
 fn recipe(
     base: &str,
     gateway: &Gateway,

@@ -1,0 +1,101 @@
+//! `topo render`
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::load;
+use crate::backend::docker::Snapshot;
+use crate::backend::download::Downloads;
+use crate::engine::Failure;
+use crate::error::{Error, Exit};
+use crate::resources::{Content, Ingredients, Objects, Part, Rendered, render};
+use crate::templates::Templates;
+use crate::view::View;
+
+/// Print what topo would hand to other programs
+///
+/// The kind configuration, MetalLB's pools, the objects of the manifests and the gateway's files,
+/// as far as they are known before anything is made. Needs no engine and no cluster.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to print; everything if left out
+    #[arg(value_enum, value_name = "WHAT")]
+    what: Option<What>,
+    /// The topology file
+    #[arg(short, long, value_name = "FILE", default_value = "topo.yaml")]
+    file: PathBuf,
+    /// Print Secrets and sensitive values too
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// The configuration that kind is given
+    Kind,
+    /// MetalLB's pools and how they are announced
+    Metallb,
+    /// The objects of the manifests, templates filled in
+    Manifests,
+    /// What the gateway's image is built from, and the files put into it
+    Gateway,
+}
+
+pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
+    let loaded = if args.show_secrets {
+        load::load_openly(&args.file, &load::environment, view)?
+    } else {
+        load::load(&args.file, &load::environment, view)?
+    };
+    let topology = &loaded.topology;
+    let downloads = Downloads::of(&load::environment);
+    let objects =
+        Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
+            .await?;
+    let ingredients = Ingredients {
+        topology,
+        objects: &objects,
+        templates: &Templates::new(None),
+        claim: None,
+        snapshot: &Snapshot::default(),
+    };
+
+    let parts = args.what.map_or(Part::ALL.to_vec(), |what| vec![what.into()]);
+    let mut files = Vec::new();
+    for part in parts {
+        files.extend(render(&ingredients, part, args.show_secrets)?);
+    }
+    for file in &files {
+        // A single file is printed alone, fit to be handed on by a pipe.
+        view.data(&text(file, files.len() > 1)?);
+    }
+    Ok(Exit::Done)
+}
+
+fn text(file: &Rendered, titled: bool) -> Result<String, Failure> {
+    let title = if titled { format!("# ---- {}\n", file.name) } else { String::new() };
+    Ok(title
+        + &match &file.content {
+            Content::Text(text) => text.clone(),
+            Content::Objects(objects) => objects
+                .iter()
+                .map(|object| {
+                    serde_saphyr::to_string(object)
+                        .map(|yaml| format!("---\n{yaml}"))
+                        .map_err(|error| Failure::because("cannot write YAML", &error))
+                })
+                .collect::<Result<String, Failure>>()?,
+        })
+}
+
+impl From<What> for Part {
+    fn from(what: What) -> Self {
+        match what {
+            What::Kind => Self::Kind,
+            What::Metallb => Self::Metallb,
+            What::Manifests => Self::Manifests,
+            What::Gateway => Self::Gateway,
+        }
+    }
+}
