@@ -28,6 +28,7 @@ lab_up() {
   link_programs
   start_remote
   print_table "${parts[@]}"
+  clear_half_made
   say "up after $((SECONDS - started)) s"
 }
 

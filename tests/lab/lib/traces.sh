@@ -43,15 +43,16 @@ engine_bridges() { # Docker's own names, and no one else's
   ip -o link show type bridge | awk -F': ' '{print $2}' | grep -E '^(docker0|br-[0-9a-f]{12})$' || true
 }
 
-remove_docker_chains() { # IPTABLES TABLE
+remove_docker_chains() { # IPTABLES TABLE: the rules that name one of Docker's chains or bridges, the hairpins of published ports, then the chains
   local rules
   rules=$("$1-save" -t "$2" 2>/dev/null) || return 0
   {
     echo "*$2"
-    # every rule that names one of Docker's chains or bridges, then the chains
-    grep -E '^-A ' <<<"$rules" | grep -E '(-A|-j|-g) DOCKER|(-i|-o) (docker0|br-[0-9a-f]{12})|-s (172\.1[7-9]|172\.2[0-9]|172\.3[01]|192\.168)\.[0-9.]+/[0-9]+ ! -o |-[sd] [0-9.]+/32 .*MASQUERADE' | sed 's/^-A/-D/' || true
-    grep -oE '^:DOCKER[^ ]*' <<<"$rules" | sed 's/^:/-F /; t' || true
-    grep -oE '^:DOCKER[^ ]*' <<<"$rules" | sed 's/^:/-X /' || true
+    awk '/^-A/ && (/-[Ajg] DOCKER/ || /-[io] (docker0|br-[0-9a-f]+) / || ($2 == "POSTROUTING" && $3 == "-s" && $4 == $6 && /MASQUERADE/)) {
+      sub(/^-A/, "-D")
+      print
+    }' <<<"$rules"
+    sed -n 's/^:\(DOCKER[^ ]*\).*/-X \1/p' <<<"$rules"
     echo COMMIT
-  } | "$1-restore" --noflush 2>/dev/null || true
+  } | "$1-restore" --noflush || say "some of Docker's $1 rules in the table $2 could not be removed"
 }

@@ -243,6 +243,9 @@ static void drop_lock_context(struct file *file)
 {
     if (!file->lock_context)
         return;
+    struct nfs4_flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_len = UINT64_MAX};
+    if (file->holds)
+        nfs_fcntl(file->lock_context, file->lock_handle, NFS4_F_SETLK, &all); /* a server keeps a file open that is locked */
     nfs_close(file->lock_context, file->lock_handle);
     nfs_destroy_context(file->lock_context);
     file->lock_context = NULL;

@@ -3,7 +3,7 @@
 kind=files needs=() inputs=(go-peers/kwok) pins=()
 
 build() {
-  cd "$lab_home/go-peers/kwok"
+  cd "$lab_home/go-peers/kwok" || return
   CGO_ENABLED=0 go build -mod=readonly -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w' -o "$out/" sigs.k8s.io/kwok/cmd/kwok
 }
 

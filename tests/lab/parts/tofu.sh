@@ -3,7 +3,7 @@
 kind=files needs=() inputs=(go-peers/tofu) pins=()
 
 build() {
-  cd "$lab_home/go-peers/tofu"
+  cd "$lab_home/go-peers/tofu" || return
   CGO_ENABLED=0 go build -mod=readonly -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w' -o "$out/" github.com/opentofu/opentofu/cmd/tofu
 }
 
