@@ -196,14 +196,24 @@ impl FromStr for AddressRange {
             return cidr(text).map(|net| Subnet::of(net).range());
         }
         let (first, last) = text.split_once('-').ok_or_else(|| {
-            Malformed::instead("this is neither a CIDR nor a range", "`172.22.255.200-172.22.255.250` or `172.22.255.192/26`")
+            Malformed::instead(
+                "this is neither a CIDR nor a range",
+                "`172.22.255.200-172.22.255.250` or `172.22.255.192/26`",
+            )
         })?;
         let (first, last) = (address(first.trim_matches(' '))?, address(last.trim_matches(' '))?);
         if first.is_ipv4() != last.is_ipv4() {
-            return Err(Malformed::instead("the two ends are of different families", "two IPv4 or two IPv6 addresses"));
+            return Err(Malformed::instead(
+                "the two ends are of different families",
+                "two IPv4 or two IPv6 addresses",
+            ));
         }
-        Self::new(first, last)
-            .ok_or_else(|| Malformed::instead(format!("the range is empty: {first} comes after {last}"), format!("`{last}-{first}`")))
+        Self::new(first, last).ok_or_else(|| {
+            Malformed::instead(
+                format!("the range is empty: {first} comes after {last}"),
+                format!("`{last}-{first}`"),
+            )
+        })
     }
 }
 
@@ -214,7 +224,7 @@ impl Text for AddressRange {
 text_type!(AddressRange);
 
 /// A single address, as the shape check reads it.
-pub fn address(text: &str) -> Result<IpAddr, Malformed> {
+pub(super) fn address(text: &str) -> Result<IpAddr, Malformed> {
     text.parse().map_err(|_| {
         if text.is_empty() {
             return Malformed::instead("an address is missing", "an address such as `172.22.0.12`");
@@ -224,15 +234,19 @@ pub fn address(text: &str) -> Result<IpAddr, Malformed> {
 }
 
 fn cidr(text: &str) -> Result<IpNet, Malformed> {
-    let (addr, length) = text
-        .split_once('/')
-        .ok_or_else(|| Malformed::instead("the length of the network is missing", format!("`{text}/24`")))?;
+    let (addr, length) = text.split_once('/').ok_or_else(|| {
+        Malformed::instead("the length of the network is missing", format!("`{text}/24`"))
+    })?;
     let addr = address(addr)?;
     let most = if addr.is_ipv4() { 32 } else { 128 };
     let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
-    let length = length.parse::<u8>().ok().filter(|length| digits && *length <= most).ok_or_else(|| {
-        Malformed::instead(format!("`{length}` is no length of a network"), format!("a number from 0 to {most} after the slash"))
-    })?;
+    let length =
+        length.parse::<u8>().ok().filter(|length| digits && *length <= most).ok_or_else(|| {
+            Malformed::instead(
+                format!("`{length}` is no length of a network"),
+                format!("a number from 0 to {most} after the slash"),
+            )
+        })?;
     IpNet::new(addr, length).map_err(|error| Malformed::new(error.to_string()))
 }
 
@@ -258,7 +272,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn ranges() -> impl Strategy<Value = AddressRange> {
-        (any::<IpAddr>(), any::<IpAddr>()).prop_filter_map("one family", |(a, b)| AddressRange::new(a.min(b), a.max(b)))
+        (any::<IpAddr>(), any::<IpAddr>())
+            .prop_filter_map("one family", |(a, b)| AddressRange::new(a.min(b), a.max(b)))
     }
 
     proptest! {
@@ -296,7 +311,20 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for text in ["", "10.0.0.1", "10.0.0.9-10.0.0.1", "10.0.0.1-fd00::1", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/", "10.0.0/24", "010.0.0.0/8", "-", "a-b", "fd00::/129"] {
+        for text in [
+            "",
+            "10.0.0.1",
+            "10.0.0.9-10.0.0.1",
+            "10.0.0.1-fd00::1",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "10.0.0/24",
+            "010.0.0.0/8",
+            "-",
+            "a-b",
+            "fd00::/129",
+        ] {
             assert!(text.parse::<AddressRange>().is_err(), "{text:?}");
         }
     }

@@ -69,7 +69,8 @@ impl Cluster {
     /// Workers of all groups together.
     #[must_use]
     pub fn worker_count(&self) -> usize {
-        usize::from(self.workers.unwrap_or(0)) + self.groups.iter().map(|group| usize::from(group.count)).sum::<usize>()
+        usize::from(self.workers.unwrap_or(0))
+            + self.groups.iter().map(|group| usize::from(group.count)).sum::<usize>()
     }
 
     #[must_use]

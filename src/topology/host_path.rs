@@ -60,7 +60,10 @@ impl FromStr for HostPath {
             return Err(Malformed::new(format!("a path cannot hold {other:?}")));
         }
         if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
-            return Err(Malformed::instead("the home of another user is not looked up", "`~/…` for your own home, or the absolute path"));
+            return Err(Malformed::instead(
+                "the home of another user is not looked up",
+                "`~/…` for your own home, or the absolute path",
+            ));
         }
         Ok(Self { written: text.to_owned(), resolved: PathBuf::from(text) })
     }

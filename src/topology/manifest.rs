@@ -83,7 +83,12 @@ impl FromStr for Url {
         let rest = text
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"))
-            .ok_or_else(|| Malformed::instead("a url begins with https:// or http://", "`path:` for a file of this machine"))?;
+            .ok_or_else(|| {
+                Malformed::instead(
+                    "a url begins with https:// or http://",
+                    "`path:` for a file of this machine",
+                )
+            })?;
         if rest.is_empty() || rest.starts_with('/') {
             return Err(Malformed::new("the url names no host"));
         }
@@ -123,10 +128,15 @@ impl FromStr for Sha256 {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         const DIGITS: usize = 64;
-        if text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if text.len() == DIGITS
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return Ok(Self(text.to_owned()));
         }
-        Err(Malformed::instead("a sha256 is 64 hexadecimal digits in lower case", "what `sha256sum` prints for the file"))
+        Err(Malformed::instead(
+            "a sha256 is 64 hexadecimal digits in lower case",
+            "what `sha256sum` prints for the file",
+        ))
     }
 }
 

@@ -42,7 +42,10 @@ pub use connector::Connector;
 pub use diagnostic::{Diagnostic, Place, Problems, Related, Severity};
 pub use duration::Duration;
 pub use files::{FileKind, Files, FolderEntry};
-pub use gateway::{AuthorizedKey, Gateway, GatewayForwarding, GatewayImage, HttpProxy, Port, ServiceRef, Ssh, Target, TargetPort};
+pub use gateway::{
+    AuthorizedKey, Gateway, GatewayForwarding, GatewayImage, HttpProxy, Port, ServiceRef, Ssh,
+    Target, TargetPort,
+};
 pub use host_path::HostPath;
 pub use image::{Build, Image};
 pub use image_ref::ImageRef;

@@ -15,10 +15,15 @@ pub fn to<'a>(seen: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<
 fn distance(seen: &str, word: &str) -> usize {
     const SHORTEST_STEM: usize = 4;
     let (short, long) = if seen.len() < word.len() { (seen, word) } else { (word, seen) };
-    if short.len() >= SHORTEST_STEM && long.starts_with(short) { usize::from(short != long) } else { strsim::damerau_levenshtein(seen, word) }
+    if short.len() >= SHORTEST_STEM && long.starts_with(short) {
+        usize::from(short != long)
+    } else {
+        strsim::damerau_levenshtein(seen, word)
+    }
 }
 
 /// The nearest word, or all of them when none is near.
+#[must_use]
 pub fn or_all(seen: &str, allowed: &[&str]) -> String {
     match to(seen, allowed.iter().copied()) {
         Some(word) => format!("`{word}`"),
@@ -27,6 +32,7 @@ pub fn or_all(seen: &str, allowed: &[&str]) -> String {
 }
 
 /// `a`, `b` and `c`, each in backticks.
+#[must_use]
 pub fn list(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {

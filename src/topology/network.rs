@@ -72,7 +72,9 @@ impl Network {
     /// The host's address in `subnet`: the one written, or the first.
     #[must_use]
     pub fn gateway_in(&self, subnet: Subnet) -> IpAddr {
-        self.gateway.filter(|gateway| subnet.contains(*gateway)).unwrap_or_else(|| subnet.first_host())
+        self.gateway
+            .filter(|gateway| subnet.contains(*gateway))
+            .unwrap_or_else(|| subnet.first_host())
     }
 }
 

@@ -69,8 +69,12 @@ impl Node {
     /// What to point at for this value: itself, or the first thing in it when a block collection has no text of its own.
     pub(super) fn visible(&self) -> Mark {
         match &self.shape {
-            Shape::Map(entries) if self.mark.is_empty() => entries.first().map_or(self.mark, |entry| entry.key_mark),
-            Shape::List(items) if self.mark.is_empty() => items.first().map_or(self.mark, Node::visible),
+            Shape::Map(entries) if self.mark.is_empty() => {
+                entries.first().map_or(self.mark, |entry| entry.key_mark)
+            }
+            Shape::List(items) if self.mark.is_empty() => {
+                items.first().map_or(self.mark, Node::visible)
+            }
             _ => self.mark,
         }
     }
@@ -151,7 +155,10 @@ fn whole(node: &Node) -> bool {
 
 /// One step along a path. A key may hold dots itself, so the longest that fits the start of the path is taken.
 fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(&'n Node, Option<Mark>, &'p str)> {
-    let after = |length: usize| path.get(length..).and_then(|rest| if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') });
+    let after = |length: usize| {
+        path.get(length..)
+            .and_then(|rest| if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') })
+    };
     match &node.shape {
         Shape::Scalar => None,
         Shape::List(items) => {

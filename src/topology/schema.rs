@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
-use schemars::Schema;
 use serde_json::{Value, json};
 
 use super::Topology;
@@ -13,7 +13,8 @@ use super::Topology;
 #[must_use]
 pub fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Topology>();
+        let mut schema =
+            SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Topology>();
         tidy(&mut schema);
         schema.to_value()
     });

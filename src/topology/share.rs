@@ -138,8 +138,18 @@ impl FromStr for Owner {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let wrong = || Malformed::instead(format!("`{text}` is no owner"), "`keep`, `folder`, or numbers such as `1000:1000`");
-        let id = |text: &str| text.parse().ok().filter(|id: &u32| *id < u32::MAX && id.to_string() == text).ok_or_else(wrong);
+        let wrong = || {
+            Malformed::instead(
+                format!("`{text}` is no owner"),
+                "`keep`, `folder`, or numbers such as `1000:1000`",
+            )
+        };
+        let id = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|id: &u32| *id < u32::MAX && id.to_string() == text)
+                .ok_or_else(wrong)
+        };
         match text {
             "keep" => Ok(Self::Keep),
             "folder" => Ok(Self::Folder),
@@ -275,7 +285,10 @@ impl FromStr for NfsVersion {
             "4.0" => Ok(Self::V4_0),
             "4.1" => Ok(Self::V4_1),
             "4" | "4.2" => Ok(Self::V4_2),
-            _ => Err(Malformed::instead(format!("`{text}` is no version of NFS here"), "`\"3\"`, `\"4.0\"`, `\"4.1\"` or `\"4.2\"`")),
+            _ => Err(Malformed::instead(
+                format!("`{text}` is no version of NFS here"),
+                "`\"3\"`, `\"4.0\"`, `\"4.1\"` or `\"4.2\"`",
+            )),
         }
     }
 }
@@ -309,7 +322,11 @@ impl FromStr for PortNumber {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let range: PortRange = text.parse()?;
-        if range.count() == 1 { Ok(Self(range.first())) } else { Err(Malformed::instead("one port, not a range", format!("`{}`", range.first()))) }
+        if range.count() == 1 {
+            Ok(Self(range.first()))
+        } else {
+            Err(Malformed::instead("one port, not a range", format!("`{}`", range.first())))
+        }
     }
 }
 

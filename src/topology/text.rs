@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{
+    DeserializeOwned, Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer,
+};
 
 /// A scalar that breaks its grammar: what is wrong with it, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +67,7 @@ macro_rules! text_type {
 }
 pub(crate) use text_type;
 
-pub fn schema<T: Text>() -> schemars::Schema {
+pub(super) fn schema<T: Text>() -> schemars::Schema {
     if T::INTEGER {
         // Every bare number in a topology's scalars is a port, or smaller.
         return schemars::json_schema!({
@@ -75,7 +77,9 @@ pub fn schema<T: Text>() -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": T::FORMAT, "pattern": T::PATTERN })
 }
 
-pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     struct Scalar<T>(std::marker::PhantomData<T>);
 
     impl<T: Text> Visitor<'_> for Scalar<T> {
@@ -90,7 +94,11 @@ pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Resul
         }
 
         fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
-            if T::INTEGER { self.visit_str(&number.to_string()) } else { Err(E::invalid_type(serde::de::Unexpected::Unsigned(number), &self)) }
+            if T::INTEGER {
+                self.visit_str(&number.to_string())
+            } else {
+                Err(E::invalid_type(serde::de::Unexpected::Unsigned(number), &self))
+            }
         }
     }
 
@@ -98,7 +106,7 @@ pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Resul
 }
 
 /// Decodes a value that has a short form, one string, and a long one, a map.
-pub fn string_or_map<'de, T, S, M, D>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn string_or_map<'de, T, S, M, D>(deserializer: D) -> Result<T, D::Error>
 where
     S: Text + Into<T>,
     M: DeserializeOwned + Into<T>,
@@ -130,6 +138,8 @@ where
 }
 
 /// The schema of a value with a short and a long form.
-pub fn string_or_map_schema<S: Text, M: schemars::JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn string_or_map_schema<S: Text, M: schemars::JsonSchema>(
+    generator: &mut schemars::SchemaGenerator,
+) -> schemars::Schema {
     schemars::json_schema!({ "anyOf": [schema::<S>(), generator.subschema_for::<M>()] })
 }
