@@ -120,16 +120,19 @@ fn decode(mut value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> 
     if let (Value::Object(map), false) = (&mut value, problems.is_empty()) {
         map.entry("name").or_insert_with(|| "unnamed".into());
     }
-    serde_json::from_value(value)
-        .map_err(|error| {
+    match serde_json::from_value(value) {
+        Ok(topology) => Some(topology),
+        Err(error) => {
+            let place = places.find("");
             problems.push(Diagnostic::new(
                 Severity::Error,
                 "undecodable",
-                places.find(""),
+                place,
                 error.to_string(),
-            ))
-        })
-        .ok()
+            ));
+            None
+        }
+    }
 }
 
 impl Loaded {
