@@ -156,7 +156,9 @@ fn rows(
 ) {
     let schema = resolved(schema, definitions);
     if let Some(branches) = schema["anyOf"].as_array() {
-        branches.iter().for_each(|branch| self::rows(at, branch, definitions, rows));
+        for branch in branches {
+            self::rows(at, branch, definitions, rows);
+        }
     }
     for (key, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };

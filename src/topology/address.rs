@@ -207,7 +207,7 @@ impl Text for AddressRange {
 text_type!(AddressRange);
 
 /// A single address, as the shape check reads it.
-pub fn address(text: &str) -> Result<IpAddr, Malformed> {
+pub(super) fn address(text: &str) -> Result<IpAddr, Malformed> {
     text.parse().map_err(|_| {
         if text.is_empty() {
             return Malformed::instead("an address is missing", "an address such as `172.22.0.12`");

@@ -170,14 +170,10 @@ fn component(text: &str) -> Result<(), Malformed> {
             "an image's path holds only a-z, 0-9, `.`, `_` and `-`, not {other:?}"
         )));
     }
-    let separators = text.split(|c: char| c.is_ascii_alphanumeric());
-    let joined = separators
-        .clone()
-        .filter(|s| !s.is_empty())
-        .all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'));
-    let edges = separators.clone().next().is_some_and(str::is_empty)
-        && separators.last().is_some_and(str::is_empty);
-    if joined && edges {
+    let separator = |c: char| !c.is_ascii_alphanumeric();
+    let mut separators = text.split(char::is_alphanumeric).filter(|s| !s.is_empty());
+    let joined = separators.all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'));
+    if joined && !text.starts_with(separator) && !text.ends_with(separator) {
         return Ok(());
     }
     Err(Malformed::new(format!("`{text}` has `.`, `_` or `-` at an end, or too many together")))

@@ -80,20 +80,18 @@ fn fields(
 ) {
     for (key, value) in map {
         let path = format!("{prefix}{key}");
-        match known.iter().find(|(name, _)| name == key) {
-            Some((_, takes)) => value_at(takes, value, path, faults),
-            None => {
-                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-                let help = nearest::to(key, names.iter().copied()).map_or_else(
-                    || format!("the keys here are {}", nearest::list(&names)),
-                    |near| format!("`{near}`"),
-                );
-                faults.push(Fault {
-                    path,
-                    message: format!("kind has no key `{key}` here"),
-                    help: Some(help),
-                });
-            }
+        if let Some((_, takes)) = known.iter().find(|(name, _)| name == key) {
+            value_at(takes, value, path, faults);
+        } else {
+            let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            let near = nearest::to(key, names.iter().copied()).map(|near| format!("`{near}`"));
+            let help =
+                near.unwrap_or_else(|| format!("the keys here are {}", nearest::list(&names)));
+            faults.push(Fault {
+                path,
+                message: format!("kind has no key `{key}` here"),
+                help: Some(help),
+            });
         }
     }
 }

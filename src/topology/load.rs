@@ -39,10 +39,10 @@ const API_VERSION: &str = "topo/v1alpha1";
 /// Everything that is wrong with it, warnings included, in one go.
 pub fn load(input: &Input) -> Result<Loaded, Problems> {
     let file = input.path.display().to_string();
-    let text = yaml::text(&file, input.bytes).map_err(only)?;
+    let text = yaml::text(&file, input.bytes).map_err(|fault| Problems(vec![*fault]))?;
     let yaml::Document { mut value, mut places, faults: mut problems } =
-        yaml::parse(&file, text).map_err(only)?;
-    whole_file(&value, &places).map_err(only)?;
+        yaml::parse(&file, text).map_err(|fault| Problems(vec![*fault]))?;
+    whole_file(&value, &places).map_err(|fault| Problems(vec![*fault]))?;
 
     interpolate::interpolate(&mut value, &mut places, input.vars, &mut problems);
     let secrets = secrets(&value, input.vars);
@@ -53,7 +53,9 @@ pub fn load(input: &Input) -> Result<Loaded, Problems> {
     });
 
     for problem in &mut problems {
-        secrets.iter().for_each(|secret| problem.mask(secret));
+        for secret in &secrets {
+            problem.mask(secret);
+        }
     }
     diagnostic::sort(&mut problems);
     match topology {
@@ -62,10 +64,6 @@ pub fn load(input: &Input) -> Result<Loaded, Problems> {
         }
         _ => Err(Problems(problems)),
     }
-}
-
-fn only(fault: Box<Diagnostic>) -> Problems {
-    Problems(vec![*fault])
 }
 
 /// What makes looking further pointless: no map at all, or a version of the format that is not known here.
@@ -122,16 +120,19 @@ fn decode(mut value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> 
     if let (Value::Object(map), false) = (&mut value, problems.is_empty()) {
         map.entry("name").or_insert_with(|| "unnamed".into());
     }
-    serde_json::from_value(value)
-        .map_err(|error| {
+    match serde_json::from_value(value) {
+        Ok(topology) => Some(topology),
+        Err(error) => {
+            let place = places.find("");
             problems.push(Diagnostic::new(
                 Severity::Error,
                 "undecodable",
-                places.find(""),
+                place,
                 error.to_string(),
-            ))
-        })
-        .ok()
+            ));
+            None
+        }
+    }
 }
 
 impl Loaded {

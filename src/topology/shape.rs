@@ -87,30 +87,21 @@ impl<'a> Walk<'a> {
         node: &mut Node,
         at: Mark,
     ) -> bool {
-        match branches
+        if let Some(branch) = branches
             .iter()
             .map(|branch| self.resolved(branch))
             .find(|branch| accepts(branch, value))
         {
-            Some(branch) => self.visit(branch, value, node, at),
-            None => {
-                let wanted: Vec<&str> = branches
-                    .iter()
-                    .flat_map(|branch| types(self.resolved(branch)))
-                    .map(in_words)
-                    .collect();
-                self.fault(
-                    "wrong-type",
-                    at,
-                    format!(
-                        "{} stands here, where {} is wanted",
-                        kind_of(value),
-                        wanted.join(" or ")
-                    ),
-                );
-                false
-            }
+            return self.visit(branch, value, node, at);
         }
+        let wanted: Vec<&str> =
+            branches.iter().flat_map(|branch| types(self.resolved(branch))).map(in_words).collect();
+        self.fault(
+            "wrong-type",
+            at,
+            format!("{} stands here, where {} is wanted", kind_of(value), wanted.join(" or ")),
+        );
+        false
     }
 
     fn word(&mut self, words: &[&str], value: &Value, node: &Node, at: Mark) -> bool {
@@ -208,15 +199,12 @@ impl<'a> Walk<'a> {
         let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
         for (key, value, entry) in &mut entries {
-            let right = match known.get(key.as_str()) {
-                Some(schema) => {
-                    let at = at_value(entry);
-                    self.visit(schema, value, &mut entry.value, at)
-                }
-                None => {
-                    self.unknown_key(known, entry);
-                    false
-                }
+            let right = if let Some(schema) = known.get(key.as_str()) {
+                let at = at_value(entry);
+                self.visit(schema, value, &mut entry.value, at)
+            } else {
+                self.unknown_key(known, entry);
+                false
             };
             if !right {
                 lost.insert(key.clone());
@@ -338,7 +326,9 @@ impl<'a> Walk<'a> {
             }
             [(key, choice)] => self.chosen(schema, key, choice, map, node, at),
             [(first, _), rest @ ..] => {
-                rest.iter().for_each(|(key, _)| self.exclusive(key, first, node));
+                for (key, _) in rest {
+                    self.exclusive(key, first, node);
+                }
                 false
             }
         }
@@ -544,16 +534,20 @@ fn coerce(schema: &Value, value: &mut Value, node: &Node) {
 
 /// Where any value may stand, what came from a variable becomes what it is spelled like.
 fn freely(value: &mut Value, node: &mut Node) {
-    match (&mut *value, &mut node.shape) {
-        (Value::Array(items), Shape::List(nodes)) => {
-            items.iter_mut().zip(nodes).for_each(|(item, node)| freely(item, node))
-        }
-        (Value::Object(_), Shape::Map(_)) => {
-            if let Value::Object(map) = value {
-                let mut entries = entries_of(node, map);
-                entries.iter_mut().for_each(|(_, value, entry)| freely(value, &mut entry.value));
-                put_back(node, map, entries, &HashSet::new());
+    match value {
+        Value::Array(items) => {
+            if let Shape::List(nodes) = &mut node.shape {
+                for (item, node) in items.iter_mut().zip(nodes) {
+                    freely(item, node);
+                }
             }
+        }
+        Value::Object(map) => {
+            let mut entries = entries_of(node, map);
+            for (_, value, entry) in &mut entries {
+                freely(value, &mut entry.value);
+            }
+            put_back(node, map, entries, &HashSet::new());
         }
         _ => freely_scalar(value, node),
     }

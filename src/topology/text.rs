@@ -67,7 +67,7 @@ macro_rules! text_type {
 }
 pub(crate) use text_type;
 
-pub fn schema<T: Text>() -> schemars::Schema {
+pub(super) fn schema<T: Text>() -> schemars::Schema {
     if T::INTEGER {
         // Every bare number in a topology's scalars is a port, or smaller.
         return schemars::json_schema!({
@@ -77,7 +77,9 @@ pub fn schema<T: Text>() -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": T::FORMAT, "pattern": T::PATTERN })
 }
 
-pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     struct Scalar<T>(std::marker::PhantomData<T>);
 
     impl<T: Text> Visitor<'_> for Scalar<T> {
@@ -104,7 +106,7 @@ pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Resul
 }
 
 /// Decodes a value that has a short form, one string, and a long one, a map.
-pub fn string_or_map<'de, T, S, M, D>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn string_or_map<'de, T, S, M, D>(deserializer: D) -> Result<T, D::Error>
 where
     S: Text + Into<T>,
     M: DeserializeOwned + Into<T>,
@@ -136,7 +138,7 @@ where
 }
 
 /// The schema of a value with a short and a long form.
-pub fn string_or_map_schema<S: Text, M: schemars::JsonSchema>(
+pub(super) fn string_or_map_schema<S: Text, M: schemars::JsonSchema>(
     generator: &mut schemars::SchemaGenerator,
 ) -> schemars::Schema {
     schemars::json_schema!({ "anyOf": [schema::<S>(), generator.subschema_for::<M>()] })

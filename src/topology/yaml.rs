@@ -41,10 +41,9 @@ pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>>
         ));
     }
     std::str::from_utf8(bytes).map_err(|error| {
-        let good = &bytes[..error.valid_up_to()];
-        let line_start = good.iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
-        let line = good.iter().filter(|&&b| b == b'\n').count() + 1;
-        let column = String::from_utf8_lossy(&good[line_start..]).chars().count() + 1;
+        let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let line = good.matches('\n').count() + 1;
+        let column = good.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
         let message = format!("byte {:#04x} here is not UTF-8", bytes[good.len()]);
         let place = at(number(line as u64), number(column as u64), good.len());
         Box::new(fault("not-utf-8", place, message).help("save the file as UTF-8"))
@@ -85,7 +84,11 @@ pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
 fn duplicates(file: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
     match &mut node.shape {
         Shape::Scalar => {}
-        Shape::List(items) => items.iter_mut().for_each(|item| duplicates(file, item, faults)),
+        Shape::List(items) => {
+            for item in items {
+                duplicates(file, item, faults);
+            }
+        }
         Shape::Map(entries) => {
             let mut last: HashMap<Box<str>, usize> = HashMap::new();
             for at in 0..entries.len() {
@@ -113,7 +116,9 @@ fn duplicates(file: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
             }
             let mut at = 0..;
             entries.retain(|entry| at.next() == last.get(&entry.key).copied());
-            entries.iter_mut().for_each(|entry| duplicates(file, &mut entry.value, faults));
+            for entry in entries {
+                duplicates(file, &mut entry.value, faults);
+            }
         }
     }
 }

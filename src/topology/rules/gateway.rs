@@ -372,7 +372,9 @@ impl Published {
         for Listen { addr, ports, proto } in gateway.published() {
             entries.entry((proto, addr)).or_default().push(ports);
         }
-        entries.values_mut().for_each(|ranges| ranges.sort_unstable());
+        for ranges in entries.values_mut() {
+            ranges.sort_unstable();
+        }
         Self(entries)
     }
 

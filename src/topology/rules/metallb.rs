@@ -199,7 +199,7 @@ pub fn carve(
         let floor = busy.peek().map_or(bottom, |(_, last)| (last + 1).max(bottom));
         let (high, low) =
             if ipv4 { (round_down(next), (next & !0xFF).max(floor)) } else { (next, floor) };
-        let low = if ipv4 && low & 0xFF == 0 { low + 1 } else { low };
+        let low = if ipv4 && low.is_multiple_of(0x100) { low + 1 } else { low };
         if high >= low {
             let length = (high - low + 1).min(missing);
             carved.extend(AddressRange::new(
@@ -283,9 +283,9 @@ mod tests {
                 let ip = IpAddr::V4(Ipv4Addr::from_bits(addr));
                 !matches!(addr & 0xFF, 0 | 0xFF) && !taken.iter().any(|range| range.contains(ip))
             };
-            let free = (base + 1..base + (1 << (32 - length)) - 1).filter(|addr| usable(*addr)).count() as u32;
+            let free = (base + 1..base + (1 << (32 - length)) - 1).filter(|addr| usable(*addr)).count();
             match carve(subnet, &taken, size) {
-                Err(NoRoom { free: found }) => prop_assert!(found == free && free < size),
+                Err(NoRoom { free: found }) => prop_assert!(found as usize == free && found < size),
                 Ok(ranges) => {
                     prop_assert_eq!(ranges.iter().map(|range| range.count()).sum::<u128>(), u128::from(size));
                     for (at, range) in ranges.iter().enumerate() {

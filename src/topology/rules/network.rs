@@ -8,7 +8,7 @@ use super::Rules;
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     let network = &topology.network;
     if let Some(name @ ("bridge" | "host" | "none")) =
-        network.name.as_ref().map(|name| name.as_str())
+        network.name.as_ref().map(super::super::DockerName::as_str)
     {
         let problem = rules
             .error(
