@@ -23,7 +23,6 @@ fn distance(seen: &str, word: &str) -> usize {
 }
 
 /// The nearest word, or all of them when none is near.
-#[must_use]
 pub fn or_all(seen: &str, allowed: &[&str]) -> String {
     match to(seen, allowed.iter().copied()) {
         Some(word) => format!("`{word}`"),
@@ -32,7 +31,6 @@ pub fn or_all(seen: &str, allowed: &[&str]) -> String {
 }
 
 /// `a`, `b` and `c`, each in backticks.
-#[must_use]
 pub fn list(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {
