@@ -3,12 +3,16 @@
 use std::net::IpAddr;
 
 use super::super::address::{from_bits, to_bits};
-use super::super::{AddressRange, Pool, Subnet, Topology};
+use super::super::{AddressRange, Cluster, Pool, Subnet, Topology};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     let pools = topology.pools();
-    rules.unique("duplicate", "the pool", pools.iter().enumerate().map(|(at, pool)| (format!("metallb.pools.{at}.name"), &pool.name)));
+    rules.unique(
+        "duplicate",
+        "the pool",
+        pools.iter().enumerate().map(|(at, pool)| (format!("metallb.pools.{at}.name"), &pool.name)),
+    );
     let ranges = ranges(pools);
     apart(&ranges, rules);
     let subnets = topology.network.subnets();
@@ -18,6 +22,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     for (what, at, reserved) in reserved_paths(topology) {
         clear_of(&ranges, &what, &at, reserved, rules);
     }
+    subnet_known(topology, rules);
     sizes_fit(topology, rules);
 }
 
@@ -25,7 +30,12 @@ fn ranges(pools: &[Pool]) -> Vec<(String, AddressRange)> {
     pools
         .iter()
         .enumerate()
-        .flat_map(|(at, pool)| pool.addresses.iter().enumerate().map(move |(nth, range)| (format!("metallb.pools.{at}.addresses.{nth}"), *range)))
+        .flat_map(|(at, pool)| {
+            pool.addresses
+                .iter()
+                .enumerate()
+                .map(move |(nth, range)| (format!("metallb.pools.{at}.addresses.{nth}"), *range))
+        })
         .collect()
 }
 
@@ -37,7 +47,8 @@ fn apart(ranges: &[(String, AddressRange)], rules: &mut Rules) {
     for here in sorted {
         if let Some(before) = widest.filter(|before| before.1.meets(here.1)) {
             // Said where the reader comes to it second.
-            let (first, second) = if path_order(before, here, rules) { (before, here) } else { (here, before) };
+            let (first, second) =
+                if path_order(before, here, rules) { (before, here) } else { (here, before) };
             let problem = rules
                 .error("pools-overlap", &second.0, format!("`{}` meets `{}`", second.1, first.1))
                 .help("MetalLB refuses pools that overlap: give each address to one of them")
@@ -55,15 +66,23 @@ fn path_order(a: &(String, AddressRange), b: &(String, AddressRange), rules: &Ru
 }
 
 fn within(path: &str, range: AddressRange, subnets: &[Subnet], rules: &mut Rules) {
-    let same_family: Vec<&Subnet> = subnets.iter().filter(|subnet| subnet.is_ipv4() == range.is_ipv4()).collect();
+    let same_family: Vec<&Subnet> =
+        subnets.iter().filter(|subnet| subnet.is_ipv4() == range.is_ipv4()).collect();
     if subnets.is_empty() || same_family.iter().any(|subnet| subnet.range().covers(range)) {
         return;
     }
     let names = subnets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
     let problem = rules
-        .error("outside-subnet", path, format!("`{range}` does not lie in {names}: nobody on the network would look for it"))
+        .error(
+            "outside-subnet",
+            path,
+            format!("`{range}` does not lie in {names}: nobody on the network would look for it"),
+        )
         .seen(range.to_string());
-    let suggestion = same_family.first().and_then(|subnet| carve(**subnet, &[], 50).ok()).and_then(|carved| carved.first().copied());
+    let suggestion = same_family
+        .first()
+        .and_then(|subnet| carve(**subnet, &[], 50).ok())
+        .and_then(|carved| carved.first().copied());
     rules.report(match suggestion {
         Some(free) => problem.help(format!("addresses of the network, such as `{free}`")),
         None => problem,
@@ -78,9 +97,16 @@ fn reserved_paths(topology: &Topology) -> Vec<(String, String, AddressRange)> {
         let at = if network.gateway.is_some() { "network.gateway".to_owned() } else { path };
         Some(("the network's own gateway".to_owned(), at, one(network.gateway_in(subnet))?))
     });
-    let own_range = network.ip_range.map(|range| ("what Docker hands out by itself".to_owned(), "network.ipRange".to_owned(), range.range()));
+    let own_range = network.ip_range.map(|range| {
+        ("what Docker hands out by itself".to_owned(), "network.ipRange".to_owned(), range.range())
+    });
     let gateway = topology.gateway.as_ref().and_then(|gateway| gateway.address).and_then(one);
-    hosts.chain(own_range).chain(gateway.map(|range| ("the gateway's fixed address".to_owned(), "gateway.address".to_owned(), range))).collect()
+    hosts
+        .chain(own_range)
+        .chain(gateway.map(|range| {
+            ("the gateway's fixed address".to_owned(), "gateway.address".to_owned(), range)
+        }))
+        .collect()
 }
 
 /// What a pool that is carved must leave alone: everything the file gives an address to.
@@ -90,9 +116,16 @@ pub fn reserved(topology: &Topology) -> Vec<AddressRange> {
     fixed.chain(topology.pools().iter().flat_map(|pool| pool.addresses.iter().copied())).collect()
 }
 
-fn clear_of(ranges: &[(String, AddressRange)], what: &str, at: &str, reserved: AddressRange, rules: &mut Rules) {
+fn clear_of(
+    ranges: &[(String, AddressRange)],
+    what: &str,
+    at: &str,
+    reserved: AddressRange,
+    rules: &mut Rules,
+) {
     for (path, range) in ranges.iter().filter(|(_, range)| range.meets(reserved)) {
-        let shown = if reserved.count() == 1 { reserved.first().to_string() } else { reserved.to_string() };
+        let shown =
+            if reserved.count() == 1 { reserved.first().to_string() } else { reserved.to_string() };
         let problem = rules
             .error("pool-taken", path, format!("`{range}` holds {shown}, {what}"))
             .seen(range.to_string())
@@ -103,19 +136,56 @@ fn clear_of(ranges: &[(String, AddressRange)], what: &str, at: &str, reserved: A
 
 /// Every `size` must find room beside all that has an address already.
 fn sizes_fit(topology: &Topology, rules: &mut Rules) {
-    let Some(subnet) = topology.network.ipv4_subnet().or_else(|| topology.network.ipv6_subnet()) else { return };
-    let mut taken = reserved(topology);
+    let Some(subnet) = topology.network.ipv4_subnet().or_else(|| topology.network.ipv6_subnet())
+    else {
+        return;
+    };
+    let sizes = || topology.pools().iter().filter_map(|pool| pool.size);
+    let all = sizes().fold(0, u32::saturating_add);
+    // Each pool takes the highest free addresses, so together they take what one of all their sizes would.
+    let Err(NoRoom { mut free }) = carve(subnet, &reserved(topology), all) else {
+        return;
+    };
     for (at, pool) in topology.pools().iter().enumerate() {
         let Some(size) = pool.size else { continue };
-        match carve(subnet, &taken, size) {
-            Ok(carved) => taken.extend(carved),
-            Err(NoRoom { free }) => {
-                let problem = rules
-                    .error("no-room", &format!("metallb.pools.{at}.size"), format!("{subnet} has {free} addresses left for a pool, not {size}"))
-                    .seen(size.to_string());
-                rules.report(problem);
-            }
+        if size <= free {
+            free -= size;
+            continue;
         }
+        let problem = rules
+            .error(
+                "no-room",
+                &format!("metallb.pools.{at}.size"),
+                format!("{subnet} has {free} addresses left for a pool, not {size}"),
+            )
+            .seen(size.to_string());
+        rules.report(problem);
+    }
+}
+
+/// Addresses can be named only where it is known which there will be: topo chooses a subnet if nobody does.
+fn subnet_known(topology: &Topology, rules: &mut Rules) {
+    let network = &topology.network;
+    let elsewhere = topology.cluster.as_ref().is_some_and(Cluster::exists);
+    if network.name.is_some()
+        || elsewhere
+        || rules.places.has("network.subnet")
+        || rules.places.has("network.subnets")
+    {
+        return;
+    }
+    for (at, pool) in topology.pools().iter().enumerate() {
+        if pool.addresses.is_empty() {
+            continue;
+        }
+        let problem = rules
+            .error(
+                "unknown-subnet",
+                &format!("metallb.pools.{at}.addresses"),
+                "the network has no subnet written, so topo chooses one, and these addresses would not lie in it",
+            )
+            .help("`network: { subnet: … }` that holds them, or a `size` instead of `addresses`");
+        rules.report(problem);
     }
 }
 
@@ -131,11 +201,19 @@ pub struct NoRoom {
 /// # Errors
 ///
 /// If fewer are free.
-pub fn carve(subnet: Subnet, taken: &[AddressRange], size: u32) -> Result<Vec<AddressRange>, NoRoom> {
+pub fn carve(
+    subnet: Subnet,
+    taken: &[AddressRange],
+    size: u32,
+) -> Result<Vec<AddressRange>, NoRoom> {
     let ipv4 = subnet.is_ipv4();
-    let (bottom, top) = (to_bits(subnet.net().network()) + 1, to_bits(subnet.net().broadcast()).saturating_sub(1));
-    let mut busy: Vec<(u128, u128)> =
-        taken.iter().filter(|range| range.is_ipv4() == ipv4).map(|range| (to_bits(range.first()), to_bits(range.last()))).collect();
+    let (bottom, top) =
+        (to_bits(subnet.net().network()) + 1, to_bits(subnet.net().broadcast()).saturating_sub(1));
+    let mut busy: Vec<(u128, u128)> = taken
+        .iter()
+        .filter(|range| range.is_ipv4() == ipv4)
+        .map(|range| (to_bits(range.first()), to_bits(range.last())))
+        .collect();
     busy.sort_unstable_by_key(|(_, last)| std::cmp::Reverse(*last));
     let mut busy = busy.into_iter().peekable();
     let (mut carved, mut missing, mut next) = (Vec::new(), u128::from(size), top);
@@ -151,16 +229,25 @@ pub fn carve(subnet: Subnet, taken: &[AddressRange], size: u32) -> Result<Vec<Ad
         }
         // A run goes down to the next taken address, the end of the subnet, or, in IPv4, to .1.
         let floor = busy.peek().map_or(bottom, |(_, last)| (last + 1).max(bottom));
-        let (high, low) = if ipv4 { (round_down(next), (next & !0xFF).max(floor)) } else { (next, floor) };
+        let (high, low) =
+            if ipv4 { (round_down(next), (next & !0xFF).max(floor)) } else { (next, floor) };
         let low = if ipv4 && low & 0xFF == 0 { low + 1 } else { low };
         if high >= low {
             let length = (high - low + 1).min(missing);
-            carved.extend(AddressRange::new(from_bits(high - length + 1, ipv4), from_bits(high, ipv4)));
+            carved.extend(AddressRange::new(
+                from_bits(high - length + 1, ipv4),
+                from_bits(high, ipv4),
+            ));
             missing -= length;
         }
-        next = if ipv4 { floor.max(next & !0xFF).saturating_sub(1) } else { floor.saturating_sub(1) };
+        next =
+            if ipv4 { floor.max(next & !0xFF).saturating_sub(1) } else { floor.saturating_sub(1) };
     }
-    if missing == 0 { Ok(carved) } else { Err(NoRoom { free: size - u32::try_from(missing).unwrap_or(size) }) }
+    if missing == 0 {
+        Ok(carved)
+    } else {
+        Err(NoRoom { free: size - u32::try_from(missing).unwrap_or(size) })
+    }
 }
 
 /// Away from an address that ends in .255.
@@ -182,12 +269,30 @@ mod tests {
 
     #[test]
     fn a_pool_comes_from_the_top() {
-        assert_eq!(carved("172.22.0.0/16", &[], 50).as_deref(), Ok("172.22.255.205-172.22.255.254"));
-        assert_eq!(carved("172.22.0.0/16", &["172.22.255.200-172.22.255.254"], 5).as_deref(), Ok("172.22.255.195-172.22.255.199"));
-        assert_eq!(carved("172.22.0.0/16", &["172.22.255.250-172.22.255.251"], 5).as_deref(), Ok("172.22.255.252-172.22.255.254 172.22.255.248-172.22.255.249"));
-        assert_eq!(carved("172.22.0.0/16", &[], 256).as_deref(), Ok("172.22.255.1-172.22.255.254 172.22.254.253-172.22.254.254"));
-        assert_eq!(carved("fd00::/64", &[], 2).as_deref(), Ok("fd00::ffff:ffff:ffff:fffd-fd00::ffff:ffff:ffff:fffe"));
-        assert_eq!(carved("172.22.0.0/28", &["172.22.0.1-172.22.0.4"], 99), Err(NoRoom { free: 10 }));
+        assert_eq!(
+            carved("172.22.0.0/16", &[], 50).as_deref(),
+            Ok("172.22.255.205-172.22.255.254")
+        );
+        assert_eq!(
+            carved("172.22.0.0/16", &["172.22.255.200-172.22.255.254"], 5).as_deref(),
+            Ok("172.22.255.195-172.22.255.199")
+        );
+        assert_eq!(
+            carved("172.22.0.0/16", &["172.22.255.250-172.22.255.251"], 5).as_deref(),
+            Ok("172.22.255.252-172.22.255.254 172.22.255.248-172.22.255.249")
+        );
+        assert_eq!(
+            carved("172.22.0.0/16", &[], 256).as_deref(),
+            Ok("172.22.255.1-172.22.255.254 172.22.254.253-172.22.254.254")
+        );
+        assert_eq!(
+            carved("fd00::/64", &[], 2).as_deref(),
+            Ok("fd00::ffff:ffff:ffff:fffd-fd00::ffff:ffff:ffff:fffe")
+        );
+        assert_eq!(
+            carved("172.22.0.0/28", &["172.22.0.1-172.22.0.4"], 99),
+            Err(NoRoom { free: 10 })
+        );
     }
 
     proptest! {
