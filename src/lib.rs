@@ -1,3 +1,12 @@
-//! One topology file in, a running local Kubernetes environment out.
+//! topo: a real Kubernetes environment on your own machine, from one topology file.
 
+pub mod backend;
+pub mod cli;
+pub mod engine;
+pub mod error;
+pub mod manifest;
+pub mod plan;
+pub mod resources;
+pub mod templates;
 pub mod topology;
+pub mod view;

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use topo::topology::{Diagnostic, FileKind, Files, FolderEntry, Input, Loaded, Problems, Severity, load, schema};
+use topo::topology::{
+    Diagnostic, FileKind, Files, FolderEntry, Input, Loaded, Problems, Severity, load, schema,
+};
 
 struct Disk;
 
@@ -27,7 +29,12 @@ impl Files for Disk {
 
     fn entries(&self, folder: &Path) -> Vec<FolderEntry> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| FolderEntry { symlink: entry.file_type().is_ok_and(|kind| kind.is_symlink()), path: entry.path() }).collect()
+        entries
+            .map(|entry| FolderEntry {
+                symlink: entry.file_type().is_ok_and(|kind| kind.is_symlink()),
+                path: entry.path(),
+            })
+            .collect()
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
@@ -61,12 +68,14 @@ fn fixtures(folder: &str) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| jsonschema::draft202012::new(schema()).unwrap());
+static VALIDATOR: LazyLock<jsonschema::Validator> =
+    LazyLock::new(|| jsonschema::draft202012::new(schema()).unwrap());
 
 /// What the schema says of a file as it stands, or `None` where it is no YAML of strings and numbers at all.
 fn schema_accepts(bytes: &[u8]) -> Option<bool> {
     let text = str::from_utf8(bytes).ok()?;
-    let value: serde_json::Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    let value: serde_json::Value =
+        serde_yaml::from_str(text.trim_start_matches('\u{feff}')).ok()?;
     Some(VALIDATOR.is_valid(&value))
 }
 
@@ -90,8 +99,13 @@ fn every_valid_file_loads_and_its_schema_agrees() {
     for (name, path) in fixtures("valid") {
         let bytes = fs::read(&path).unwrap();
         match load_bytes(&path, &bytes) {
-            Ok(loaded) => loaded.warnings.iter().for_each(|problem| write!(warnings, "{name}: {}", shown(problem)).unwrap()),
-            Err(problems) => panic!("{name}:\n{}", problems.0.iter().map(shown).collect::<String>()),
+            Ok(loaded) => loaded
+                .warnings
+                .iter()
+                .for_each(|problem| write!(warnings, "{name}: {}", shown(problem)).unwrap()),
+            Err(problems) => {
+                panic!("{name}:\n{}", problems.0.iter().map(shown).collect::<String>())
+            }
         }
         // Variables become numbers only once they are filled in.
         if !String::from_utf8_lossy(&bytes).contains("${") {
@@ -126,23 +140,34 @@ fn every_invalid_file_fails_at_its_places() {
 fn whatever_the_schema_refuses_topo_refuses() {
     for (name, path) in fixtures("valid").into_iter().chain(fixtures("invalid")) {
         let bytes = fs::read(&path).unwrap();
-        if schema_accepts(&bytes) == Some(false) && !String::from_utf8_lossy(&bytes).contains("${") {
+        if schema_accepts(&bytes) == Some(false) && !String::from_utf8_lossy(&bytes).contains("${")
+        {
             assert!(load_bytes(&path, &bytes).is_err(), "{name}");
         }
     }
 }
 
 /// A row of the reference for every key of the schema: where it stands, its type, its default.
-fn rows(at: &str, schema: &serde_json::Value, definitions: &serde_json::Value, rows: &mut Vec<(String, String, String)>) {
+fn rows(
+    at: &str,
+    schema: &serde_json::Value,
+    definitions: &serde_json::Value,
+    rows: &mut Vec<(String, String, String)>,
+) {
     let schema = resolved(schema, definitions);
     if let Some(branches) = schema["anyOf"].as_array() {
         branches.iter().for_each(|branch| self::rows(at, branch, definitions, rows));
     }
     for (key, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-        let default = property.get("default").or_else(|| resolved(property, definitions).get("default"));
+        let default =
+            property.get("default").or_else(|| resolved(property, definitions).get("default"));
         let default = match default {
-            Some(value @ (serde_json::Value::Bool(_) | serde_json::Value::String(_) | serde_json::Value::Number(_))) => format!("`{value}`").replace('"', ""),
+            Some(
+                value @ (serde_json::Value::Bool(_)
+                | serde_json::Value::String(_)
+                | serde_json::Value::Number(_)),
+            ) => format!("`{value}`").replace('"', ""),
             _ => String::new(),
         };
         rows.push((path.clone(), type_of(property, definitions), default));
@@ -155,7 +180,10 @@ fn rows(at: &str, schema: &serde_json::Value, definitions: &serde_json::Value, r
     }
 }
 
-fn resolved<'a>(schema: &'a serde_json::Value, definitions: &'a serde_json::Value) -> &'a serde_json::Value {
+fn resolved<'a>(
+    schema: &'a serde_json::Value,
+    definitions: &'a serde_json::Value,
+) -> &'a serde_json::Value {
     match schema["$ref"].as_str() {
         Some(name) => &definitions[name.trim_start_matches("#/$defs/")],
         None => schema,
@@ -165,10 +193,18 @@ fn resolved<'a>(schema: &'a serde_json::Value, definitions: &'a serde_json::Valu
 fn type_of(schema: &serde_json::Value, definitions: &serde_json::Value) -> String {
     let schema = resolved(schema, definitions);
     if let Some(branches) = schema["anyOf"].as_array() {
-        return branches.iter().map(|branch| type_of(branch, definitions)).collect::<Vec<_>>().join(" or ");
+        return branches
+            .iter()
+            .map(|branch| type_of(branch, definitions))
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     if let Some(words) = schema["enum"].as_array() {
-        return words.iter().map(|word| format!("`{}`", word.as_str().unwrap())).collect::<Vec<_>>().join(", ");
+        return words
+            .iter()
+            .map(|word| format!("`{}`", word.as_str().unwrap()))
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     if let Some(word) = schema["const"].as_str() {
         return format!("`{word}`");
@@ -176,7 +212,10 @@ fn type_of(schema: &serde_json::Value, definitions: &serde_json::Value) -> Strin
     if let Some(items) = schema.get("items") {
         return format!("list of {}", type_of(items, definitions));
     }
-    match (schema["format"].as_str().filter(|name| !name.starts_with("uint")), schema["type"].as_str()) {
+    match (
+        schema["format"].as_str().filter(|name| !name.starts_with("uint")),
+        schema["type"].as_str(),
+    ) {
         (Some(format), _) => format.replace('-', " "),
         (None, Some("object")) => "map".to_owned(),
         (None, Some("array")) => "list".to_owned(),
@@ -189,7 +228,10 @@ fn type_of(schema: &serde_json::Value, definitions: &serde_json::Value) -> Strin
 fn the_reference_has_a_row_for_every_key() {
     let mut expected = Vec::new();
     rows("", schema(), &schema()["$defs"], &mut expected);
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/topology.md")).unwrap_or_default();
+    let page = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/topology.md"),
+    )
+    .unwrap_or_default();
     let written: Vec<(String, String, String)> = page
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -198,6 +240,10 @@ fn the_reference_has_a_row_for_every_key() {
             Some((cells.next()?.trim_matches('`').to_owned(), cells.next()?, cells.next()?))
         })
         .collect();
-    let listed = |rows: &[(String, String, String)]| rows.iter().map(|(key, kind, default)| format!("{key} | {kind} | {default}")).collect::<Vec<_>>();
+    let listed = |rows: &[(String, String, String)]| {
+        rows.iter()
+            .map(|(key, kind, default)| format!("{key} | {kind} | {default}"))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(listed(&written).join("\n"), listed(&expected).join("\n"));
 }

@@ -14,34 +14,28 @@ pub struct Subnet(IpNet);
 
 impl Subnet {
     /// The subnet that `net` lies in: host bits are dropped.
-    #[must_use]
     pub fn of(net: IpNet) -> Self {
         Self(net.trunc())
     }
 
-    #[must_use]
     pub fn net(self) -> IpNet {
         self.0
     }
 
-    #[must_use]
     pub fn contains(self, addr: IpAddr) -> bool {
         self.0.contains(&addr)
     }
 
-    #[must_use]
     pub fn is_ipv4(self) -> bool {
         matches!(self.0, IpNet::V4(_))
     }
 
     /// All its addresses, network and broadcast included.
-    #[must_use]
     pub fn range(self) -> AddressRange {
         AddressRange { first: self.0.network(), last: self.0.broadcast() }
     }
 
     /// The address that Docker gives the network's own gateway when told nothing: the first after the network's.
-    #[must_use]
     pub fn first_host(self) -> IpAddr {
         from_bits(to_bits(self.0.network()).saturating_add(1), self.is_ipv4())
     }
@@ -79,12 +73,10 @@ text_type!(Subnet);
 pub struct InterfaceAddress(IpNet);
 
 impl InterfaceAddress {
-    #[must_use]
     pub fn addr(self) -> IpAddr {
         self.0.addr()
     }
 
-    #[must_use]
     pub fn subnet(self) -> Subnet {
         Subnet::of(self.0)
     }
@@ -133,49 +125,40 @@ pub struct AddressRange {
 
 impl AddressRange {
     /// `None` if the ends are of two families or the wrong way round.
-    #[must_use]
     pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
         (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(Self { first, last })
     }
 
-    #[must_use]
     pub fn first(self) -> IpAddr {
         self.first
     }
 
-    #[must_use]
     pub fn last(self) -> IpAddr {
         self.last
     }
 
-    #[must_use]
     pub fn is_ipv4(self) -> bool {
         self.first.is_ipv4()
     }
 
     /// How many addresses it holds; a whole IPv6 space counts as the largest number there is.
-    #[must_use]
     pub fn count(self) -> u128 {
         (to_bits(self.last) - to_bits(self.first)).saturating_add(1)
     }
 
-    #[must_use]
     pub fn contains(self, addr: IpAddr) -> bool {
         self.first.is_ipv4() == addr.is_ipv4() && self.first <= addr && addr <= self.last
     }
 
-    #[must_use]
     pub fn covers(self, other: Self) -> bool {
         self.contains(other.first) && self.contains(other.last)
     }
 
-    #[must_use]
     pub fn meets(self, other: Self) -> bool {
         self.is_ipv4() == other.is_ipv4() && self.first <= other.last && other.first <= self.last
     }
 
     /// The address `offset` after the first, if it still lies in the range.
-    #[must_use]
     pub fn nth(self, offset: u128) -> Option<IpAddr> {
         let bits = to_bits(self.first).checked_add(offset)?;
         (bits <= to_bits(self.last)).then(|| from_bits(bits, self.is_ipv4()))
@@ -196,14 +179,24 @@ impl FromStr for AddressRange {
             return cidr(text).map(|net| Subnet::of(net).range());
         }
         let (first, last) = text.split_once('-').ok_or_else(|| {
-            Malformed::instead("this is neither a CIDR nor a range", "`172.22.255.200-172.22.255.250` or `172.22.255.192/26`")
+            Malformed::instead(
+                "this is neither a CIDR nor a range",
+                "`172.22.255.200-172.22.255.250` or `172.22.255.192/26`",
+            )
         })?;
         let (first, last) = (address(first.trim_matches(' '))?, address(last.trim_matches(' '))?);
         if first.is_ipv4() != last.is_ipv4() {
-            return Err(Malformed::instead("the two ends are of different families", "two IPv4 or two IPv6 addresses"));
+            return Err(Malformed::instead(
+                "the two ends are of different families",
+                "two IPv4 or two IPv6 addresses",
+            ));
         }
-        Self::new(first, last)
-            .ok_or_else(|| Malformed::instead(format!("the range is empty: {first} comes after {last}"), format!("`{last}-{first}`")))
+        Self::new(first, last).ok_or_else(|| {
+            Malformed::instead(
+                format!("the range is empty: {first} comes after {last}"),
+                format!("`{last}-{first}`"),
+            )
+        })
     }
 }
 
@@ -224,15 +217,19 @@ pub fn address(text: &str) -> Result<IpAddr, Malformed> {
 }
 
 fn cidr(text: &str) -> Result<IpNet, Malformed> {
-    let (addr, length) = text
-        .split_once('/')
-        .ok_or_else(|| Malformed::instead("the length of the network is missing", format!("`{text}/24`")))?;
+    let (addr, length) = text.split_once('/').ok_or_else(|| {
+        Malformed::instead("the length of the network is missing", format!("`{text}/24`"))
+    })?;
     let addr = address(addr)?;
     let most = if addr.is_ipv4() { 32 } else { 128 };
     let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
-    let length = length.parse::<u8>().ok().filter(|length| digits && *length <= most).ok_or_else(|| {
-        Malformed::instead(format!("`{length}` is no length of a network"), format!("a number from 0 to {most} after the slash"))
-    })?;
+    let length =
+        length.parse::<u8>().ok().filter(|length| digits && *length <= most).ok_or_else(|| {
+            Malformed::instead(
+                format!("`{length}` is no length of a network"),
+                format!("a number from 0 to {most} after the slash"),
+            )
+        })?;
     IpNet::new(addr, length).map_err(|error| Malformed::new(error.to_string()))
 }
 
@@ -258,7 +255,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn ranges() -> impl Strategy<Value = AddressRange> {
-        (any::<IpAddr>(), any::<IpAddr>()).prop_filter_map("one family", |(a, b)| AddressRange::new(a.min(b), a.max(b)))
+        (any::<IpAddr>(), any::<IpAddr>())
+            .prop_filter_map("one family", |(a, b)| AddressRange::new(a.min(b), a.max(b)))
     }
 
     proptest! {
@@ -296,7 +294,20 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for text in ["", "10.0.0.1", "10.0.0.9-10.0.0.1", "10.0.0.1-fd00::1", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/", "10.0.0/24", "010.0.0.0/8", "-", "a-b", "fd00::/129"] {
+        for text in [
+            "",
+            "10.0.0.1",
+            "10.0.0.9-10.0.0.1",
+            "10.0.0.1-fd00::1",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "10.0.0/24",
+            "010.0.0.0/8",
+            "-",
+            "a-b",
+            "fd00::/129",
+        ] {
             assert!(text.parse::<AddressRange>().is_err(), "{text:?}");
         }
     }

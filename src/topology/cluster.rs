@@ -61,23 +61,20 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    #[must_use]
     pub fn control_planes(&self) -> u8 {
         self.control_planes.unwrap_or(1)
     }
 
     /// Workers of all groups together.
-    #[must_use]
     pub fn worker_count(&self) -> usize {
-        usize::from(self.workers.unwrap_or(0)) + self.groups.iter().map(|group| usize::from(group.count)).sum::<usize>()
+        usize::from(self.workers.unwrap_or(0))
+            + self.groups.iter().map(|group| usize::from(group.count)).sum::<usize>()
     }
 
-    #[must_use]
     pub fn node_count(&self) -> usize {
         usize::from(self.control_planes()) + self.worker_count()
     }
 
-    #[must_use]
     pub fn inventory_namespace(&self) -> &str {
         match &self.inventory_namespace {
             Some(namespace) => namespace.as_str(),
@@ -87,7 +84,6 @@ impl Cluster {
     }
 
     /// Whether it is a cluster that topo did not make.
-    #[must_use]
     pub fn exists(&self) -> bool {
         self.context.is_some()
     }

@@ -27,17 +27,14 @@ pub struct Connector {
 }
 
 impl Connector {
-    #[must_use]
     pub fn addr(&self) -> InterfaceAddress {
         self.addr.unwrap_or_default()
     }
 
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.port.map_or(2511, PortNumber::get)
     }
 
-    #[must_use]
     pub fn mtu(&self) -> u16 {
         self.mtu.unwrap_or(1400)
     }

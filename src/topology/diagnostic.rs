@@ -46,23 +46,33 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub fn new(severity: Severity, code: &'static str, place: Place, message: impl Into<String>) -> Self {
-        Self { severity, code, place, message: message.into(), seen: None, help: None, related: Vec::new() }
+    pub fn new(
+        severity: Severity,
+        code: &'static str,
+        place: Place,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            code,
+            place,
+            message: message.into(),
+            seen: None,
+            help: None,
+            related: Vec::new(),
+        }
     }
 
-    #[must_use]
     pub fn seen(mut self, seen: impl Into<String>) -> Self {
         self.seen = Some(seen.into());
         self
     }
 
-    #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    #[must_use]
     pub fn related(mut self, place: Place, message: impl Into<String>) -> Self {
         self.related.push(Related { place, message: message.into() });
         self
@@ -72,7 +82,11 @@ impl Diagnostic {
     pub(super) fn mask(&mut self, secret: &str) {
         const MASK: &str = "(sensitive)";
         let texts = [Some(&mut self.message), self.seen.as_mut(), self.help.as_mut()];
-        for text in texts.into_iter().flatten().chain(self.related.iter_mut().map(|related| &mut related.message)) {
+        for text in texts
+            .into_iter()
+            .flatten()
+            .chain(self.related.iter_mut().map(|related| &mut related.message))
+        {
             if text.contains(secret) {
                 *text = text.replace(secret, MASK);
             }
@@ -105,5 +119,7 @@ fn counted(problems: &[Diagnostic]) -> String {
 
 /// Puts problems in the order a reader meets their places.
 pub(super) fn sort(problems: &mut [Diagnostic]) {
-    problems.sort_by(|a, b| (a.place.span.start, a.severity, a.code).cmp(&(b.place.span.start, b.severity, b.code)));
+    problems.sort_by(|a, b| {
+        (a.place.span.start, a.severity, a.code).cmp(&(b.place.span.start, b.severity, b.code))
+    });
 }

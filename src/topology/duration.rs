@@ -13,12 +13,10 @@ pub struct Duration(StdDuration);
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Duration {
-    #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(StdDuration::from_secs(seconds))
     }
 
-    #[must_use]
     pub fn get(self) -> StdDuration {
         self.0
     }
@@ -44,7 +42,8 @@ impl FromStr for Duration {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let wrong = |what: String| Malformed::instead(what, "a duration such as `90s`, `2m` or `1m30s`");
+        let wrong =
+            |what: String| Malformed::instead(what, "a duration such as `90s`, `2m` or `1m30s`");
         if text.is_empty() {
             return Err(wrong("a duration is missing".to_owned()));
         }
@@ -58,14 +57,23 @@ impl FromStr for Duration {
                 return Err(wrong(format!("a number comes before `{unit}`")));
             }
             if unit.is_empty() {
-                return Err(Malformed::instead(format!("`{number}` has no unit"), format!("`{text}s` for seconds, or with `ms`, `m`, `h`")));
+                return Err(Malformed::instead(
+                    format!("`{number}` has no unit"),
+                    format!("`{text}s` for seconds, or with `ms`, `m`, `h`"),
+                ));
             }
-            let length = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, length)| *length).ok_or_else(|| wrong(format!("`{unit}` is no unit of time")))?;
+            let length = UNITS
+                .iter()
+                .find(|(name, _)| *name == unit)
+                .map(|(_, length)| *length)
+                .ok_or_else(|| wrong(format!("`{unit}` is no unit of time")))?;
             if length >= last {
                 return Err(wrong("units come once each, from large to small".to_owned()));
             }
             let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(length));
-            total = part.and_then(|part| total.checked_add(part)).ok_or_else(|| wrong(format!("`{text}` is longer than can be counted")))?;
+            total = part
+                .and_then(|part| total.checked_add(part))
+                .ok_or_else(|| wrong(format!("`{text}` is longer than can be counted")))?;
             (rest, last) = (tail, length);
         }
         Ok(Self(StdDuration::from_millis(total)))
@@ -98,12 +106,17 @@ mod tests {
 
     #[test]
     fn units_add_up() {
-        assert_eq!("1h2m3s4ms".parse::<Duration>().map(Duration::get), Ok(StdDuration::from_millis(3_723_004)));
+        assert_eq!(
+            "1h2m3s4ms".parse::<Duration>().map(Duration::get),
+            Ok(StdDuration::from_millis(3_723_004))
+        );
     }
 
     #[test]
     fn what_has_no_unit_or_the_wrong_order_is_refused() {
-        for text in ["", "90", "s", "1s1m", "1m1m", "1d", "-1s", "1.5s", "1 s", "99999999999999999999h"] {
+        for text in
+            ["", "90", "s", "1s1m", "1m1m", "1d", "-1s", "1.5s", "1 s", "99999999999999999999h"]
+        {
             assert!(text.parse::<Duration>().is_err(), "{text:?}");
         }
     }

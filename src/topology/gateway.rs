@@ -171,9 +171,16 @@ impl FromStr for AuthorizedKey {
         const KEY_TYPES: [&str; 4] = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"];
         let is_key = KEY_TYPES.iter().any(|kind| text.starts_with(kind)) && text.contains(' ');
         if text.contains("PRIVATE KEY") {
-            return Err(Malformed::instead("this is a private key", "the public one, from the file that ends in `.pub`"));
+            return Err(Malformed::instead(
+                "this is a private key",
+                "the public one, from the file that ends in `.pub`",
+            ));
         }
-        if is_key && !text.contains(['\n', '\r']) { Ok(Self::Key(text.to_owned())) } else { text.parse().map(Self::File) }
+        if is_key && !text.contains(['\n', '\r']) {
+            Ok(Self::Key(text.to_owned()))
+        } else {
+            text.parse().map(Self::File)
+        }
     }
 }
 
@@ -223,7 +230,6 @@ pub struct Port {
 }
 
 impl Port {
-    #[must_use]
     pub fn listen(&self) -> Listen {
         self.listen.resolved()
     }
@@ -243,7 +249,6 @@ pub enum Target {
 
 impl Target {
     /// How many ports it stands for.
-    #[must_use]
     pub fn count(&self) -> u32 {
         match self {
             Self::Service { port, .. } => port.count(),
@@ -305,15 +310,29 @@ impl TryFrom<TargetFields> for Target {
 
     fn try_from(fields: TargetFields) -> Result<Self, Malformed> {
         match fields {
-            TargetFields { service: Some(service), node_port: None, address: None, port: Some(port) } => Ok(Self::Service { service, port }),
-            TargetFields { service: None, node_port: Some(port), address: None, port: None } => Ok(Self::NodePort(port)),
-            TargetFields { service: None, node_port: None, address: Some(address), port: Some(TargetPort::Numbers(port)) } => {
-                Ok(Self::Address { address, port })
+            TargetFields {
+                service: Some(service),
+                node_port: None,
+                address: None,
+                port: Some(port),
+            } => Ok(Self::Service { service, port }),
+            TargetFields { service: None, node_port: Some(port), address: None, port: None } => {
+                Ok(Self::NodePort(port))
             }
+            TargetFields {
+                service: None,
+                node_port: None,
+                address: Some(address),
+                port: Some(TargetPort::Numbers(port)),
+            } => Ok(Self::Address { address, port }),
             TargetFields { address: Some(_), port: Some(TargetPort::Name(name)), .. } => {
-                Err(Malformed::new(format!("an address has no port named `{name}`: only a Service's ports have names")))
+                Err(Malformed::new(format!(
+                    "an address has no port named `{name}`: only a Service's ports have names"
+                )))
             }
-            _ => Err(Malformed::new("a target is one of `service` with `port`, `nodePort`, or `address` with `port`")),
+            _ => Err(Malformed::new(
+                "a target is one of `service` with `port`, `nodePort`, or `address` with `port`",
+            )),
         }
     }
 }
@@ -321,9 +340,15 @@ impl TryFrom<TargetFields> for Target {
 impl From<Target> for TargetFields {
     fn from(target: Target) -> Self {
         match target {
-            Target::Service { service, port } => Self { service: Some(service), port: Some(port), ..Self::default() },
+            Target::Service { service, port } => {
+                Self { service: Some(service), port: Some(port), ..Self::default() }
+            }
             Target::NodePort(port) => Self { node_port: Some(port), ..Self::default() },
-            Target::Address { address, port } => Self { address: Some(address), port: Some(TargetPort::Numbers(port)), ..Self::default() },
+            Target::Address { address, port } => Self {
+                address: Some(address),
+                port: Some(TargetPort::Numbers(port)),
+                ..Self::default()
+            },
         }
     }
 }
@@ -347,17 +372,21 @@ impl FromStr for ServiceRef {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         match text.split_once('/') {
             None => Ok(Self { namespace: Label::default_namespace(), name: text.parse()? }),
-            Some((_, name)) if name.contains('/') => {
-                Err(Malformed::instead("a Service is named by one slash at most", "`name` or `namespace/name`"))
+            Some((_, name)) if name.contains('/') => Err(Malformed::instead(
+                "a Service is named by one slash at most",
+                "`name` or `namespace/name`",
+            )),
+            Some((namespace, name)) => {
+                Ok(Self { namespace: namespace.parse()?, name: name.parse()? })
             }
-            Some((namespace, name)) => Ok(Self { namespace: namespace.parse()?, name: name.parse()? }),
         }
     }
 }
 
 impl Text for ServiceRef {
     const FORMAT: &'static str = "service";
-    const PATTERN: &'static str = "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+    const PATTERN: &'static str =
+        "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 }
 text_type!(ServiceRef);
 
@@ -370,7 +399,6 @@ pub enum TargetPort {
 
 impl TargetPort {
     /// How many ports it stands for.
-    #[must_use]
     pub fn count(&self) -> u32 {
         match self {
             Self::Numbers(range) => range.count(),
@@ -408,7 +436,10 @@ fn port_name(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new(format!("a port's name has {LENGTH} characters at most")));
     }
     if let Some(other) = text.chars().find(|&c| !allowed(c)) {
-        return Err(Malformed::instead(format!("a port's name holds only a-z, 0-9 and `-`, not {other:?}"), "a number, a range or such a name"));
+        return Err(Malformed::instead(
+            format!("a port's name holds only a-z, 0-9 and `-`, not {other:?}"),
+            "a number, a range or such a name",
+        ));
     }
     if text.starts_with('-') || text.ends_with('-') || text.contains("--") {
         return Err(Malformed::new("a port's name has no dash at its ends and no two together"));

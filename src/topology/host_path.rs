@@ -15,19 +15,16 @@ pub struct HostPath {
 
 impl HostPath {
     /// As it stands in the file.
-    #[must_use]
     pub fn written(&self) -> &str {
         &self.written
     }
 
     /// Absolute, once the file has been loaded.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.resolved
     }
 
     /// Whether it begins at the user's home.
-    #[must_use]
     pub fn needs_home(&self) -> bool {
         self.written == "~" || self.written.starts_with("~/")
     }
@@ -60,7 +57,10 @@ impl FromStr for HostPath {
             return Err(Malformed::new(format!("a path cannot hold {other:?}")));
         }
         if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
-            return Err(Malformed::instead("the home of another user is not looked up", "`~/…` for your own home, or the absolute path"));
+            return Err(Malformed::instead(
+                "the home of another user is not looked up",
+                "`~/…` for your own home, or the absolute path",
+            ));
         }
         Ok(Self { written: text.to_owned(), resolved: PathBuf::from(text) })
     }

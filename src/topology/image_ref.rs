@@ -16,35 +16,33 @@ pub struct ImageRef {
 
 impl ImageRef {
     /// The base that topo's own images are built on when told nothing.
-    #[must_use]
     pub fn debian() -> Self {
-        Self { text: "debian:bookworm-slim".to_owned(), name_end: "debian".len(), digest_start: None }
+        Self {
+            text: "debian:bookworm-slim".to_owned(),
+            name_end: "debian".len(),
+            digest_start: None,
+        }
     }
 
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Registry and path, without tag and digest.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.text[..self.name_end]
     }
 
-    #[must_use]
     pub fn tag(&self) -> Option<&str> {
         let end = self.digest_start.unwrap_or(self.text.len());
         self.text[self.name_end..end].strip_prefix(':')
     }
 
-    #[must_use]
     pub fn digest(&self) -> Option<&str> {
         self.digest_start.map(|start| &self.text[start + 1..])
     }
 
     /// The name as the node's container runtime lists it: with registry, and `latest` where neither tag nor digest is given.
-    #[must_use]
     pub fn canonical(&self) -> String {
         let name = self.name();
         let first = name.split('/').next().unwrap_or_default();
@@ -75,7 +73,8 @@ impl FromStr for ImageRef {
         }
         let named = &text[..digest_start.unwrap_or(text.len())];
         let path_start = named.rfind('/').map_or(0, |slash| slash + 1);
-        let name_end = named[path_start..].find(':').map_or(named.len(), |colon| path_start + colon);
+        let name_end =
+            named[path_start..].find(':').map_or(named.len(), |colon| path_start + colon);
         if let Some(written) = named[name_end..].strip_prefix(':') {
             tag(written)?;
         }
@@ -86,12 +85,11 @@ impl FromStr for ImageRef {
 
 impl Text for ImageRef {
     const FORMAT: &'static str = "image-reference";
-    const PATTERN: &'static str =
-        concat!(
-            r"^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[0-9]{1,5})?/)?",
-            r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
-            r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-f]{32,})?$",
-        );
+    const PATTERN: &'static str = concat!(
+        r"^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[0-9]{1,5})?/)?",
+        r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
+        r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-f]{32,})?$",
+    );
 }
 text_type!(ImageRef);
 
@@ -100,13 +98,18 @@ const TAG_LENGTH: usize = 128;
 
 fn name(text: &str) -> Result<(), Malformed> {
     if text.is_empty() {
-        return Err(Malformed::instead("an image's name is missing", "a reference such as `debian:bookworm-slim`"));
+        return Err(Malformed::instead(
+            "an image's name is missing",
+            "a reference such as `debian:bookworm-slim`",
+        ));
     }
     if text.contains("://") {
         return Err(Malformed::new("an image reference has no scheme in front"));
     }
     if text.len() > NAME_LENGTH {
-        return Err(Malformed::new(format!("an image's name has {NAME_LENGTH} characters at most")));
+        return Err(Malformed::new(format!(
+            "an image's name has {NAME_LENGTH} characters at most"
+        )));
     }
     let mut parts = text.split('/').peekable();
     if let Some(first) = parts.next_if(|first| text.contains('/') && is_registry(first)) {
@@ -117,7 +120,9 @@ fn name(text: &str) -> Result<(), Malformed> {
 
 /// A first component is a registry when it could not be a part of a path: a dot, a port, or `localhost`.
 fn is_registry(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':']) || first.chars().any(|c| c.is_ascii_uppercase())
+    first == "localhost"
+        || first.contains(['.', ':'])
+        || first.chars().any(|c| c.is_ascii_uppercase())
 }
 
 fn registry(text: &str) -> Result<(), Malformed> {
@@ -126,13 +131,20 @@ fn registry(text: &str) -> Result<(), Malformed> {
         None => (text, None),
     };
     let label = |part: &str| {
-        !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
     if !host.split('.').all(label) {
         return Err(Malformed::new(format!("`{host}` is no registry's host name")));
     }
     match port {
-        Some(port) if port.len() > 5 || port.parse::<u16>().is_err() || !port.bytes().all(|b| b.is_ascii_digit()) => {
+        Some(port)
+            if port.len() > 5
+                || port.parse::<u16>().is_err()
+                || !port.bytes().all(|b| b.is_ascii_digit()) =>
+        {
             Err(Malformed::new(format!("`{port}` is no port of a registry")))
         }
         _ => Ok(()),
@@ -145,14 +157,26 @@ fn component(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new("a part of the image's path is empty"));
     }
     if let Some(upper) = text.chars().find(char::is_ascii_uppercase) {
-        return Err(Malformed::instead(format!("an image's path is in lower case, not {upper:?}"), format!("`{}`", text.to_lowercase())));
+        return Err(Malformed::instead(
+            format!("an image's path is in lower case, not {upper:?}"),
+            format!("`{}`", text.to_lowercase()),
+        ));
     }
-    if let Some(other) = text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-'))) {
-        return Err(Malformed::new(format!("an image's path holds only a-z, 0-9, `.`, `_` and `-`, not {other:?}")));
+    if let Some(other) = text
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-')))
+    {
+        return Err(Malformed::new(format!(
+            "an image's path holds only a-z, 0-9, `.`, `_` and `-`, not {other:?}"
+        )));
     }
     let separators = text.split(|c: char| c.is_ascii_alphanumeric());
-    let joined = separators.clone().filter(|s| !s.is_empty()).all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'));
-    let edges = separators.clone().next().is_some_and(str::is_empty) && separators.last().is_some_and(str::is_empty);
+    let joined = separators
+        .clone()
+        .filter(|s| !s.is_empty())
+        .all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'));
+    let edges = separators.clone().next().is_some_and(str::is_empty)
+        && separators.last().is_some_and(str::is_empty);
     if joined && edges {
         return Ok(());
     }
@@ -168,10 +192,14 @@ fn tag(text: &str) -> Result<(), Malformed> {
     }
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if text.starts_with(|c| !word(c)) {
-        return Err(Malformed::new(format!("the tag `{text}` begins with something else than a letter, digit or `_`")));
+        return Err(Malformed::new(format!(
+            "the tag `{text}` begins with something else than a letter, digit or `_`"
+        )));
     }
     match text.chars().find(|&c| !(word(c) || c == '.' || c == '-')) {
-        Some(other) => Err(Malformed::new(format!("a tag holds only letters, digits, `_`, `.` and `-`, not {other:?}"))),
+        Some(other) => Err(Malformed::new(format!(
+            "a tag holds only letters, digits, `_`, `.` and `-`, not {other:?}"
+        ))),
         None => Ok(()),
     }
 }
@@ -179,13 +207,20 @@ fn tag(text: &str) -> Result<(), Malformed> {
 fn digest(text: &str) -> Result<(), Malformed> {
     const SHA256_DIGITS: usize = 64;
     const FEWEST_DIGITS: usize = 32;
-    let wrong = || Malformed::instead(format!("`{text}` is no digest"), "`sha256:` and 64 hexadecimal digits in lower case");
+    let wrong = || {
+        Malformed::instead(
+            format!("`{text}` is no digest"),
+            "`sha256:` and 64 hexadecimal digits in lower case",
+        )
+    };
     let (algorithm, hex) = text.split_once(':').ok_or_else(wrong)?;
     let known = algorithm.split(['+', '.', '_', '-']).all(|part| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.chars().all(|c| c.is_ascii_alphanumeric())
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.chars().all(|c| c.is_ascii_alphanumeric())
     });
     let digits = hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let length = if algorithm == "sha256" { hex.len() == SHA256_DIGITS } else { hex.len() >= FEWEST_DIGITS };
+    let length =
+        if algorithm == "sha256" { hex.len() == SHA256_DIGITS } else { hex.len() >= FEWEST_DIGITS };
     if known && digits && length { Ok(()) } else { Err(wrong()) }
 }
 
@@ -197,8 +232,12 @@ mod tests {
     #[test]
     fn the_parts_are_told_apart() {
         let digest = format!("sha256:{}", "a1".repeat(32));
-        let image: ImageRef = format!("registry.example:5000/team/web:1.2@{digest}").parse().unwrap();
-        assert_eq!((image.name(), image.tag(), image.digest()), ("registry.example:5000/team/web", Some("1.2"), Some(&*digest)));
+        let image: ImageRef =
+            format!("registry.example:5000/team/web:1.2@{digest}").parse().unwrap();
+        assert_eq!(
+            (image.name(), image.tag(), image.digest()),
+            ("registry.example:5000/team/web", Some("1.2"), Some(&*digest))
+        );
         let plain: ImageRef = "localhost/web".parse().unwrap();
         assert_eq!((plain.name(), plain.tag(), plain.digest()), ("localhost/web", None, None));
     }
@@ -214,10 +253,34 @@ mod tests {
 
     #[test]
     fn what_breaks_the_grammar_is_refused() {
-        for text in ["", ":tag", "web:", "web:-x", "Web", "a//b", "/a", "a/", "a..b", "a___b", "-a", "a-", "web@sha256:12", "web@", "https://a/b", "a b", "a:1:2", "host:port/a", "host:99999/a", "a@sha256:", "ü"] {
+        for text in [
+            "",
+            ":tag",
+            "web:",
+            "web:-x",
+            "Web",
+            "a//b",
+            "/a",
+            "a/",
+            "a..b",
+            "a___b",
+            "-a",
+            "a-",
+            "web@sha256:12",
+            "web@",
+            "https://a/b",
+            "a b",
+            "a:1:2",
+            "host:port/a",
+            "host:99999/a",
+            "a@sha256:",
+            "ü",
+        ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text:?}");
         }
-        for text in ["a", "a.b", "a__b", "a--b", "a/b/c:d", "h.i:1/a", "localhost/a", "UPPER/a", "a:_x"] {
+        for text in
+            ["a", "a.b", "a__b", "a--b", "a/b/c:d", "h.i:1/a", "localhost/a", "UPPER/a", "a:_x"]
+        {
             assert!(text.parse::<ImageRef>().is_ok(), "{text:?}");
         }
     }

@@ -7,7 +7,12 @@ use super::places::{Node, Places, Shape, Style};
 use super::text::Malformed;
 
 /// Fills variables into every plain scalar; keys and quoted scalars stay as they are. Faulty ones are left as written.
-pub fn interpolate(value: &mut Value, places: &mut Places, lookup: &dyn Fn(&str) -> Option<String>, faults: &mut Vec<Diagnostic>) {
+pub fn interpolate(
+    value: &mut Value,
+    places: &mut Places,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    faults: &mut Vec<Diagnostic>,
+) {
     let mut found = Vec::new();
     visit(value, &mut places.root, lookup, &mut found);
     for (mark, malformed) in found {
@@ -19,20 +24,27 @@ pub fn interpolate(value: &mut Value, places: &mut Places, lookup: &dyn Fn(&str)
     }
 }
 
-fn visit(value: &mut Value, node: &mut Node, lookup: &dyn Fn(&str) -> Option<String>, faults: &mut Vec<(super::places::Mark, Malformed)>) {
+fn visit(
+    value: &mut Value,
+    node: &mut Node,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    faults: &mut Vec<(super::places::Mark, Malformed)>,
+) {
     match value {
-        Value::String(text) if node.style == Style::Plain && text.contains('$') => match fill(text, lookup) {
-            Ok(filled) if filled != *text => {
-                *text = filled;
-                node.style = Style::Interpolated;
+        Value::String(text) if node.style == Style::Plain && text.contains('$') => {
+            match fill(text, lookup) {
+                Ok(filled) if filled != *text => {
+                    *text = filled;
+                    node.style = Style::Interpolated;
+                }
+                Ok(_) => {}
+                Err(malformed) => {
+                    faults.push((node.mark, malformed));
+                    node.style = Style::Interpolated;
+                    node.pruned = true;
+                }
             }
-            Ok(_) => {}
-            Err(malformed) => {
-                faults.push((node.mark, malformed));
-                node.style = Style::Interpolated;
-                node.pruned = true;
-            }
-        },
+        }
         Value::Array(items) => {
             if let Shape::List(nodes) = &mut node.shape {
                 for (item, node) in items.iter_mut().zip(nodes) {
@@ -63,9 +75,12 @@ pub fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Strin
             filled.push('$');
             rest = tail;
         } else if let Some(inside) = rest.strip_prefix('{') {
-            let end = inside
-                .find('}')
-                .ok_or_else(|| Malformed::instead("this `${` is not closed", "`${NAME}`, or `$${` for the characters themselves"))?;
+            let end = inside.find('}').ok_or_else(|| {
+                Malformed::instead(
+                    "this `${` is not closed",
+                    "`${NAME}`, or `$${` for the characters themselves",
+                )
+            })?;
             filled.push_str(&reference(&inside[..end], lookup)?);
             rest = &inside[end + 1..];
         } else {
@@ -84,18 +99,25 @@ fn reference(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<St
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_name {
-        return Err(Malformed::instead(format!("`${{{inside}}}` does not name a variable"), "`${NAME}` or `${NAME:-default}`"));
+        return Err(Malformed::instead(
+            format!("`${{{inside}}}` does not name a variable"),
+            "`${NAME}` or `${NAME:-default}`",
+        ));
     }
     if default.is_some_and(|default| default.contains("${")) {
-        return Err(Malformed::instead("a default cannot hold another variable", format!("`${{{name}:-default}}` with a plain default")));
+        return Err(Malformed::instead(
+            "a default cannot hold another variable",
+            format!("`${{{name}:-default}}` with a plain default"),
+        ));
     }
     match (lookup(name), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => {
-            Err(Malformed::instead(format!("the variable `{name}` is not set"), format!("set it, or give a default: `${{{name}:-…}}`")))
-        }
+        (None, None) => Err(Malformed::instead(
+            format!("the variable `{name}` is not set"),
+            format!("set it, or give a default: `${{{name}:-…}}`"),
+        )),
     }
 }
 
@@ -143,14 +165,25 @@ mod tests {
 
     #[test]
     fn what_names_no_variable_is_refused() {
-        for text in ["${UNSET}", "${", "${SET", "${}", "${1}", "${a b}", "${SET-x}", "${UNSET:-${SET}}"] {
+        for text in
+            ["${UNSET}", "${", "${SET", "${}", "${1}", "${a b}", "${SET-x}", "${UNSET:-${SET}}"]
+        {
             assert!(filled(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn only_what_is_spelled_like_a_number_becomes_one() {
-        for (text, number) in [("3", true), ("0.5", true), ("true", true), ("03", false), ("1e5", false), ("", false), ("null", false), ("1.0.0", false)] {
+        for (text, number) in [
+            ("3", true),
+            ("0.5", true),
+            ("true", true),
+            ("03", false),
+            ("1e5", false),
+            ("", false),
+            ("null", false),
+            ("1.0.0", false),
+        ] {
             assert_eq!(typed(text).is_some(), number, "{text}");
         }
     }

@@ -34,7 +34,10 @@ const CLUSTER: &[(&str, Takes)] = &[
     ("kind", Takes::Word(&["Cluster"])),
     ("apiVersion", Takes::Word(&["kind.x-k8s.io/v1alpha4"])),
     ("name", Takes::Elsewhere("the topology's `name` is the cluster's")),
-    ("nodes", Takes::Elsewhere("`controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`")),
+    (
+        "nodes",
+        Takes::Elsewhere("`controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`"),
+    ),
     ("networking", Takes::Map(NETWORKING)),
     ("featureGates", Takes::Flags),
     ("runtimeConfig", Takes::Settings),
@@ -55,25 +58,41 @@ const NETWORKING: &[(&str, Takes)] = &[
     ("dnsSearch", Takes::Texts),
 ];
 
-const JSON_PATCH: &[(&str, Takes)] = &[("group", Takes::Text), ("version", Takes::Text), ("kind", Takes::Text), ("patch", Takes::Text)];
+const JSON_PATCH: &[(&str, Takes)] = &[
+    ("group", Takes::Text),
+    ("version", Takes::Text),
+    ("kind", Takes::Text),
+    ("patch", Takes::Text),
+];
 
 /// Everything that is wrong with a raw configuration.
-#[must_use]
 pub fn check(config: &Map<String, Value>) -> Vec<Fault> {
     let mut faults = Vec::new();
     fields(CLUSTER, config, "", &mut faults);
     faults
 }
 
-fn fields(known: &[(&str, Takes)], map: &Map<String, Value>, prefix: &str, faults: &mut Vec<Fault>) {
+fn fields(
+    known: &[(&str, Takes)],
+    map: &Map<String, Value>,
+    prefix: &str,
+    faults: &mut Vec<Fault>,
+) {
     for (key, value) in map {
         let path = format!("{prefix}{key}");
         match known.iter().find(|(name, _)| name == key) {
             Some((_, takes)) => value_at(takes, value, path, faults),
             None => {
                 let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-                let help = nearest::to(key, names.iter().copied()).map_or_else(|| format!("the keys here are {}", nearest::list(&names)), |near| format!("`{near}`"));
-                faults.push(Fault { path, message: format!("kind has no key `{key}` here"), help: Some(help) });
+                let help = nearest::to(key, names.iter().copied()).map_or_else(
+                    || format!("the keys here are {}", nearest::list(&names)),
+                    |near| format!("`{near}`"),
+                );
+                faults.push(Fault {
+                    path,
+                    message: format!("kind has no key `{key}` here"),
+                    help: Some(help),
+                });
             }
         }
     }
@@ -83,13 +102,21 @@ fn value_at(takes: &Takes, value: &Value, path: String, faults: &mut Vec<Fault>)
     let (right, wanted) = match takes {
         Takes::Elsewhere(instead) => {
             let key = &path;
-            faults.push(Fault { message: format!("`{key}` is said elsewhere"), help: Some((*instead).to_owned()), path });
+            faults.push(Fault {
+                message: format!("`{key}` is said elsewhere"),
+                help: Some((*instead).to_owned()),
+                path,
+            });
             return;
         }
         Takes::Word(words) => {
             if let Some(word) = value.as_str().filter(|word| !words.contains(word)) {
                 let help = Some(nearest::or_all(word, words));
-                faults.push(Fault { message: format!("kind does not know `{word}` here"), help, path });
+                faults.push(Fault {
+                    message: format!("kind does not know `{word}` here"),
+                    help,
+                    path,
+                });
                 return;
             }
             (value.is_string(), "text")
@@ -97,9 +124,18 @@ fn value_at(takes: &Takes, value: &Value, path: String, faults: &mut Vec<Fault>)
         Takes::Text => (value.is_string(), "text"),
         Takes::Number => (value.is_i64() || value.is_u64(), "a whole number"),
         Takes::Flag => (value.is_boolean(), "`true` or `false`"),
-        Takes::Texts => (value.as_array().is_some_and(|items| items.iter().all(Value::is_string)), "a list of texts"),
-        Takes::Flags => (value.as_object().is_some_and(|map| map.values().all(Value::is_boolean)), "a map of `true` and `false`"),
-        Takes::Settings => (value.as_object().is_some_and(|map| map.values().all(Value::is_string)), "a map of texts, with quotes around what looks like something else"),
+        Takes::Texts => (
+            value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+            "a list of texts",
+        ),
+        Takes::Flags => (
+            value.as_object().is_some_and(|map| map.values().all(Value::is_boolean)),
+            "a map of `true` and `false`",
+        ),
+        Takes::Settings => (
+            value.as_object().is_some_and(|map| map.values().all(Value::is_string)),
+            "a map of texts, with quotes around what looks like something else",
+        ),
         Takes::Map(known) => {
             if let Value::Object(map) = value {
                 fields(known, map, &format!("{path}."), faults);
@@ -112,7 +148,10 @@ fn value_at(takes: &Takes, value: &Value, path: String, faults: &mut Vec<Fault>)
                     fields(known, map, &format!("{path}.{at}."), faults);
                 }
             }
-            (value.as_array().is_some_and(|items| items.iter().all(Value::is_object)), "a list of maps")
+            (
+                value.as_array().is_some_and(|items| items.iter().all(Value::is_object)),
+                "a list of maps",
+            )
         }
     };
     if !right {
@@ -147,8 +186,15 @@ mod tests {
 
     #[test]
     fn maps_merge_and_lists_append() {
-        let mut base = map(json!({ "networking": { "ipFamily": "ipv4", "dnsSearch": ["a"] }, "kubeadmConfigPatches": ["x"] }));
-        merge(&mut base, &map(json!({ "networking": { "ipFamily": "dual", "dnsSearch": ["b"] }, "featureGates": { "F": true } })));
+        let mut base = map(
+            json!({ "networking": { "ipFamily": "ipv4", "dnsSearch": ["a"] }, "kubeadmConfigPatches": ["x"] }),
+        );
+        merge(
+            &mut base,
+            &map(
+                json!({ "networking": { "ipFamily": "dual", "dnsSearch": ["b"] }, "featureGates": { "F": true } }),
+            ),
+        );
         let wanted = json!({
             "networking": { "ipFamily": "dual", "dnsSearch": ["a", "b"] }, "kubeadmConfigPatches": ["x"], "featureGates": { "F": true },
         });
@@ -172,7 +218,10 @@ mod tests {
             "nodes": [], "name": "x", "network": {}, "networking": { "ipFamly": "ipv4", "kubeProxyMode": "iptable" },
             "featureGates": { "A": "true" }, "kubeadmConfigPatchesJSON6902": [{ "patches": "" }],
         });
-        let paths: Vec<String> = check(&map(config)).into_iter().map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default())).collect();
+        let paths: Vec<String> = check(&map(config))
+            .into_iter()
+            .map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default()))
+            .collect();
         insta::assert_snapshot!(paths.join("\n"), @r"
         nodes -> `controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`
         name -> the topology's `name` is the cluster's

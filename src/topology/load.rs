@@ -40,7 +40,8 @@ const API_VERSION: &str = "topo/v1alpha1";
 pub fn load(input: &Input) -> Result<Loaded, Problems> {
     let file = input.path.display().to_string();
     let text = yaml::text(&file, input.bytes).map_err(only)?;
-    let yaml::Document { mut value, mut places, faults: mut problems } = yaml::parse(&file, text).map_err(only)?;
+    let yaml::Document { mut value, mut places, faults: mut problems } =
+        yaml::parse(&file, text).map_err(only)?;
     whole_file(&value, &places).map_err(only)?;
 
     interpolate::interpolate(&mut value, &mut places, input.vars, &mut problems);
@@ -69,18 +70,30 @@ fn only(fault: Box<Diagnostic>) -> Problems {
 
 /// What makes looking further pointless: no map at all, or a version of the format that is not known here.
 fn whole_file(value: &Value, places: &Places) -> Result<(), Box<Diagnostic>> {
-    let fault = |code, path: &str, message: &str| Diagnostic::new(Severity::Error, code, places.find(path), message);
+    let fault = |code, path: &str, message: &str| {
+        Diagnostic::new(Severity::Error, code, places.find(path), message)
+    };
     let Value::Object(map) = value else {
         let nothing = value.is_null();
         let message = if nothing { "the file is empty" } else { "a topology is a map of keys" };
         let code = if nothing { "empty-file" } else { "wrong-type" };
-        return Err(Box::new(fault(code, "", message).help("`name: dev` and what else is wanted; `topo init` writes a whole one")));
+        return Err(Box::new(
+            fault(code, "", message)
+                .help("`name: dev` and what else is wanted; `topo init` writes a whole one"),
+        ));
     };
     match map.get("apiVersion").and_then(Value::as_str) {
         Some(version) if version != API_VERSION => {
-            let message = format!("`{version}` is not read by topo {}, which reads `{API_VERSION}`", env!("CARGO_PKG_VERSION"));
-            let near = nearest::to(version, [API_VERSION]).filter(|_| !version.starts_with("topo/v"));
-            let help = near.map_or_else(|| "the topo that wrote the file, or a newer one".to_owned(), |right| format!("`{right}`"));
+            let message = format!(
+                "`{version}` is not read by topo {}, which reads `{API_VERSION}`",
+                env!("CARGO_PKG_VERSION")
+            );
+            let near =
+                nearest::to(version, [API_VERSION]).filter(|_| !version.starts_with("topo/v"));
+            let help = near.map_or_else(
+                || "the topo that wrote the file, or a newer one".to_owned(),
+                |right| format!("`{right}`"),
+            );
             Err(Box::new(fault("api-version", "apiVersion", &message).seen(version).help(help)))
         }
         _ => Ok(()),
@@ -90,8 +103,13 @@ fn whole_file(value: &Value, places: &Places) -> Result<(), Box<Diagnostic>> {
 /// Values that must not be shown: of the variables named under `sensitive`, before anything is known to be right.
 fn secrets(value: &Value, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let names = value.get("sensitive").and_then(Value::as_array);
-    let mut secrets: Vec<String> =
-        names.into_iter().flatten().filter_map(Value::as_str).filter_map(lookup).filter(|secret| !secret.is_empty()).collect();
+    let mut secrets: Vec<String> = names
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter_map(lookup)
+        .filter(|secret| !secret.is_empty())
+        .collect();
     // A secret that holds another is masked first, or its rest would show.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.dedup();
@@ -105,13 +123,19 @@ fn decode(mut value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> 
         map.entry("name").or_insert_with(|| "unnamed".into());
     }
     serde_json::from_value(value)
-        .map_err(|error| problems.push(Diagnostic::new(Severity::Error, "undecodable", places.find(""), error.to_string())))
+        .map_err(|error| {
+            problems.push(Diagnostic::new(
+                Severity::Error,
+                "undecodable",
+                places.find(""),
+                error.to_string(),
+            ))
+        })
         .ok()
 }
 
 impl Loaded {
     /// Whether the value at `path` came from a variable.
-    #[must_use]
     pub fn from_variable(&self, path: &str) -> bool {
         self.places.node(path).is_some_and(|node| node.style == Style::Interpolated)
     }

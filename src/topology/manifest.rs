@@ -45,7 +45,6 @@ pub enum Source<'a> {
 
 impl Manifest {
     /// `None` only for a value that did not come from a loaded file, which has exactly one.
-    #[must_use]
     pub fn source(&self) -> Option<Source<'_>> {
         match (&self.path, &self.url, &self.sha256) {
             (Some(path), None, None) => Some(Source::Path(path)),
@@ -64,7 +63,6 @@ fn two_minutes() -> Duration {
 pub struct Url(String);
 
 impl Url {
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -83,7 +81,12 @@ impl FromStr for Url {
         let rest = text
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"))
-            .ok_or_else(|| Malformed::instead("a url begins with https:// or http://", "`path:` for a file of this machine"))?;
+            .ok_or_else(|| {
+                Malformed::instead(
+                    "a url begins with https:// or http://",
+                    "`path:` for a file of this machine",
+                )
+            })?;
         if rest.is_empty() || rest.starts_with('/') {
             return Err(Malformed::new("the url names no host"));
         }
@@ -106,7 +109,6 @@ pub struct Sha256(String);
 
 impl Sha256 {
     /// 64 hexadecimal digits in lower case.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -123,10 +125,15 @@ impl FromStr for Sha256 {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         const DIGITS: usize = 64;
-        if text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if text.len() == DIGITS
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return Ok(Self(text.to_owned()));
         }
-        Err(Malformed::instead("a sha256 is 64 hexadecimal digits in lower case", "what `sha256sum` prints for the file"))
+        Err(Malformed::instead(
+            "a sha256 is 64 hexadecimal digits in lower case",
+            "what `sha256sum` prints for the file",
+        ))
     }
 }
 

@@ -59,7 +59,6 @@ pub struct MetallbVersion(String);
 
 impl MetallbVersion {
     /// With its `v`, as tags and manifests spell it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -81,16 +80,32 @@ impl FromStr for MetallbVersion {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let wrong = || Malformed::instead(format!("`{text}` is no release of MetalLB"), "`v0.16.1`, or `v0.15.3` for the conservative choice");
+        let wrong = || {
+            Malformed::instead(
+                format!("`{text}` is no release of MetalLB"),
+                "`v0.16.1`, or `v0.15.3` for the conservative choice",
+            )
+        };
         let numbers: Vec<u64> = text
             .strip_prefix('v')
             .ok_or_else(wrong)?
             .split('.')
-            .map(|part| part.parse().ok().filter(|number: &u64| number.to_string() == part).ok_or_else(wrong))
+            .map(|part| {
+                part.parse()
+                    .ok()
+                    .filter(|number: &u64| number.to_string() == part)
+                    .ok_or_else(wrong)
+            })
             .collect::<Result<_, _>>()?;
         match numbers[..] {
-            [0, 16, 0] => Err(Malformed::instead("the health probes of MetalLB v0.16.0 fail; its next release mends them", "`v0.16.1`")),
-            [0, 15, 0] => Err(Malformed::instead("MetalLB v0.15.0 refuses pools on the network of the nodes; its next release takes that back", "`v0.15.3`, or `v0.16.1`")),
+            [0, 16, 0] => Err(Malformed::instead(
+                "the health probes of MetalLB v0.16.0 fail; its next release mends them",
+                "`v0.16.1`",
+            )),
+            [0, 15, 0] => Err(Malformed::instead(
+                "MetalLB v0.15.0 refuses pools on the network of the nodes; its next release takes that back",
+                "`v0.15.3`, or `v0.16.1`",
+            )),
             [_, _, _] => Ok(Self(text.to_owned())),
             _ => Err(wrong()),
         }

@@ -42,7 +42,10 @@ pub use connector::Connector;
 pub use diagnostic::{Diagnostic, Place, Problems, Related, Severity};
 pub use duration::Duration;
 pub use files::{FileKind, Files, FolderEntry};
-pub use gateway::{AuthorizedKey, Gateway, GatewayForwarding, GatewayImage, HttpProxy, Port, ServiceRef, Ssh, Target, TargetPort};
+pub use gateway::{
+    AuthorizedKey, Gateway, GatewayForwarding, GatewayImage, HttpProxy, Port, ServiceRef, Ssh,
+    Target, TargetPort,
+};
 pub use host_path::HostPath;
 pub use image::{Build, Image};
 pub use image_ref::ImageRef;
@@ -103,7 +106,6 @@ pub struct Topology {
 }
 
 impl Topology {
-    #[must_use]
     pub fn network_name(&self) -> Cow<'_, str> {
         match &self.network.name {
             Some(name) => Cow::Borrowed(name.as_str()),
@@ -111,7 +113,6 @@ impl Topology {
         }
     }
 
-    #[must_use]
     pub fn gateway_name(&self) -> Cow<'_, str> {
         match self.gateway.as_ref().and_then(|gateway| gateway.name.as_ref()) {
             Some(name) => Cow::Borrowed(name.as_str()),
@@ -120,7 +121,6 @@ impl Topology {
     }
 
     /// The cluster's kubeconfig context: kind's for one that topo makes.
-    #[must_use]
     pub fn context_name(&self) -> Option<Cow<'_, str>> {
         self.cluster.as_ref().map(|cluster| match &cluster.context {
             Some(context) => Cow::Borrowed(context.as_str()),
@@ -128,12 +128,10 @@ impl Topology {
         })
     }
 
-    #[must_use]
     pub fn pools(&self) -> &[Pool] {
         self.metallb.as_ref().map_or(&[], |metallb| &metallb.pools)
     }
 
-    #[must_use]
     pub fn ports(&self) -> &[Port] {
         self.gateway.as_ref().map_or(&[], |gateway| &gateway.ports)
     }

@@ -12,7 +12,6 @@ macro_rules! name_type {
         pub struct $type(String);
 
         impl $type {
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -88,7 +87,6 @@ name_type!(
 
 impl Label {
     /// The namespace that Kubernetes takes when told none.
-    #[must_use]
     pub fn default_namespace() -> Self {
         Self("default".to_owned())
     }
@@ -96,7 +94,18 @@ impl Label {
 
 /// The kinds of resource that an id can begin with.
 pub const RESOURCE_KINDS: [&str; 12] = [
-    "network", "cluster", "node", "image", "metallb", "pool", "object", "gateway", "port", "share", "tunnel", "connector",
+    "network",
+    "cluster",
+    "node",
+    "image",
+    "metallb",
+    "pool",
+    "object",
+    "gateway",
+    "port",
+    "share",
+    "tunnel",
+    "connector",
 ];
 
 const TOPOLOGY_NAME_LENGTH: usize = 45;
@@ -116,7 +125,9 @@ fn label(text: &str) -> Result<(), Malformed> {
 fn subdomain(text: &str) -> Result<(), Malformed> {
     dns(text, true)?;
     if text.split('.').any(|part| part.is_empty() || part.starts_with('-') || part.ends_with('-')) {
-        return Err(Malformed::new("every part between dots must begin and end with a letter or digit"));
+        return Err(Malformed::new(
+            "every part between dots must begin and end with a letter or digit",
+        ));
     }
     at_most(text, SUBDOMAIN_LENGTH, "the limit of a DNS subdomain")
 }
@@ -126,12 +137,18 @@ fn docker_name(text: &str) -> Result<(), Malformed> {
     match chars.next() {
         None => return Err(Malformed::new("a name cannot be empty")),
         Some(first) if !first.is_ascii_alphanumeric() => {
-            return Err(Malformed::new(format!("a Docker name begins with a letter or digit, not with {first:?}")));
+            return Err(Malformed::new(format!(
+                "a Docker name begins with a letter or digit, not with {first:?}"
+            )));
         }
         Some(_) => {}
     }
-    if let Some(other) = chars.find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))) {
-        return Err(Malformed::new(format!("a Docker name holds only letters, digits, `_`, `.` and `-`, not {other:?}")));
+    if let Some(other) =
+        chars.find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')))
+    {
+        return Err(Malformed::new(format!(
+            "a Docker name holds only letters, digits, `_`, `.` and `-`, not {other:?}"
+        )));
     }
     if text.len() < 2 {
         return Err(Malformed::new("a Docker name has two characters or more"));
@@ -144,14 +161,19 @@ fn variable_name(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new("a variable's name does not begin with a digit"));
     }
     if let Some(other) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_')) {
-        return Err(Malformed::new(format!("a variable's name holds only letters, digits and `_`, not {other:?}")));
+        return Err(Malformed::new(format!(
+            "a variable's name holds only letters, digits and `_`, not {other:?}"
+        )));
     }
     if text.is_empty() { Err(Malformed::new("a name cannot be empty")) } else { Ok(()) }
 }
 
 fn need_id(text: &str) -> Result<(), Malformed> {
     let (kind, rest) = text.split_once('/').ok_or_else(|| {
-        Malformed::instead("an id is a kind and a name with a slash between", format!("one of the kinds before it, such as `share/{text}`"))
+        Malformed::instead(
+            "an id is a kind and a name with a slash between",
+            format!("one of the kinds before it, such as `share/{text}`"),
+        )
     })?;
     if rest.is_empty() {
         return Err(Malformed::new(format!("no name follows `{kind}/`")));
@@ -159,24 +181,35 @@ fn need_id(text: &str) -> Result<(), Malformed> {
     if RESOURCE_KINDS.contains(&kind) {
         return Ok(());
     }
-    Err(Malformed::instead(format!("`{kind}` is no kind of resource"), super::nearest::or_all(kind, &RESOURCE_KINDS)))
+    Err(Malformed::instead(
+        format!("`{kind}` is no kind of resource"),
+        super::nearest::or_all(kind, &RESOURCE_KINDS),
+    ))
 }
 
 fn host_name(text: &str) -> Result<(), Malformed> {
-    if let Some(other) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-'))) {
-        let right = text.split_once(":/").map(|(host, path)| format!("`server: {host}` and `path: /{path}`"));
+    if let Some(other) =
+        text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-')))
+    {
+        let right = text
+            .split_once(":/")
+            .map(|(host, path)| format!("`server: {host}` and `path: /{path}`"));
         let what = format!("a host's name or address cannot hold {other:?}");
         return Err(Malformed { what, instead: right });
     }
     let edge = |c: Option<char>| c.is_none_or(|c| matches!(c, '.' | '-'));
     if edge(text.chars().next()) || edge(text.chars().next_back()) {
-        return Err(Malformed::instead("this is no host's name or address", "a name such as `nas.local`, or an address"));
+        return Err(Malformed::instead(
+            "this is no host's name or address",
+            "a name such as `nas.local`, or an address",
+        ));
     }
     Ok(())
 }
 
 fn ssh_host(text: &str) -> Result<(), Malformed> {
-    let wrong = |what: String| Malformed::instead(what, "a host of your ssh configuration, or `user@host`");
+    let wrong =
+        |what: String| Malformed::instead(what, "a host of your ssh configuration, or `user@host`");
     match text.chars().next() {
         None => return Err(wrong("a host is missing".to_owned())),
         Some(first) if !(first.is_ascii_alphanumeric() || matches!(first, '_' | '[')) => {
@@ -184,7 +217,9 @@ fn ssh_host(text: &str) -> Result<(), Malformed> {
         }
         Some(_) => {}
     }
-    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '@' | '%' | '[' | ']' | '-'))) {
+    match text.chars().find(|c| {
+        !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '@' | '%' | '[' | ']' | '-'))
+    }) {
         Some(other) => Err(wrong(format!("a host cannot hold {other:?}"))),
         None => Ok(()),
     }
@@ -192,7 +227,10 @@ fn ssh_host(text: &str) -> Result<(), Malformed> {
 
 fn container_path(text: &str) -> Result<(), Malformed> {
     if !text.starts_with('/') {
-        return Err(Malformed::instead("a path in a container begins with `/`", format!("`/{}`", text.trim_start_matches("./"))));
+        return Err(Malformed::instead(
+            "a path in a container begins with `/`",
+            format!("`/{}`", text.trim_start_matches("./")),
+        ));
     }
     if text.split('/').any(|part| part == "..") {
         return Err(Malformed::new("a path in a container has no `..`"));
@@ -208,9 +246,13 @@ fn dns(text: &str, dots: bool) -> Result<(), Malformed> {
     if text.is_empty() {
         return Err(Malformed::new("a name cannot be empty"));
     }
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (dots && c == '.');
+    let allowed =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (dots && c == '.');
     if let Some(other) = text.chars().find(|&c| !allowed(c)) {
-        let what = format!("only a-z, 0-9 and `-`{} are allowed, not {other:?}", if dots { ", `.`" } else { "" });
+        let what = format!(
+            "only a-z, 0-9 and `-`{} are allowed, not {other:?}",
+            if dots { ", `.`" } else { "" }
+        );
         return Err(match dns_spelling(text, allowed) {
             Some(right) => Malformed::instead(what, format!("`{right}`")),
             None => Malformed::new(what),
@@ -227,7 +269,8 @@ fn dns(text: &str, dots: bool) -> Result<(), Malformed> {
 }
 
 fn dns_spelling(text: &str, allowed: impl Fn(char) -> bool) -> Option<String> {
-    let spelled: String = text.to_lowercase().chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let spelled: String =
+        text.to_lowercase().chars().map(|c| if allowed(c) { c } else { '-' }).collect();
     let trimmed = spelled.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }

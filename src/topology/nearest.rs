@@ -15,7 +15,11 @@ pub fn to<'a>(seen: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<
 fn distance(seen: &str, word: &str) -> usize {
     const SHORTEST_STEM: usize = 4;
     let (short, long) = if seen.len() < word.len() { (seen, word) } else { (word, seen) };
-    if short.len() >= SHORTEST_STEM && long.starts_with(short) { usize::from(short != long) } else { strsim::damerau_levenshtein(seen, word) }
+    if short.len() >= SHORTEST_STEM && long.starts_with(short) {
+        usize::from(short != long)
+    } else {
+        strsim::damerau_levenshtein(seen, word)
+    }
 }
 
 /// The nearest word, or all of them when none is near.

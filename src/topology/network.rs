@@ -45,7 +45,6 @@ pub struct Network {
 
 impl Network {
     /// All subnets that are written, `subnet` or `subnets`.
-    #[must_use]
     pub fn subnets(&self) -> &[Subnet] {
         match &self.subnet {
             Some(subnet) => std::slice::from_ref(subnet),
@@ -53,26 +52,24 @@ impl Network {
         }
     }
 
-    #[must_use]
     pub fn ipv4_subnet(&self) -> Option<Subnet> {
         self.subnets().iter().copied().find(|subnet| subnet.is_ipv4())
     }
 
-    #[must_use]
     pub fn ipv6_subnet(&self) -> Option<Subnet> {
         self.subnets().iter().copied().find(|subnet| !subnet.is_ipv4())
     }
 
     /// Whether the network is to have IPv6, by switch or by subnet.
-    #[must_use]
     pub fn has_ipv6(&self) -> bool {
         self.ipv6 || self.ipv6_subnet().is_some()
     }
 
     /// The host's address in `subnet`: the one written, or the first.
-    #[must_use]
     pub fn gateway_in(&self, subnet: Subnet) -> IpAddr {
-        self.gateway.filter(|gateway| subnet.contains(*gateway)).unwrap_or_else(|| subnet.first_host())
+        self.gateway
+            .filter(|gateway| subnet.contains(*gateway))
+            .unwrap_or_else(|| subnet.first_host())
     }
 }
 
@@ -89,7 +86,6 @@ pub enum GatewayMode {
 
 impl GatewayMode {
     /// As Docker's `gateway_mode_ipv4` option spells it.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nat => "nat",

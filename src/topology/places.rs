@@ -69,8 +69,12 @@ impl Node {
     /// What to point at for this value: itself, or the first thing in it when a block collection has no text of its own.
     pub(super) fn visible(&self) -> Mark {
         match &self.shape {
-            Shape::Map(entries) if self.mark.is_empty() => entries.first().map_or(self.mark, |entry| entry.key_mark),
-            Shape::List(items) if self.mark.is_empty() => items.first().map_or(self.mark, Node::visible),
+            Shape::Map(entries) if self.mark.is_empty() => {
+                entries.first().map_or(self.mark, |entry| entry.key_mark)
+            }
+            Shape::List(items) if self.mark.is_empty() => {
+                items.first().map_or(self.mark, Node::visible)
+            }
             _ => self.mark,
         }
     }
@@ -85,7 +89,6 @@ pub struct Places {
 
 impl Places {
     /// The place of a value by its path, such as `gateway.ports.0.to.port`; of a missing one, that of the nearest thing around it.
-    #[must_use]
     pub fn find(&self, path: &str) -> Place {
         let (mut node, mut mark, mut rest) = (&self.root, self.root.visible(), path);
         while !rest.is_empty() {
@@ -105,7 +108,6 @@ impl Places {
     }
 
     /// The place of a key, by the path of its value.
-    #[must_use]
     pub fn key(&self, path: &str) -> Place {
         let (mut node, mut mark, mut rest) = (&self.root, self.root.visible(), path);
         while let Some((next, key, tail)) = step(node, rest) {
@@ -116,7 +118,6 @@ impl Places {
     }
 
     /// Whether the file has a value at the path.
-    #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.node(path).is_some()
     }
@@ -151,7 +152,10 @@ fn whole(node: &Node) -> bool {
 
 /// One step along a path. A key may hold dots itself, so the longest that fits the start of the path is taken.
 fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(&'n Node, Option<Mark>, &'p str)> {
-    let after = |length: usize| path.get(length..).and_then(|rest| if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') });
+    let after = |length: usize| {
+        path.get(length..)
+            .and_then(|rest| if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') })
+    };
     match &node.shape {
         Shape::Scalar => None,
         Shape::List(items) => {

@@ -9,7 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Malformed, Text, text_type};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Proto {
@@ -19,7 +32,6 @@ pub enum Proto {
 }
 
 impl Proto {
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -43,43 +55,35 @@ pub struct PortRange {
 
 impl PortRange {
     /// A single port; `None` for 0, which names no port.
-    #[must_use]
     pub fn one(port: u16) -> Option<Self> {
         Self::new(port, port)
     }
 
-    #[must_use]
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (first > 0 && first <= last).then_some(Self { first, last })
     }
 
-    #[must_use]
     pub fn first(self) -> u16 {
         self.first
     }
 
-    #[must_use]
     pub fn last(self) -> u16 {
         self.last
     }
 
     /// How many ports it holds.
-    #[must_use]
     pub fn count(self) -> u32 {
         u32::from(self.last - self.first) + 1
     }
 
-    #[must_use]
     pub fn contains(self, port: u16) -> bool {
         self.first <= port && port <= self.last
     }
 
-    #[must_use]
     pub fn covers(self, other: Self) -> bool {
         self.first <= other.first && other.last <= self.last
     }
 
-    #[must_use]
     pub fn meets(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
@@ -91,7 +95,11 @@ impl PortRange {
 
 impl fmt::Display for PortRange {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
     }
 }
 
@@ -103,8 +111,12 @@ impl FromStr for PortRange {
             Some((first, last)) => (port(first)?, port(last)?),
             None => port(text).map(|port| (port, port))?,
         };
-        Self::new(first, last)
-            .ok_or_else(|| Malformed::instead(format!("the range runs backwards: {first} comes after {last}"), format!("`{last}-{first}`")))
+        Self::new(first, last).ok_or_else(|| {
+            Malformed::instead(
+                format!("the range runs backwards: {first} comes after {last}"),
+                format!("`{last}-{first}`"),
+            )
+        })
     }
 }
 
@@ -118,7 +130,10 @@ text_type!(PortRange);
 /// A port as decimal digits, nothing before, between or after them.
 fn port(text: &str) -> Result<u16, Malformed> {
     if text.is_empty() {
-        return Err(Malformed::instead("a port is missing", "a number from 1 to 65535, or a range such as `10000-10099`"));
+        return Err(Malformed::instead(
+            "a port is missing",
+            "a number from 1 to 65535, or a range such as `10000-10099`",
+        ));
     }
     if let Some(other) = text.chars().find(|c| !c.is_ascii_digit()) {
         return Err(Malformed::instead(
@@ -127,12 +142,18 @@ fn port(text: &str) -> Result<u16, Malformed> {
         ));
     }
     if text.len() > 1 && text.starts_with('0') {
-        return Err(Malformed::instead("a port has no leading zero", format!("`{}`", text.trim_start_matches('0'))));
+        return Err(Malformed::instead(
+            "a port has no leading zero",
+            format!("`{}`", text.trim_start_matches('0')),
+        ));
     }
     match text.parse::<u16>() {
         Ok(0) => Err(Malformed::instead("port 0 names no port", "a number from 1 to 65535")),
         Ok(port) => Ok(port),
-        Err(_) => Err(Malformed::instead(format!("{text} is above 65535, the last port"), "a number from 1 to 65535")),
+        Err(_) => Err(Malformed::instead(
+            format!("{text} is above 65535, the last port"),
+            "a number from 1 to 65535",
+        )),
     }
 }
 
@@ -146,9 +167,12 @@ pub struct ListenSpec {
 
 impl ListenSpec {
     /// The address filled in: this machine only, unless one was written.
-    #[must_use]
     pub fn resolved(self) -> Listen {
-        Listen { addr: self.addr.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), ports: self.ports, proto: self.proto }
+        Listen {
+            addr: self.addr.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            ports: self.ports,
+            proto: self.proto,
+        }
     }
 }
 
@@ -169,7 +193,10 @@ impl FromStr for ListenSpec {
             Some((rest, "tcp")) => (rest, Proto::Tcp),
             Some((rest, "udp")) => (rest, Proto::Udp),
             Some((rest, other)) => {
-                return Err(Malformed::instead(format!("`{other}` is no protocol here"), format!("`{rest}/tcp` or `{rest}/udp`")));
+                return Err(Malformed::instead(
+                    format!("`{other}` is no protocol here"),
+                    format!("`{rest}/tcp` or `{rest}/udp`"),
+                ));
             }
             None => (text, Proto::Tcp),
         };
@@ -180,33 +207,50 @@ impl FromStr for ListenSpec {
 
 impl Text for ListenSpec {
     const FORMAT: &'static str = "listen";
-    const PATTERN: &'static str = r"^((\[[0-9a-fA-F:.]+\]|[0-9.]+):)?[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?(/(tcp|udp))?$";
+    const PATTERN: &'static str =
+        r"^((\[[0-9a-fA-F:.]+\]|[0-9.]+):)?[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?(/(tcp|udp))?$";
     const INTEGER: bool = true;
 }
 text_type!(ListenSpec);
 
 fn address_and_ports(text: &str) -> Result<(Option<IpAddr>, &str), Malformed> {
     if let Some(bracketed) = text.strip_prefix('[') {
-        let (inside, after) = bracketed
-            .split_once(']')
-            .ok_or_else(|| Malformed::instead("the bracket of the IPv6 address is not closed", "`[::1]:10021`"))?;
-        let ports = after
-            .strip_prefix(':')
-            .ok_or_else(|| Malformed::instead("a colon and a port follow the bracket", format!("`[{inside}]:10021`")))?;
-        let addr = inside
-            .parse()
-            .map_err(|_| Malformed::instead(format!("`{inside}` is no IPv6 address"), "an address such as `[::1]:10021`"))?;
+        let (inside, after) = bracketed.split_once(']').ok_or_else(|| {
+            Malformed::instead("the bracket of the IPv6 address is not closed", "`[::1]:10021`")
+        })?;
+        let ports = after.strip_prefix(':').ok_or_else(|| {
+            Malformed::instead(
+                "a colon and a port follow the bracket",
+                format!("`[{inside}]:10021`"),
+            )
+        })?;
+        let addr = inside.parse().map_err(|_| {
+            Malformed::instead(
+                format!("`{inside}` is no IPv6 address"),
+                "an address such as `[::1]:10021`",
+            )
+        })?;
         return Ok((Some(IpAddr::V6(addr)), ports));
     }
     let Some((host, ports)) = text.rsplit_once(':') else {
         return Ok((None, text));
     };
     if host.contains(':') {
-        return Err(Malformed::instead("an IPv6 address stands in brackets", format!("`\"[{host}]:{ports}\"`")));
+        return Err(Malformed::instead(
+            "an IPv6 address stands in brackets",
+            format!("`\"[{host}]:{ports}\"`"),
+        ));
     }
     let addr = host.parse().map_err(|_| {
-        let right = if host == "localhost" { format!("`127.0.0.1:{ports}`") } else { format!("an address such as `127.0.0.1:{ports}`") };
-        Malformed::instead(format!("`{host}` is no IPv4 address; names are not looked up here"), right)
+        let right = if host == "localhost" {
+            format!("`127.0.0.1:{ports}`")
+        } else {
+            format!("an address such as `127.0.0.1:{ports}`")
+        };
+        Malformed::instead(
+            format!("`{host}` is no IPv4 address; names are not looked up here"),
+            right,
+        )
     })?;
     Ok((Some(IpAddr::V4(addr)), ports))
 }
@@ -249,11 +293,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn ranges() -> impl Strategy<Value = PortRange> {
-        (1..=u16::MAX, 1..=u16::MAX).prop_filter_map("sorted", |(a, b)| PortRange::new(a.min(b), a.max(b)))
+        (1..=u16::MAX, 1..=u16::MAX)
+            .prop_filter_map("sorted", |(a, b)| PortRange::new(a.min(b), a.max(b)))
     }
 
     fn listens() -> impl Strategy<Value = Listen> {
-        (any::<IpAddr>(), ranges(), any::<bool>()).prop_map(|(addr, ports, udp)| Listen { addr, ports, proto: if udp { Proto::Udp } else { Proto::Tcp } })
+        (any::<IpAddr>(), ranges(), any::<bool>()).prop_map(|(addr, ports, udp)| Listen {
+            addr,
+            ports,
+            proto: if udp { Proto::Udp } else { Proto::Tcp },
+        })
     }
 
     proptest! {
@@ -289,7 +338,10 @@ mod tests {
 
     #[test]
     fn what_is_not_plain_digits_is_refused() {
-        for text in ["", "0", "65536", "010", "+1", "-1", "0x10", "1e3", " 80", "80 ", "8 0", "2-1", "1-", "-2", "1-2-3", "ssh", "٣", "1.5", "80/", "80/TCP", ":80", "[::1]", "[::1:80", "::1:80"] {
+        for text in [
+            "", "0", "65536", "010", "+1", "-1", "0x10", "1e3", " 80", "80 ", "8 0", "2-1", "1-",
+            "-2", "1-2-3", "ssh", "٣", "1.5", "80/", "80/TCP", ":80", "[::1]", "[::1:80", "::1:80",
+        ] {
             assert!(text.parse::<ListenSpec>().is_err(), "{text:?}");
         }
     }

@@ -2,18 +2,18 @@
 
 use std::sync::LazyLock;
 
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
-use schemars::Schema;
 use serde_json::{Value, json};
 
 use super::Topology;
 
 /// The schema, for editors and for every other tool that checks YAML.
-#[must_use]
 pub fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Topology>();
+        let mut schema =
+            SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Topology>();
         tidy(&mut schema);
         schema.to_value()
     });

@@ -18,13 +18,21 @@ use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
 const MOST_FAULTS: usize = 1000;
 
 /// Prunes `value` and `places` to what the schema allows, and says what it left out and why.
-pub fn prune(schema: &Value, text: &str, secrets: &[String], value: &mut Value, places: &mut Places, faults: &mut Vec<Diagnostic>) {
+pub fn prune(
+    schema: &Value,
+    text: &str,
+    secrets: &[String],
+    value: &mut Value,
+    places: &mut Places,
+    faults: &mut Vec<Diagnostic>,
+) {
     let mut root = std::mem::replace(
         &mut places.root,
         Node { mark: Mark::default(), style: Style::Plain, pruned: false, shape: Shape::Scalar },
     );
     let at = root.visible();
-    Walk { definitions: &schema["$defs"], text, secrets, places, faults }.visit(schema, value, &mut root, at);
+    Walk { definitions: &schema["$defs"], text, secrets, places, faults }
+        .visit(schema, value, &mut root, at);
     places.root = root;
 }
 
@@ -62,18 +70,44 @@ impl<'a> Walk<'a> {
     }
 
     fn resolved(&self, mut schema: &'a Value) -> &'a Value {
-        while let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/")) {
+        while let Some(name) = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|path| path.strip_prefix("#/$defs/"))
+        {
             schema = &self.definitions[name];
         }
         schema
     }
 
-    fn any_of(&mut self, branches: &'a [Value], value: &mut Value, node: &mut Node, at: Mark) -> bool {
-        match branches.iter().map(|branch| self.resolved(branch)).find(|branch| accepts(branch, value)) {
+    fn any_of(
+        &mut self,
+        branches: &'a [Value],
+        value: &mut Value,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
+        match branches
+            .iter()
+            .map(|branch| self.resolved(branch))
+            .find(|branch| accepts(branch, value))
+        {
             Some(branch) => self.visit(branch, value, node, at),
             None => {
-                let wanted: Vec<&str> = branches.iter().flat_map(|branch| types(self.resolved(branch))).map(in_words).collect();
-                self.fault("wrong-type", at, format!("{} stands here, where {} is wanted", kind_of(value), wanted.join(" or ")));
+                let wanted: Vec<&str> = branches
+                    .iter()
+                    .flat_map(|branch| types(self.resolved(branch)))
+                    .map(in_words)
+                    .collect();
+                self.fault(
+                    "wrong-type",
+                    at,
+                    format!(
+                        "{} stands here, where {} is wanted",
+                        kind_of(value),
+                        wanted.join(" or ")
+                    ),
+                );
                 false
             }
         }
@@ -88,7 +122,16 @@ impl<'a> Walk<'a> {
             [only] => format!("`{only}`"),
             _ => nearest::or_all(&seen, words),
         };
-        self.push(Diagnostic::new(Severity::Error, "unknown-value", self.places.at(at), format!("`{seen}` is not known here")).seen(seen).help(help));
+        self.push(
+            Diagnostic::new(
+                Severity::Error,
+                "unknown-value",
+                self.places.at(at),
+                format!("`{seen}` is not known here"),
+            )
+            .seen(seen)
+            .help(help),
+        );
         false
     }
 
@@ -101,10 +144,16 @@ impl<'a> Walk<'a> {
         let Some(malformed) = malformed else { return true };
         if self.secrets.iter().any(|secret| seen.contains(secret)) {
             // What is wrong with a secret would tell of it.
-            self.fault(code_of(schema), at, "the value of the variable does not fit here".to_owned());
+            self.fault(
+                code_of(schema),
+                at,
+                "the value of the variable does not fit here".to_owned(),
+            );
             return false;
         }
-        let mut fault = Diagnostic::new(Severity::Error, code_of(schema), self.places.at(at), malformed.what).seen(seen.clone());
+        let mut fault =
+            Diagnostic::new(Severity::Error, code_of(schema), self.places.at(at), malformed.what)
+                .seen(seen.clone());
         if node.style == Style::Quoted && seen.contains("${") {
             fault = fault.help("take the quotes away: variables are filled into plain values only");
         } else if let Some(instead) = malformed.instead {
@@ -114,7 +163,13 @@ impl<'a> Walk<'a> {
         false
     }
 
-    fn list(&mut self, schema: &'a Value, items: &mut Vec<Value>, node: &mut Node, at: Mark) -> bool {
+    fn list(
+        &mut self,
+        schema: &'a Value,
+        items: &mut Vec<Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
         if let Some(fewest) = schema.get("minItems").and_then(Value::as_u64)
             && (items.len() as u64) < fewest
         {
@@ -136,8 +191,16 @@ impl<'a> Walk<'a> {
         true
     }
 
-    fn map(&mut self, schema: &'a Value, map: &mut Map<String, Value>, node: &mut Node, at: Mark) -> bool {
-        let whole = self.required(schema, map, at) & self.dependent(schema, map, node) & self.one_of(schema, map, node, at);
+    fn map(
+        &mut self,
+        schema: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
+        let whole = self.required(schema, map, at)
+            & self.dependent(schema, map, node)
+            & self.one_of(schema, map, node, at);
         self.excluded(schema, map, node);
         let Some(known) = schema.get("properties").and_then(Value::as_object) else {
             return self.open_map(schema, map, node) && whole;
@@ -160,14 +223,22 @@ impl<'a> Walk<'a> {
             }
         }
         node.pruned |= !lost.is_empty();
-        let needed = |key: &String| strings(schema.get("required")).any(|required| required == key) || is_choice(schema, key);
+        let needed = |key: &String| {
+            strings(schema.get("required")).any(|required| required == key)
+                || is_choice(schema, key)
+        };
         let whole = whole && !lost.iter().any(needed);
         put_back(node, map, entries, &lost);
         whole
     }
 
     /// A map whose keys are the user's own.
-    fn open_map(&mut self, schema: &'a Value, map: &mut Map<String, Value>, node: &mut Node) -> bool {
+    fn open_map(
+        &mut self,
+        schema: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+    ) -> bool {
         let each = schema.get("additionalProperties").filter(|each| each.is_object());
         let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
@@ -188,7 +259,8 @@ impl<'a> Walk<'a> {
     }
 
     fn required(&mut self, schema: &Value, map: &Map<String, Value>, at: Mark) -> bool {
-        let missing: Vec<&str> = strings(schema.get("required")).filter(|key| !map.contains_key(*key)).collect();
+        let missing: Vec<&str> =
+            strings(schema.get("required")).filter(|key| !map.contains_key(*key)).collect();
         for key in missing.iter().filter(|key| !misspelt(schema, map, key)) {
             self.fault("missing-key", at, format!("the key `{key}` is missing here"));
         }
@@ -197,25 +269,42 @@ impl<'a> Walk<'a> {
 
     /// Keys that rule others out. The map can still be decoded, so that more can be said of it.
     fn excluded(&mut self, schema: &Value, map: &Map<String, Value>, node: &Node) {
-        for (key, beside) in schema.get("dependentSchemas").and_then(Value::as_object).into_iter().flatten() {
+        for (key, beside) in
+            schema.get("dependentSchemas").and_then(Value::as_object).into_iter().flatten()
+        {
             let others = beside.get("properties").and_then(Value::as_object).into_iter().flatten();
-            for (other, _) in others.filter(|(other, _)| map.contains_key(key) && map.contains_key(*other)) {
+            for (other, _) in
+                others.filter(|(other, _)| map.contains_key(key) && map.contains_key(*other))
+            {
                 self.exclusive(other, key, node);
             }
         }
     }
 
     fn exclusive(&mut self, key: &str, other: &str, node: &Node) {
-        let (place, related) = (self.places.at(key_mark(node, key)), self.places.at(key_mark(node, other)));
+        let (place, related) =
+            (self.places.at(key_mark(node, key)), self.places.at(key_mark(node, other)));
         let message = format!("`{key}` and `{other}` exclude each other");
-        self.push(Diagnostic::new(Severity::Error, "exclusive-keys", place, message).help("keep one of them").related(related, "the other one"));
+        self.push(
+            Diagnostic::new(Severity::Error, "exclusive-keys", place, message)
+                .help("keep one of them")
+                .related(related, "the other one"),
+        );
     }
 
     fn dependent(&mut self, schema: &Value, map: &Map<String, Value>, node: &Node) -> bool {
         let mut right = true;
-        for (key, needs) in schema.get("dependentRequired").and_then(Value::as_object).into_iter().flatten() {
-            for need in strings(Some(needs)).filter(|need| map.contains_key(key) && !map.contains_key(*need)) {
-                self.fault("missing-key", key_mark(node, key), format!("`{key}` means nothing without `{need}`"));
+        for (key, needs) in
+            schema.get("dependentRequired").and_then(Value::as_object).into_iter().flatten()
+        {
+            for need in strings(Some(needs))
+                .filter(|need| map.contains_key(key) && !map.contains_key(*need))
+            {
+                self.fault(
+                    "missing-key",
+                    key_mark(node, key),
+                    format!("`{key}` means nothing without `{need}`"),
+                );
                 right = false;
             }
         }
@@ -223,15 +312,28 @@ impl<'a> Walk<'a> {
     }
 
     /// Keys of which a map has exactly one, each with what goes with it.
-    fn one_of(&mut self, schema: &'a Value, map: &mut Map<String, Value>, node: &mut Node, at: Mark) -> bool {
+    fn one_of(
+        &mut self,
+        schema: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
         let Some(choices) = schema.get("oneOf").and_then(Value::as_array) else { return true };
-        let named: Vec<(&str, &'a Value)> =
-            choices.iter().filter_map(|choice| Some((strings(choice.get("required")).next()?, choice))).collect();
-        let written: Vec<&(&str, &'a Value)> = named.iter().filter(|(key, _)| map.contains_key(*key)).collect();
+        let named: Vec<(&str, &'a Value)> = choices
+            .iter()
+            .filter_map(|choice| Some((strings(choice.get("required")).next()?, choice)))
+            .collect();
+        let written: Vec<&(&str, &'a Value)> =
+            named.iter().filter(|(key, _)| map.contains_key(*key)).collect();
         match written.as_slice() {
             [] => {
                 let keys: Vec<&str> = named.iter().map(|(key, _)| *key).collect();
-                self.fault("missing-key", at, format!("one of {} is missing here", nearest::list(&keys)));
+                self.fault(
+                    "missing-key",
+                    at,
+                    format!("one of {} is missing here", nearest::list(&keys)),
+                );
                 false
             }
             [(key, choice)] => self.chosen(schema, key, choice, map, node, at),
@@ -242,7 +344,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn chosen(&mut self, whole: &Value, key: &str, choice: &'a Value, map: &mut Map<String, Value>, node: &mut Node, at: Mark) -> bool {
+    fn chosen(
+        &mut self,
+        whole: &Value,
+        key: &str,
+        choice: &'a Value,
+        map: &mut Map<String, Value>,
+        node: &mut Node,
+        at: Mark,
+    ) -> bool {
         let mut right = true;
         for also in strings(choice.get("required")).filter(|also| !map.contains_key(*also)) {
             if !misspelt(whole, map, also) {
@@ -250,7 +360,9 @@ impl<'a> Walk<'a> {
             }
             right = false;
         }
-        for (other, schema) in choice.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        for (other, schema) in
+            choice.get("properties").and_then(Value::as_object).into_iter().flatten()
+        {
             let Some(value) = map.get_mut(other) else { continue };
             if schema == &Value::Bool(false) {
                 let message = format!("`{other}` does not go with `{key}`");
@@ -276,31 +388,50 @@ impl<'a> Walk<'a> {
             Some(key) => format!("`{key}`"),
             None => format!("the keys here are {}", nearest::list(&keys)),
         };
-        self.push(Diagnostic::new(Severity::Error, "unknown-key", place, format!("the key `{}` is not known here", entry.key)).help(help));
+        self.push(
+            Diagnostic::new(
+                Severity::Error,
+                "unknown-key",
+                place,
+                format!("the key `{}` is not known here", entry.key),
+            )
+            .help(help),
+        );
     }
 
     fn wrong_type(&mut self, schema: &Value, value: &Value, node: &Node, at: Mark) {
         let wanted: Vec<&str> = types(schema).map(in_words).collect();
-        let message = format!("{} stands here, where {} is wanted", kind_of(value), wanted.join(" or "));
+        let message =
+            format!("{} stands here, where {} is wanted", kind_of(value), wanted.join(" or "));
         let fault = Diagnostic::new(Severity::Error, "wrong-type", self.places.at(at), message);
         let raw = self.raw(value, node);
         let text_wanted = types(schema).any(|name| name == "string");
         let fault = match value {
-            Value::Null if types(schema).any(|name| name == "object") => fault.help("`{}` for the defaults, or leave the key out"),
+            Value::Null if types(schema).any(|name| name == "object") => {
+                fault.help("`{}` for the defaults, or leave the key out")
+            }
             Value::Null => fault.help("a value, or leave the key out"),
-            Value::Number(_) | Value::Bool(_) if text_wanted && format_of(schema).is_none_or(|check| check(&raw).is_ok()) => {
+            Value::Number(_) | Value::Bool(_)
+                if text_wanted && format_of(schema).is_none_or(|check| check(&raw).is_ok()) =>
+            {
                 fault.help(format!("`\"{raw}\"`, in quotes"))
             }
-            Value::Number(_) if text_wanted => match format_of(schema).and_then(|check| check(&raw).err()?.instead) {
-                Some(instead) => fault.help(instead),
-                None => fault,
-            },
-            Value::String(text) if typed(text).is_some_and(|value| accepts(schema, &value)) => fault.help(format!("`{text}`, without quotes")),
-            Value::String(text) if accepts(schema, &Value::Bool(true)) => match text.to_lowercase().as_str() {
-                "yes" | "on" | "y" => fault.help("`true`"),
-                "no" | "off" | "n" => fault.help("`false`"),
-                _ => fault,
-            },
+            Value::Number(_) if text_wanted => {
+                match format_of(schema).and_then(|check| check(&raw).err()?.instead) {
+                    Some(instead) => fault.help(instead),
+                    None => fault,
+                }
+            }
+            Value::String(text) if typed(text).is_some_and(|value| accepts(schema, &value)) => {
+                fault.help(format!("`{text}`, without quotes"))
+            }
+            Value::String(text) if accepts(schema, &Value::Bool(true)) => {
+                match text.to_lowercase().as_str() {
+                    "yes" | "on" | "y" => fault.help("`true`"),
+                    "no" | "off" | "n" => fault.help("`false`"),
+                    _ => fault,
+                }
+            }
             _ => fault,
         };
         self.push(if raw.is_empty() { fault } else { fault.seen(raw) });
@@ -311,9 +442,11 @@ impl<'a> Walk<'a> {
         match value {
             Value::String(text) => text.clone(),
             Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
-            other if node.style == Style::Plain => {
-                self.text.get(node.mark.span()).filter(|raw| !raw.is_empty()).map_or_else(|| other.to_string(), str::to_owned)
-            }
+            other if node.style == Style::Plain => self
+                .text
+                .get(node.mark.span())
+                .filter(|raw| !raw.is_empty())
+                .map_or_else(|| other.to_string(), str::to_owned),
             other => other.to_string(),
         }
     }
@@ -326,7 +459,12 @@ impl<'a> Walk<'a> {
     fn push(&mut self, fault: Diagnostic) {
         match self.faults.len().cmp(&MOST_FAULTS) {
             Ordering::Less => self.faults.push(fault),
-            Ordering::Equal => self.faults.push(Diagnostic { message: "there are more faults than can be listed".to_owned(), seen: None, help: None, ..fault }),
+            Ordering::Equal => self.faults.push(Diagnostic {
+                message: "there are more faults than can be listed".to_owned(),
+                seen: None,
+                help: None,
+                ..fault
+            }),
             Ordering::Greater => {}
         }
     }
@@ -341,14 +479,24 @@ fn entries_of(node: &mut Node, map: &mut Map<String, Value>) -> Vec<(String, Val
         .into_iter()
         .enumerate()
         .filter_map(|(at, (key, value))| {
-            let is_it = |place: &Option<Entry>| place.as_ref().is_some_and(|entry| *entry.key == *key);
-            let index = if places.get(at).is_some_and(is_it) { at } else { places.iter().position(is_it)? };
+            let is_it =
+                |place: &Option<Entry>| place.as_ref().is_some_and(|entry| *entry.key == *key);
+            let index = if places.get(at).is_some_and(is_it) {
+                at
+            } else {
+                places.iter().position(is_it)?
+            };
             Some((key, value, places[index].take()?))
         })
         .collect()
 }
 
-fn put_back(node: &mut Node, map: &mut Map<String, Value>, entries: Vec<(String, Value, Entry)>, lost: &HashSet<String>) {
+fn put_back(
+    node: &mut Node,
+    map: &mut Map<String, Value>,
+    entries: Vec<(String, Value, Entry)>,
+    lost: &HashSet<String>,
+) {
     let mut places = Vec::with_capacity(entries.len());
     for (key, value, entry) in entries {
         if !lost.contains(&key) {
@@ -374,7 +522,8 @@ fn key_mark(node: &Node, key: &str) -> Mark {
 /// Whether an unknown key of the map is most likely this one, misspelt: then it is not missing as well.
 fn misspelt(schema: &Value, map: &Map<String, Value>, key: &str) -> bool {
     let Some(known) = schema.get("properties").and_then(Value::as_object) else { return false };
-    let mut unknown = map.keys().take(MOST_FAULTS).filter(|written| !known.contains_key(written.as_str()));
+    let mut unknown =
+        map.keys().take(MOST_FAULTS).filter(|written| !known.contains_key(written.as_str()));
     unknown.any(|written| nearest::to(written, known.keys().map(String::as_str)) == Some(key))
 }
 
@@ -396,7 +545,9 @@ fn coerce(schema: &Value, value: &mut Value, node: &Node) {
 /// Where any value may stand, what came from a variable becomes what it is spelled like.
 fn freely(value: &mut Value, node: &mut Node) {
     match (&mut *value, &mut node.shape) {
-        (Value::Array(items), Shape::List(nodes)) => items.iter_mut().zip(nodes).for_each(|(item, node)| freely(item, node)),
+        (Value::Array(items), Shape::List(nodes)) => {
+            items.iter_mut().zip(nodes).for_each(|(item, node)| freely(item, node))
+        }
         (Value::Object(_), Shape::Map(_)) => {
             if let Value::Object(map) = value {
                 let mut entries = entries_of(node, map);
@@ -445,23 +596,32 @@ fn words(schema: &Value) -> Option<Vec<&str>> {
         return Some(words.iter().filter_map(Value::as_str).collect());
     }
     let choices = schema.get("oneOf")?.as_array()?;
-    let words: Vec<&str> = choices.iter().flat_map(|choice| words(choice).unwrap_or_default()).collect();
+    let words: Vec<&str> =
+        choices.iter().flat_map(|choice| words(choice).unwrap_or_default()).collect();
     (!words.is_empty()).then_some(words)
 }
 
 fn is_choice(schema: &Value, key: &str) -> bool {
     let choices = schema.get("oneOf").and_then(Value::as_array);
-    choices.into_iter().flatten().any(|choice| strings(choice.get("required")).any(|required| required == key))
+    choices
+        .into_iter()
+        .flatten()
+        .any(|choice| strings(choice.get("required")).any(|required| required == key))
 }
 
 fn bounds(schema: &Value, value: &Value) -> Option<Malformed> {
     if let Some(text) = value.as_str() {
         let fewest = schema.get("minLength").and_then(Value::as_u64).unwrap_or(0);
-        return ((text.chars().count() as u64) < fewest).then(|| Malformed::new("this text is empty"));
+        return ((text.chars().count() as u64) < fewest)
+            .then(|| Malformed::new("this text is empty"));
     }
     let number = value.as_f64()?;
-    let (least, most) = (schema.get("minimum").and_then(Value::as_f64), schema.get("maximum").and_then(Value::as_f64));
-    let outside = least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most);
+    let (least, most) = (
+        schema.get("minimum").and_then(Value::as_f64),
+        schema.get("maximum").and_then(Value::as_f64),
+    );
+    let outside =
+        least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most);
     outside.then(|| {
         let range = match (least, most) {
             (Some(least), Some(most)) => format!("a number from {least} to {most}"),
@@ -559,8 +719,28 @@ mod tests {
 
     /// What the walk understands; a schema that says more would be checked less than it promises.
     const KEYWORDS: [&str; 23] = [
-        "$schema", "$defs", "$ref", "title", "description", "default", "type", "format", "pattern", "properties", "required",
-        "additionalProperties", "items", "minItems", "minimum", "maximum", "minLength", "anyOf", "oneOf", "enum", "const", "dependentRequired",
+        "$schema",
+        "$defs",
+        "$ref",
+        "title",
+        "description",
+        "default",
+        "type",
+        "format",
+        "pattern",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "minItems",
+        "minimum",
+        "maximum",
+        "minLength",
+        "anyOf",
+        "oneOf",
+        "enum",
+        "const",
+        "dependentRequired",
         "dependentSchemas",
     ];
 
@@ -571,14 +751,25 @@ mod tests {
             for (keyword, inner) in map {
                 assert!(KEYWORDS.contains(&keyword.as_str()), "{path}: {keyword}");
                 match keyword.as_str() {
-                    "properties" | "$defs" => inner.as_object().into_iter().flatten().for_each(|(key, schema)| check(schema, &format!("{path}.{key}"))),
-                    "anyOf" | "oneOf" => inner.as_array().into_iter().flatten().for_each(|schema| check(schema, path)),
+                    "properties" | "$defs" => inner
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .for_each(|(key, schema)| check(schema, &format!("{path}.{key}"))),
+                    "anyOf" | "oneOf" => inner
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .for_each(|schema| check(schema, path)),
                     "items" | "additionalProperties" => check(inner, path),
                     _ => {}
                 }
             }
             if map.contains_key("pattern") {
-                assert!(format_of(schema).is_some(), "{path}: a pattern without a format that is parsed");
+                assert!(
+                    format_of(schema).is_some(),
+                    "{path}: a pattern without a format that is parsed"
+                );
             }
         }
         check(super::super::schema(), "");
@@ -597,14 +788,27 @@ mod tests {
             let (check, format) = (format_of(&schema).unwrap(), schema["format"].clone());
             let validator = jsonschema::validator_for(&schema).unwrap();
             let texts = prop_oneof![
-                "[a-z0-9/:.-]{0,12}", "[A-Za-z0-9_@:/.-]{0,20}", "[0-9]{1,6}(-[0-9]{1,6})?(/(tcp|udp))?", "[0-9.]{7,15}(/[0-9]{1,2})?",
-                "[0-9]{1,3}[hms]{1,2}[0-9]{0,2}s?", "[0-9.]{1,4}[KMG]i?", "v[0-9]\\.[0-9]{1,2}\\.[0-9]", "(https?://)?\\PC{0,12}", "[0-9a-f]{64}", "[0-9]{1,5}:[0-9]{1,5}",
+                "[a-z0-9/:.-]{0,12}",
+                "[A-Za-z0-9_@:/.-]{0,20}",
+                "[0-9]{1,6}(-[0-9]{1,6})?(/(tcp|udp))?",
+                "[0-9.]{7,15}(/[0-9]{1,2})?",
+                "[0-9]{1,3}[hms]{1,2}[0-9]{0,2}s?",
+                "[0-9.]{1,4}[KMG]i?",
+                "v[0-9]\\.[0-9]{1,2}\\.[0-9]",
+                "(https?://)?\\PC{0,12}",
+                "[0-9a-f]{64}",
+                "[0-9]{1,5}:[0-9]{1,5}",
             ];
             let accepted = |text: String| {
-                prop_assert!(check(&text).is_err() || validator.is_valid(&Value::String(text.clone())), "{format}: {text:?}");
+                prop_assert!(
+                    check(&text).is_err() || validator.is_valid(&Value::String(text.clone())),
+                    "{format}: {text:?}"
+                );
                 Ok(())
             };
-            TestRunner::new(Config { failure_persistence: None, ..Config::default() }).run(&texts, accepted).unwrap();
+            TestRunner::new(Config { failure_persistence: None, ..Config::default() })
+                .run(&texts, accepted)
+                .unwrap();
         }
     }
 
@@ -627,8 +831,13 @@ mod tests {
     #[test]
     fn every_property_is_described() {
         fn check(schema: &Value, path: &str) {
-            for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-                assert!(property.get("description").is_some() || property.get("type").is_none(), "{path}.{key}");
+            for (key, property) in
+                schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+            {
+                assert!(
+                    property.get("description").is_some() || property.get("type").is_none(),
+                    "{path}.{key}"
+                );
             }
         }
         let schema = super::super::schema();

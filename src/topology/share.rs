@@ -56,7 +56,6 @@ pub struct Share {
 
 impl Share {
     /// The claim's name: the one written, or the share's.
-    #[must_use]
     pub fn claim_name(&self) -> &str {
         self.claim.name.as_ref().map_or(self.name.as_str(), Subdomain::as_str)
     }
@@ -77,7 +76,6 @@ pub enum Via {
 }
 
 impl Via {
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -90,7 +88,6 @@ impl Via {
     }
 
     /// Whether an NFS server serves it that topo does not run.
-    #[must_use]
     pub fn foreign_server(self) -> bool {
         matches!(self, Self::Host | Self::Ssh | Self::External)
     }
@@ -138,8 +135,18 @@ impl FromStr for Owner {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let wrong = || Malformed::instead(format!("`{text}` is no owner"), "`keep`, `folder`, or numbers such as `1000:1000`");
-        let id = |text: &str| text.parse().ok().filter(|id: &u32| *id < u32::MAX && id.to_string() == text).ok_or_else(wrong);
+        let wrong = || {
+            Malformed::instead(
+                format!("`{text}` is no owner"),
+                "`keep`, `folder`, or numbers such as `1000:1000`",
+            )
+        };
+        let id = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|id: &u32| *id < u32::MAX && id.to_string() == text)
+                .ok_or_else(wrong)
+        };
         match text {
             "keep" => Ok(Self::Keep),
             "folder" => Ok(Self::Folder),
@@ -249,7 +256,6 @@ pub enum NfsVersion {
 }
 
 impl NfsVersion {
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V3 => "3",
@@ -275,7 +281,10 @@ impl FromStr for NfsVersion {
             "4.0" => Ok(Self::V4_0),
             "4.1" => Ok(Self::V4_1),
             "4" | "4.2" => Ok(Self::V4_2),
-            _ => Err(Malformed::instead(format!("`{text}` is no version of NFS here"), "`\"3\"`, `\"4.0\"`, `\"4.1\"` or `\"4.2\"`")),
+            _ => Err(Malformed::instead(
+                format!("`{text}` is no version of NFS here"),
+                "`\"3\"`, `\"4.0\"`, `\"4.1\"` or `\"4.2\"`",
+            )),
         }
     }
 }
@@ -292,7 +301,6 @@ text_type!(NfsVersion);
 pub struct PortNumber(u16);
 
 impl PortNumber {
-    #[must_use]
     pub fn get(self) -> u16 {
         self.0
     }
@@ -309,7 +317,11 @@ impl FromStr for PortNumber {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let range: PortRange = text.parse()?;
-        if range.count() == 1 { Ok(Self(range.first())) } else { Err(Malformed::instead("one port, not a range", format!("`{}`", range.first()))) }
+        if range.count() == 1 {
+            Ok(Self(range.first()))
+        } else {
+            Err(Malformed::instead("one port, not a range", format!("`{}`", range.first())))
+        }
     }
 }
 
@@ -327,7 +339,6 @@ macro_rules! word_type {
         pub struct $type(String);
 
         impl $type {
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -24,12 +24,10 @@ const UNITS: [(&str, u64); 12] = [
 ];
 
 impl Size {
-    #[must_use]
     pub const fn gibibytes(count: u64) -> Self {
         Self(count << 30)
     }
 
-    #[must_use]
     pub fn bytes(self) -> u64 {
         self.0
     }
@@ -48,7 +46,8 @@ impl FromStr for Size {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let wrong = |what: String| Malformed::instead(what, "a size such as `10Gi`, `500Mi` or `1.5Ti`");
+        let wrong =
+            |what: String| Malformed::instead(what, "a size such as `10Gi`, `500Mi` or `1.5Ti`");
         let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -60,7 +59,9 @@ impl FromStr for Size {
             None if unit.is_empty() => 1,
             None => return Err(unknown_unit(number, unit)),
         };
-        let bytes = scaled(whole, fraction, factor).ok_or_else(|| wrong(format!("`{text}` is more than can be counted, or not whole bytes")))?;
+        let bytes = scaled(whole, fraction, factor).ok_or_else(|| {
+            wrong(format!("`{text}` is more than can be counted, or not whole bytes"))
+        })?;
         if bytes == 0 {
             return Err(wrong("a size of nothing holds nothing".to_owned()));
         }
@@ -77,7 +78,12 @@ fn scaled(whole: &str, fraction: &str, factor: u64) -> Option<u64> {
     }
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let digits = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().ok()? };
-    let value = whole.parse::<u128>().ok()?.checked_mul(scale)?.checked_add(digits)?.checked_mul(u128::from(factor))?;
+    let value = whole
+        .parse::<u128>()
+        .ok()?
+        .checked_mul(scale)?
+        .checked_add(digits)?
+        .checked_mul(u128::from(factor))?;
     value.is_multiple_of(scale).then(|| u64::try_from(value / scale).ok())?
 }
 
@@ -85,8 +91,13 @@ fn unknown_unit(number: &str, unit: &str) -> Malformed {
     let trimmed = unit.trim().trim_end_matches(['b', 'B']);
     let right = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(trimmed));
     match right {
-        Some((name, _)) => Malformed::instead(format!("`{unit}` is no unit of size"), format!("`{number}{name}`")),
-        None => Malformed::instead(format!("`{unit}` is no unit of size"), "`Ki`, `Mi`, `Gi`, `Ti`, `Pi`, `Ei`, or `k`, `M`, `G`, `T`, `P`, `E`"),
+        Some((name, _)) => {
+            Malformed::instead(format!("`{unit}` is no unit of size"), format!("`{number}{name}`"))
+        }
+        None => Malformed::instead(
+            format!("`{unit}` is no unit of size"),
+            "`Ki`, `Mi`, `Gi`, `Ti`, `Pi`, `Ei`, or `k`, `M`, `G`, `T`, `P`, `E`",
+        ),
     }
 }
 
@@ -121,7 +132,21 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "0", "0Gi", "Gi", "10GB", "10gi", "-1Gi", "1.Gi", ".5Gi", "1.2.3Gi", "1 Gi", "16Ei", "99999999999999999999"] {
+        for text in [
+            "",
+            "0",
+            "0Gi",
+            "Gi",
+            "10GB",
+            "10gi",
+            "-1Gi",
+            "1.Gi",
+            ".5Gi",
+            "1.2.3Gi",
+            "1 Gi",
+            "16Ei",
+            "99999999999999999999",
+        ] {
             assert!(text.parse::<Size>().is_err(), "{text:?}");
         }
     }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{
+    DeserializeOwned, Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer,
+};
 
 /// A scalar that breaks its grammar: what is wrong with it, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +92,11 @@ pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Resul
         }
 
         fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
-            if T::INTEGER { self.visit_str(&number.to_string()) } else { Err(E::invalid_type(serde::de::Unexpected::Unsigned(number), &self)) }
+            if T::INTEGER {
+                self.visit_str(&number.to_string())
+            } else {
+                Err(E::invalid_type(serde::de::Unexpected::Unsigned(number), &self))
+            }
         }
     }
 
@@ -130,6 +136,8 @@ where
 }
 
 /// The schema of a value with a short and a long form.
-pub fn string_or_map_schema<S: Text, M: schemars::JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub fn string_or_map_schema<S: Text, M: schemars::JsonSchema>(
+    generator: &mut schemars::SchemaGenerator,
+) -> schemars::Schema {
     schemars::json_schema!({ "anyOf": [schema::<S>(), generator.subschema_for::<M>()] })
 }

@@ -21,14 +21,24 @@ const MOST_REPEATED: usize = 200_000;
 
 /// The text of a file, or what keeps it from being one.
 pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
-    let at = |line, column, start| Place { file: file.to_owned(), line, column, span: start..start };
-    let fault = |code, place, message: String| Box::new(Diagnostic::new(Severity::Error, code, place, message));
+    let at =
+        |line, column, start| Place { file: file.to_owned(), line, column, span: start..start };
+    let fault = |code, place, message: String| {
+        Box::new(Diagnostic::new(Severity::Error, code, place, message))
+    };
     if bytes.len() > MOST_BYTES {
-        let message = format!("the file has {} MiB; a topology of more than {} MiB is not read", bytes.len() >> 20, MOST_BYTES >> 20);
+        let message = format!(
+            "the file has {} MiB; a topology of more than {} MiB is not read",
+            bytes.len() >> 20,
+            MOST_BYTES >> 20
+        );
         return Err(fault("file-too-large", at(1, 1, 0), message));
     }
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
-        return Err(Box::new(fault("not-utf-8", at(1, 1, 0), "the file is UTF-16".to_owned()).help("save it as UTF-8")));
+        return Err(Box::new(
+            fault("not-utf-8", at(1, 1, 0), "the file is UTF-16".to_owned())
+                .help("save it as UTF-8"),
+        ));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];
@@ -54,7 +64,8 @@ pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
         Ok(root) => root,
         Err(error) if matches!(cause(&error), Error::DuplicateMappingKey { .. }) => {
             // Reading on finds what else is wrong; the last one wins, as it does for the values.
-            let mut root = locate(text, DuplicateKeyPolicy::LastWins).map_err(|error| Box::new(syntax(file, text, &error)))?;
+            let mut root = locate(text, DuplicateKeyPolicy::LastWins)
+                .map_err(|error| Box::new(syntax(file, text, &error)))?;
             duplicates(file, &mut root, &mut faults);
             if faults.is_empty() {
                 faults.push(syntax(file, text, &error));
@@ -65,7 +76,8 @@ pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
     };
     // The parser of values takes a byte order mark for a document of its own.
     let marked = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let value = serde_yaml::from_str(marked).map_err(|error| Box::new(undecoded(file, text, &error)))?;
+    let value =
+        serde_yaml::from_str(marked).map_err(|error| Box::new(undecoded(file, text, &error)))?;
     Ok(Document { value, places: Places { file: file.to_owned(), root }, faults })
 }
 
@@ -79,10 +91,24 @@ fn duplicates(file: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
             for at in 0..entries.len() {
                 let entry = &entries[at];
                 if let Some(before) = last.insert(entry.key.clone(), at) {
-                    let place = |mark: Mark| Place { file: file.to_owned(), line: mark.line, column: mark.column, span: mark.span() };
+                    let place = |mark: Mark| Place {
+                        file: file.to_owned(),
+                        line: mark.line,
+                        column: mark.column,
+                        span: mark.span(),
+                    };
                     let message = format!("the key `{}` stands in this map twice", entry.key);
-                    let fault = Diagnostic::new(Severity::Error, "duplicate-key", place(entry.key_mark), message);
-                    faults.push(fault.help("keep one of them").related(place(entries[before].key_mark), "the first one"));
+                    let fault = Diagnostic::new(
+                        Severity::Error,
+                        "duplicate-key",
+                        place(entry.key_mark),
+                        message,
+                    );
+                    faults.push(
+                        fault
+                            .help("keep one of them")
+                            .related(place(entries[before].key_mark), "the first one"),
+                    );
                 }
             }
             let mut at = 0..;
@@ -180,7 +206,11 @@ fn build(tree: Spanned<Tree>, text: &str) -> Node {
         Tree::Map(entries) => Shape::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| Entry { key_mark: self::mark(key.defined), key: key.value, value: build(value, text) })
+                .map(|(key, value)| Entry {
+                    key_mark: self::mark(key.defined),
+                    key: key.value,
+                    value: build(value, text),
+                })
                 .collect(),
         ),
     };
@@ -205,7 +235,11 @@ fn number(value: u64) -> u32 {
 
 fn style(text: &str, mark: Mark) -> Style {
     let start = mark.start as usize;
-    if text[start..].starts_with(['"', '\'']) || is_block(&text[..start]) { Style::Quoted } else { Style::Plain }
+    if text[start..].starts_with(['"', '\'']) || is_block(&text[..start]) {
+        Style::Quoted
+    } else {
+        Style::Plain
+    }
 }
 
 /// Whether a scalar that begins after `before` is the text of a `|` or `>`: alone on its line, below a header.
@@ -216,7 +250,9 @@ fn is_block(before: &str) -> bool {
     }
     let Some(line) = above.lines().rev().find(|line| !line.trim().is_empty()) else { return false };
     let header = line.split(" #").next().unwrap_or_default().trim_end();
-    header.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-')).ends_with(['|', '>'])
+    header
+        .trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'))
+        .ends_with(['|', '>'])
 }
 
 /// A fault of the text itself, in this program's words where the parser's speak of its own settings.
@@ -226,19 +262,37 @@ fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
         |location| place_in(file, text, location.line(), location.column()),
     );
     let (code, message, help) = match cause(error) {
-        Error::DuplicateMappingKey { .. } => ("duplicate-key", "this key stands in its map twice".to_owned(), Some("keep one of them")),
-        Error::MultipleDocuments { .. } => {
-            ("several-documents", "a second document begins here; a topology file has one".to_owned(), Some("give each topology a file of its own"))
+        Error::DuplicateMappingKey { .. } => (
+            "duplicate-key",
+            "this key stands in its map twice".to_owned(),
+            Some("keep one of them"),
+        ),
+        Error::MultipleDocuments { .. } => (
+            "several-documents",
+            "a second document begins here; a topology file has one".to_owned(),
+            Some("give each topology a file of its own"),
+        ),
+        Error::MergeKeyNotAllowed { .. } => (
+            "merge-key",
+            "`<<` is not read here".to_owned(),
+            Some("repeat a whole value with `&name` and `*name`, or write the keys out"),
+        ),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            ("too-much", format!("values are nested more than {DEEPEST} deep here"), None)
         }
-        Error::MergeKeyNotAllowed { .. } => {
-            ("merge-key", "`<<` is not read here".to_owned(), Some("repeat a whole value with `&name` and `*name`, or write the keys out"))
+        Error::Budget { .. } => {
+            ("too-much", "the file holds more values than a topology can".to_owned(), None)
         }
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => ("too-much", format!("values are nested more than {DEEPEST} deep here"), None),
-        Error::Budget { .. } => ("too-much", "the file holds more values than a topology can".to_owned(), None),
-        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => {
-            ("too-much", format!("aliases repeat more than {MOST_REPEATED} values"), Some("repeat less by `*name`"))
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. } => (
+            "too-much",
+            format!("aliases repeat more than {MOST_REPEATED} values"),
+            Some("repeat less by `*name`"),
+        ),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            ("recursive-alias", "this alias holds itself".to_owned(), None)
         }
-        Error::RecursiveReferencesRequireWeakTypes { .. } => ("recursive-alias", "this alias holds itself".to_owned(), None),
         _ => ("syntax", bare(error), syntax_help(text, place.line)),
     };
     let fault = Diagnostic::new(Severity::Error, code, place, message);
@@ -263,7 +317,9 @@ fn syntax_help(text: &str, line: u32) -> Option<&'static str> {
         return Some("an IPv6 address in brackets needs quotes: `\"[::1]:10021\"`");
     }
     if line.contains("${") && line.contains(['{', '[']) {
-        return Some("inside `{ }` and `[ ]` a `${…}` ends the value: give the key a line of its own");
+        return Some(
+            "inside `{ }` and `[ ]` a `${…}` ends the value: give the key a line of its own",
+        );
     }
     line.starts_with('\t').then_some("indent with blanks, not tabs")
 }
@@ -288,9 +344,17 @@ fn undecoded(file: &str, text: &str, error: &serde_yaml::Error) -> Diagnostic {
 
 fn place_in(file: &str, text: &str, line: u64, column: u64) -> Place {
     let (line, column) = (number(line).max(1), number(column).max(1));
-    let start_of_line: usize = text.split_inclusive('\n').take(line as usize - 1).map(str::len).sum();
+    let start_of_line: usize =
+        text.split_inclusive('\n').take(line as usize - 1).map(str::len).sum();
     let rest = &text[start_of_line.min(text.len())..];
-    let start = start_of_line + rest.char_indices().nth(column as usize - 1).map_or(rest.trim_end().len(), |(offset, _)| offset);
-    let end = text[start.min(text.len())..].chars().next().map_or(start, |c| start + if c == '\n' { 0 } else { c.len_utf8() });
+    let start = start_of_line
+        + rest
+            .char_indices()
+            .nth(column as usize - 1)
+            .map_or(rest.trim_end().len(), |(offset, _)| offset);
+    let end = text[start.min(text.len())..]
+        .chars()
+        .next()
+        .map_or(start, |c| start + if c == '\n' { 0 } else { c.len_utf8() });
     Place { file: file.to_owned(), line, column, span: start..end }
 }

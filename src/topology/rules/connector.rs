@@ -7,14 +7,24 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     let Some(connector) = &topology.connector else { return };
     let tunnel = connector.addr();
     if !tunnel.addr().is_ipv4() {
-        let problem = rules.error("address", "connector.addr", "the tunnel speaks IPv4 only").help("`192.168.251.1/24`").seen(tunnel.to_string());
+        let problem = rules
+            .error("address", "connector.addr", "the tunnel speaks IPv4 only")
+            .help("`192.168.251.1/24`")
+            .seen(tunnel.to_string());
         rules.report(problem);
         return;
     }
     for (path, subnet) in network::written(topology) {
         if subnet.range().meets(tunnel.subnet().range()) {
             let problem = rules
-                .error("address", "connector.addr", format!("the tunnel's network {} meets the network `{subnet}`", tunnel.subnet()))
+                .error(
+                    "address",
+                    "connector.addr",
+                    format!(
+                        "the tunnel's network {} meets the network `{subnet}`",
+                        tunnel.subnet()
+                    ),
+                )
                 .help("an address outside of it")
                 .related(rules.places.find(&path), "the network");
             rules.report(problem);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::super::gateway::{HTTP_PROXY_PORT, SSH_PORT};
-use super::super::{Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort, Topology, Via};
+use super::super::{
+    Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort, Topology, Via,
+};
 use super::{Rules, cluster, network};
 
 /// Something that listens on this machine, and where the file says so.
@@ -36,8 +38,15 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     if rules.places.is_whole("gateway.publish") {
         in_published(gateway, rules);
     }
-    let listeners: Vec<Listener> =
-        gateway.ports.iter().enumerate().map(|(at, port)| Listener { listen: port.listen(), path: format!("gateway.ports.{at}.listen") }).collect();
+    let listeners: Vec<Listener> = gateway
+        .ports
+        .iter()
+        .enumerate()
+        .map(|(at, port)| Listener {
+            listen: port.listen(),
+            path: format!("gateway.ports.{at}.listen"),
+        })
+        .collect();
     for (first, second) in overlaps(&listeners) {
         overlap(first, second, rules);
     }
@@ -51,7 +60,11 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
         // An existing network may have a subnet of its own; the one that topo makes cannot be known before.
         if topology.network.name.is_none() && rules.places.is_whole("network") {
             let problem = rules
-                .error("static-address-refused", "gateway.address", "a fixed address needs a network with a subnet of its own")
+                .error(
+                    "static-address-refused",
+                    "gateway.address",
+                    "a fixed address needs a network with a subnet of its own",
+                )
                 .help("`network: { subnet: … }` that holds the address")
                 .seen(addr.to_string());
             rules.report(problem);
@@ -59,7 +72,10 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
         return;
     }
     network::host_address("gateway.address", addr, subnets, rules);
-    let host = subnets.iter().find(|subnet| subnet.contains(addr)).map(|subnet| topology.network.gateway_in(*subnet));
+    let host = subnets
+        .iter()
+        .find(|subnet| subnet.contains(addr))
+        .map(|subnet| topology.network.gateway_in(*subnet));
     let taken = if host == Some(addr) {
         Some("the network's own gateway has this address")
     } else if topology.network.ip_range.is_some_and(|range| range.contains(addr)) {
@@ -77,11 +93,17 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
 fn name(topology: &Topology, rules: &mut Rules) {
     let name = topology.gateway_name();
     let Some(rest) = name.strip_prefix(topology.name.as_str()) else { return };
-    let node = ["-control-plane", "-worker", "-external-load-balancer"]
-        .iter()
-        .any(|role| rest.strip_prefix(role).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit())));
+    let node = ["-control-plane", "-worker", "-external-load-balancer"].iter().any(|role| {
+        rest.strip_prefix(role).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    });
     if node && topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists()) {
-        let problem = rules.error("reserved-name", "gateway.name", format!("`{name}` is the name of a node of this cluster")).help(format!("`{}-gw`", topology.name));
+        let problem = rules
+            .error(
+                "reserved-name",
+                "gateway.name",
+                format!("`{name}` is the name of a node of this cluster"),
+            )
+            .help(format!("`{}-gw`", topology.name));
         rules.report(problem);
     }
 }
@@ -103,13 +125,27 @@ fn single_ports(gateway: &Gateway, rules: &mut Rules) {
 
 /// Everything that takes a port of this machine, forwards aside: they lie inside `publish`.
 fn publications(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
-    let publish = gateway.published().enumerate().map(|(at, listen)| Listener { listen, path: format!("gateway.publish.{at}") });
-    let ssh = gateway.ssh.iter().map(|ssh| Listener { listen: ssh.listen.resolved(), path: "gateway.ssh.listen".to_owned() });
-    let proxy = gateway.http_proxy.iter().map(|proxy| Listener { listen: proxy.listen.resolved(), path: "gateway.httpProxy.listen".to_owned() });
-    let nodes = topology.cluster.iter().flat_map(cluster::mappings).map(|(path, mapping)| Listener {
-        listen: Listen { addr: mapping.listen_address, ports: mapping.host_port, proto: mapping.protocol },
-        path: format!("{path}.hostPort"),
+    let publish = gateway
+        .published()
+        .enumerate()
+        .map(|(at, listen)| Listener { listen, path: format!("gateway.publish.{at}") });
+    let ssh = gateway.ssh.iter().map(|ssh| Listener {
+        listen: ssh.listen.resolved(),
+        path: "gateway.ssh.listen".to_owned(),
     });
+    let proxy = gateway.http_proxy.iter().map(|proxy| Listener {
+        listen: proxy.listen.resolved(),
+        path: "gateway.httpProxy.listen".to_owned(),
+    });
+    let nodes =
+        topology.cluster.iter().flat_map(cluster::mappings).map(|(path, mapping)| Listener {
+            listen: Listen {
+                addr: mapping.listen_address,
+                ports: mapping.host_port,
+                proto: mapping.protocol,
+            },
+            path: format!("{path}.hostPort"),
+        });
     let listeners: Vec<Listener> = publish.chain(ssh).chain(proxy).chain(nodes).collect();
     for (first, second) in overlaps(&listeners) {
         overlap(first, second, rules);
@@ -118,7 +154,8 @@ fn publications(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
 
 fn overlap(first: &Listener, second: &Listener, rules: &mut Rules) {
     let (a, b) = (rules.places.find(&first.path), rules.places.find(&second.path));
-    let (before, here, place) = if a.span.start <= b.span.start { (first, second, a) } else { (second, first, b) };
+    let (before, here, place) =
+        if a.span.start <= b.span.start { (first, second, a) } else { (second, first, b) };
     let problem = rules
         .error("port-taken", &here.path, format!("`{}` meets `{}`", here.listen, before.listen))
         .seen(here.listen.to_string())
@@ -135,7 +172,11 @@ fn overlaps(listeners: &[Listener]) -> Vec<(&Listener, &Listener)> {
     }
     let mut found = Vec::new();
     for addresses in groups.values() {
-        let everywhere: Vec<&Listener> = addresses.iter().filter(|(addr, _)| addr.is_unspecified()).flat_map(|(_, of)| of.iter().copied()).collect();
+        let everywhere: Vec<&Listener> = addresses
+            .iter()
+            .filter(|(addr, _)| addr.is_unspecified())
+            .flat_map(|(_, of)| of.iter().copied())
+            .collect();
         for (addr, listeners) in addresses {
             let mut sorted = listeners.clone();
             if !addr.is_unspecified() {
@@ -143,12 +184,19 @@ fn overlaps(listeners: &[Listener]) -> Vec<(&Listener, &Listener)> {
             }
             sorted.sort_by_key(|listener| listener.listen.ports);
             // Among the wild ones alone a pair is found with their own address.
-            let new = |a: &Listener, b: &Listener| addr.is_unspecified() || !(a.listen.addr.is_unspecified() && b.listen.addr.is_unspecified());
-            neighbours(&sorted, |listener| listener.listen.ports, |a, b| {
-                if new(a, b) {
-                    found.push((*a, *b));
-                }
-            });
+            let new = |a: &Listener, b: &Listener| {
+                addr.is_unspecified()
+                    || !(a.listen.addr.is_unspecified() && b.listen.addr.is_unspecified())
+            };
+            neighbours(
+                &sorted,
+                |listener| listener.listen.ports,
+                |a, b| {
+                    if new(a, b) {
+                        found.push((*a, *b));
+                    }
+                },
+            );
         }
     }
     found
@@ -172,15 +220,20 @@ fn budget(gateway: &Gateway, rules: &mut Rules) {
     const SLOW: u32 = 200;
     const TOO_SLOW: u32 = 500;
     const WHY: &str = "999 ports took 59 s to start and 65 s to stop, with 2000 processes and 1.4 GB; 100 take under 3 s";
-    let published: u32 = gateway.publications().map(|(listen, _)| listen.ports.count()).fold(0, u32::saturating_add);
-    let message = format!("{published} ports are published, and each costs the engine time and memory: {WHY}");
+    let published: u32 =
+        gateway.publications().map(|(listen, _)| listen.ports.count()).fold(0, u32::saturating_add);
+    let message = format!(
+        "{published} ports are published, and each costs the engine time and memory: {WHY}"
+    );
     if published >= TOO_SLOW && !gateway.allow_large_range {
         let problem = rules
             .error("range-is-slow", "gateway.publish", message)
             .help("the ports that forwards need, with some room, or `allowLargeRange: true` where it must be");
         rules.report(problem);
     } else if published >= SLOW {
-        let problem = rules.warning("range-is-slow", "gateway.publish", message).help("the ports that forwards need, with some room");
+        let problem = rules
+            .warning("range-is-slow", "gateway.publish", message)
+            .help("the ports that forwards need, with some room");
         rules.report(problem);
     }
 }
@@ -201,16 +254,28 @@ fn forward(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules
     let (listening, leading) = (port.listen.ports.count(), port.to.count());
     if listening != leading {
         let message = match &port.to {
-            Target::Service { port: TargetPort::Name(name), .. } => format!("`{name}` names one port, and {listening} listen; they map one to one"),
-            _ => format!("ports map one to one, and {listening} on this side stand against {leading} of the target"),
+            Target::Service { port: TargetPort::Name(name), .. } => {
+                format!("`{name}` names one port, and {listening} listen; they map one to one")
+            }
+            _ => format!(
+                "ports map one to one, and {listening} on this side stand against {leading} of the target"
+            ),
         };
         let key = if matches!(port.to, Target::NodePort(_)) { "to.nodePort" } else { "to.port" };
-        let problem = rules.error("range-length", &path(key), message).related(rules.places.find(&path("listen")), "what listens");
+        let problem = rules
+            .error("range-length", &path(key), message)
+            .related(rules.places.find(&path("listen")), "what listens");
         rules.report(problem);
     }
-    if port.proxy_protocol && (gateway.mode != GatewayForwarding::Proxy || port.listen.proto == Proto::Udp) {
+    if port.proxy_protocol
+        && (gateway.mode != GatewayForwarding::Proxy || port.listen.proto == Proto::Udp)
+    {
         let problem = rules
-            .misplaced("proxy-protocol", &path("proxyProtocol"), "only nginx speaks the PROXY protocol, and only over TCP")
+            .misplaced(
+                "proxy-protocol",
+                &path("proxyProtocol"),
+                "only nginx speaks the PROXY protocol, and only over TCP",
+            )
             .help("`mode: proxy` for the gateway, and a tcp port");
         rules.report(problem);
     }
@@ -224,7 +289,9 @@ fn inner_ports(gateway: &Gateway, path: &str, port: &Port, rules: &mut Rules) {
         (gateway.ssh.is_some(), SSH_PORT, "sshd", "gateway.ssh.listen"),
         (gateway.http_proxy.is_some(), HTTP_PROXY_PORT, "squid", "gateway.httpProxy.listen"),
     ];
-    for (_, inner, program, at) in programs.into_iter().filter(|(runs, inner, ..)| *runs && port.listen.proto == Proto::Tcp && port.listen.ports.contains(*inner)) {
+    for (_, inner, program, at) in programs.into_iter().filter(|(runs, inner, ..)| {
+        *runs && port.listen.proto == Proto::Tcp && port.listen.ports.contains(*inner)
+    }) {
         let problem = rules
             .error("port-taken", path, format!("inside the gateway port {inner} is {program}'s"))
             .help("another port to listen on")
@@ -240,25 +307,45 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
     match &port.to {
         Target::Service { .. } | Target::NodePort(_) if no_cluster => {
             let key = if matches!(port.to, Target::NodePort(_)) { "nodePort" } else { "service" };
-            let problem = rules.error("no-cluster", &path(key), "a Service needs a cluster").help("a `cluster` block, or `to: { address: …, port: … }`");
+            let problem = rules
+                .error("no-cluster", &path(key), "a Service needs a cluster")
+                .help("a `cluster` block, or `to: { address: …, port: … }`");
             rules.report(problem);
         }
-        Target::NodePort(range) if (range.first() < NODE_PORTS.0 || range.last() > NODE_PORTS.1) && default_node_ports(topology) => {
+        Target::NodePort(range)
+            if (range.first() < NODE_PORTS.0 || range.last() > NODE_PORTS.1)
+                && default_node_ports(topology) =>
+        {
             let problem = rules
-                .error("node-port-range", &path("nodePort"), format!("`{range}` is no node port: they are {} to {}", NODE_PORTS.0, NODE_PORTS.1))
+                .error(
+                    "node-port-range",
+                    &path("nodePort"),
+                    format!(
+                        "`{range}` is no node port: they are {} to {}",
+                        NODE_PORTS.0, NODE_PORTS.1
+                    ),
+                )
                 .seen(range.to_string())
                 .help("a port of that range, or `service-node-port-range` in `kindConfig`");
             rules.report(problem);
         }
         Target::Address { address, .. } if gateway.address == Some(*address) => {
             let problem = rules
-                .error("forward-to-itself", &path("address"), format!("`{address}` is the gateway itself"))
+                .error(
+                    "forward-to-itself",
+                    &path("address"),
+                    format!("`{address}` is the gateway itself"),
+                )
                 .related(rules.places.find("gateway.address"), "its address");
             rules.report(problem);
         }
         Target::Address { address, .. } if address.is_loopback() || address.is_unspecified() => {
             let problem = rules
-                .error("address", &path("address"), format!("`{address}` would be the gateway's own container"))
+                .error(
+                    "address",
+                    &path("address"),
+                    format!("`{address}` would be the gateway's own container"),
+                )
                 .help("an address of the network, or `service` or `nodePort`");
             rules.report(problem);
         }
@@ -299,13 +386,19 @@ impl Published {
     /// The address of an entry that holds the range; this machine's own before any other.
     fn holder(&self, proto: Proto, ports: PortRange) -> Option<IpAddr> {
         let addresses = self.0.keys().filter(|(of, _)| *of == proto).map(|(_, addr)| *addr);
-        addresses.filter(|addr| self.holds(proto, *addr, ports)).min_by_key(|addr| (!addr.is_loopback(), *addr))
+        addresses
+            .filter(|addr| self.holds(proto, *addr, ports))
+            .min_by_key(|addr| (!addr.is_loopback(), *addr))
     }
 
     /// Whether an entry holds the range on this address, or on every address of its family.
     fn carries(&self, listen: Listen) -> bool {
         let Listen { addr, ports, proto } = listen;
-        let everywhere = if addr.is_ipv4() { IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) };
+        let everywhere = if addr.is_ipv4() {
+            IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
+        };
         self.holds(proto, addr, ports) || self.holds(proto, everywhere, ports)
     }
 }
@@ -320,14 +413,29 @@ fn in_published(gateway: &Gateway, rules: &mut Rules) {
         }
         let other_proto = if listen.proto == Proto::Tcp { Proto::Udp } else { Proto::Tcp };
         let help = if published.holder(other_proto, listen.ports).is_some() {
-            format!("that range is published for {other_proto} only: `publish` needs `{}/{}` too", listen.ports, listen.proto)
+            format!(
+                "that range is published for {other_proto} only: `publish` needs `{}/{}` too",
+                listen.ports, listen.proto
+            )
         } else if let Some(addr) = published.holder(listen.proto, listen.ports) {
-            format!("that range is published on {addr} only: listen there, or publish `{listen}` too")
+            format!(
+                "that range is published on {addr} only: listen there, or publish `{listen}` too"
+            )
         } else {
-            format!("`publish: [{}]`, beside what is there", port.listen.to_string().trim_end_matches("/tcp"))
+            format!(
+                "`publish: [{}]`, beside what is there",
+                port.listen.to_string().trim_end_matches("/tcp")
+            )
         };
         let path = format!("gateway.ports.{at}.listen");
-        let mut problem = rules.error("not-published", &path, format!("`{listen}` does not lie in an entry of `publish`")).seen(listen.to_string()).help(help);
+        let mut problem = rules
+            .error(
+                "not-published",
+                &path,
+                format!("`{listen}` does not lie in an entry of `publish`"),
+            )
+            .seen(listen.to_string())
+            .help(help);
         if rules.places.has("gateway.publish") {
             problem = problem.related(rules.places.key("gateway.publish"), "what is published");
         }
@@ -341,11 +449,17 @@ fn told_apart(ports: &[Port], rules: &mut Rules) {
     sorted.sort_by_key(|(_, port)| (port.listen.proto, port.listen.ports));
     let mut mixed = Vec::new();
     for protocol in sorted.chunk_by(|(_, a), (_, b)| a.listen.proto == b.listen.proto) {
-        neighbours(protocol, |(_, port)| port.listen.ports, |(first, a), (second, b)| {
-            if !same_address(a.listen().addr, b.listen().addr) && lands(a, b.listen.ports.first()) != lands(b, b.listen.ports.first()) {
-                mixed.push(if first < second { (*first, *second) } else { (*second, *first) });
-            }
-        });
+        neighbours(
+            protocol,
+            |(_, port)| port.listen.ports,
+            |(first, a), (second, b)| {
+                if !same_address(a.listen().addr, b.listen().addr)
+                    && lands(a, b.listen.ports.first()) != lands(b, b.listen.ports.first())
+                {
+                    mixed.push(if first < second { (*first, *second) } else { (*second, *first) });
+                }
+            },
+        );
     }
     for (first, second) in mixed {
         let path = |at: usize| format!("gateway.ports.{at}.listen");
@@ -365,10 +479,16 @@ fn same_address(a: IpAddr, b: IpAddr) -> bool {
 
 /// Where a forward takes one of the ports it listens on.
 fn lands(port: &Port, listening: u16) -> (String, Option<i32>) {
-    let shifted = |range: PortRange| i32::from(range.first()) - i32::from(port.listen.ports.first()) + i32::from(listening);
+    let shifted = |range: PortRange| {
+        i32::from(range.first()) - i32::from(port.listen.ports.first()) + i32::from(listening)
+    };
     match &port.to {
-        Target::Service { service, port: TargetPort::Numbers(range) } => (service.to_string(), Some(shifted(*range))),
-        Target::Service { service, port: TargetPort::Name(name) } => (format!("{service}:{name}"), None),
+        Target::Service { service, port: TargetPort::Numbers(range) } => {
+            (service.to_string(), Some(shifted(*range)))
+        }
+        Target::Service { service, port: TargetPort::Name(name) } => {
+            (format!("{service}:{name}"), None)
+        }
         Target::NodePort(range) => (String::new(), Some(shifted(*range))),
         Target::Address { address, port: range } => (address.to_string(), Some(shifted(*range))),
     }

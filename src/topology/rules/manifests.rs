@@ -9,7 +9,9 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
         .iter()
         .enumerate()
         .filter_map(|(at, manifest)| match manifest.source()? {
-            Source::Path(path) => Some((format!("manifests.{at}.path"), path.path().display().to_string())),
+            Source::Path(path) => {
+                Some((format!("manifests.{at}.path"), path.path().display().to_string()))
+            }
             Source::Url { url, .. } => Some((format!("manifests.{at}.url"), url.to_string())),
         })
         .collect();

@@ -110,7 +110,6 @@ fn reserved_paths(topology: &Topology) -> Vec<(String, String, AddressRange)> {
 }
 
 /// What a pool that is carved must leave alone: everything the file gives an address to.
-#[must_use]
 pub fn reserved(topology: &Topology) -> Vec<AddressRange> {
     let fixed = reserved_paths(topology).into_iter().map(|(_, _, range)| range);
     fixed.chain(topology.pools().iter().flat_map(|pool| pool.addresses.iter().copied())).collect()

@@ -21,7 +21,12 @@ use super::{Topology, VariableName};
 pub use metallb::{NoRoom, carve, reserved};
 
 /// Finds every broken rule, and makes the topology's paths absolute and its listening addresses explicit on the way.
-pub(super) fn check(topology: &mut Topology, places: &Places, input: &Input, problems: &mut Vec<Diagnostic>) {
+pub(super) fn check(
+    topology: &mut Topology,
+    places: &Places,
+    input: &Input,
+    problems: &mut Vec<Diagnostic>,
+) {
     let mut rules = Rules { places, problems };
     paths::resolve(topology, input, &mut rules);
     gateway::place_listens(topology);
@@ -63,13 +68,22 @@ impl Rules<'_> {
     }
 
     /// Reports every value that has stood before, with both places.
-    fn unique<T: Eq + Hash + std::fmt::Display>(&mut self, code: &'static str, what: &str, values: impl IntoIterator<Item = (String, T)>) {
+    fn unique<T: Eq + Hash + std::fmt::Display>(
+        &mut self,
+        code: &'static str,
+        what: &str,
+        values: impl IntoIterator<Item = (String, T)>,
+    ) {
         let mut first: HashMap<T, String> = HashMap::new();
         for (path, value) in values {
             match first.get(&value) {
                 Some(before) => {
                     let problem = self
-                        .error(code, &path, format!("{what} `{value}` stands here for the second time"))
+                        .error(
+                            code,
+                            &path,
+                            format!("{what} `{value}` stands here for the second time"),
+                        )
                         .related(self.places.find(before), "the first one");
                     self.report(problem);
                 }
@@ -90,9 +104,14 @@ fn spelled(name: &str) -> String {
 /// Rules of the file as a whole.
 fn whole(topology: &Topology, rules: &mut Rules) {
     const GIVEN: [&str; 4] = ["topology", "network", "pools", "vars"];
-    let nothing = ["network", "cluster", "images", "metallb", "manifests", "gateway", "shares", "connector"].iter().all(|block| !rules.places.has(block));
+    let nothing =
+        ["network", "cluster", "images", "metallb", "manifests", "gateway", "shares", "connector"]
+            .iter()
+            .all(|block| !rules.places.has(block));
     if nothing && rules.places.is_whole("") {
-        let problem = rules.warning("nothing-to-make", "name", "nothing but a network would be made").help("a block such as `cluster: {}`");
+        let problem = rules
+            .warning("nothing-to-make", "name", "nothing but a network would be made")
+            .help("a block such as `cluster: {}`");
         rules.report(problem);
     }
     for name in topology.vars.keys() {
@@ -102,9 +121,19 @@ fn whole(topology: &Topology, rules: &mut Rules) {
             problem.help = malformed.instead.or_else(|| Some(format!("`{}`", spelled(name))));
             rules.report(problem);
         } else if GIVEN.contains(&name.as_str()) {
-            let problem = rules.misplaced("reserved-name", &path, format!("templates are given a `{name}` of topo's own")).help("another name");
+            let problem = rules
+                .misplaced(
+                    "reserved-name",
+                    &path,
+                    format!("templates are given a `{name}` of topo's own"),
+                )
+                .help("another name");
             rules.report(problem);
         }
     }
-    rules.unique("duplicate", "the variable", topology.sensitive.iter().enumerate().map(|(at, name)| (format!("sensitive.{at}"), name)));
+    rules.unique(
+        "duplicate",
+        "the variable",
+        topology.sensitive.iter().enumerate().map(|(at, name)| (format!("sensitive.{at}"), name)),
+    );
 }

@@ -7,9 +7,15 @@ use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     let network = &topology.network;
-    if let Some(name @ ("bridge" | "host" | "none")) = network.name.as_ref().map(|name| name.as_str()) {
+    if let Some(name @ ("bridge" | "host" | "none")) =
+        network.name.as_ref().map(|name| name.as_str())
+    {
         let problem = rules
-            .error("reserved-name", "network.name", format!("Docker's own network `{name}` cannot carry a cluster"))
+            .error(
+                "reserved-name",
+                "network.name",
+                format!("Docker's own network `{name}` cannot carry a cluster"),
+            )
             .help("leave `name` out for a network of its own, or `kind` for the one of kind");
         rules.report(problem);
     }
@@ -24,16 +30,28 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
 pub(super) fn written(topology: &Topology) -> Vec<(String, Subnet)> {
     match topology.network.subnet {
         Some(subnet) => vec![("network.subnet".to_owned(), subnet)],
-        None => topology.network.subnets.iter().enumerate().map(|(at, subnet)| (format!("network.subnets.{at}"), *subnet)).collect(),
+        None => topology
+            .network
+            .subnets
+            .iter()
+            .enumerate()
+            .map(|(at, subnet)| (format!("network.subnets.{at}"), *subnet))
+            .collect(),
     }
 }
 
 fn families(subnets: &[Subnet], rules: &mut Rules) {
     for (at, subnet) in subnets.iter().enumerate() {
-        if let Some(before) = subnets[..at].iter().position(|other| other.is_ipv4() == subnet.is_ipv4()) {
+        if let Some(before) =
+            subnets[..at].iter().position(|other| other.is_ipv4() == subnet.is_ipv4())
+        {
             let family = if subnet.is_ipv4() { "IPv4" } else { "IPv6" };
             let problem = rules
-                .error("two-subnets", &format!("network.subnets.{at}"), format!("a network has one {family} subnet"))
+                .error(
+                    "two-subnets",
+                    &format!("network.subnets.{at}"),
+                    format!("a network has one {family} subnet"),
+                )
                 .seen(subnet.to_string())
                 .related(rules.places.find(&format!("network.subnets.{before}")), "the first one");
             rules.report(problem);
@@ -49,11 +67,17 @@ fn usable(path: &str, subnet: Subnet, rules: &mut Rules) {
     let smallest = if subnet.is_ipv4() { SMALLEST_IPV4 } else { SMALLEST_IPV6 };
     let first = subnet.net().addr();
     if first.is_loopback() || first.is_multicast() || first.is_unspecified() {
-        let problem = rules.error("subnet", path, format!("`{subnet}` cannot be a network's")).help("a private one such as `172.22.0.0/16`");
+        let problem = rules
+            .error("subnet", path, format!("`{subnet}` cannot be a network's"))
+            .help("a private one such as `172.22.0.0/16`");
         rules.report(problem);
     } else if subnet.net().prefix_len() > smallest {
         let problem = rules
-            .error("subnet", path, format!("`{subnet}` has no room for nodes, a gateway and a pool"))
+            .error(
+                "subnet",
+                path,
+                format!("`{subnet}` has no room for nodes, a gateway and a pool"),
+            )
             .help(format!("/{smallest} or larger"));
         rules.report(problem);
     }
@@ -67,16 +91,30 @@ fn inside(topology: &Topology, rules: &mut Rules) {
     let unwritten = !rules.places.has("network.subnet") && !rules.places.has("network.subnets");
     if let Some(range) = network.ip_range {
         if unwritten {
-            let problem = rules.error("no-subnet", "network.ipRange", "`ipRange` needs a `subnet` that it is a part of");
+            let problem = rules.error(
+                "no-subnet",
+                "network.ipRange",
+                "`ipRange` needs a `subnet` that it is a part of",
+            );
             rules.report(problem);
         } else if known && !subnets.iter().any(|subnet| subnet.range().covers(range.range())) {
-            let problem = rules.error("outside-subnet", "network.ipRange", format!("`{range}` does not lie in {names}")).seen(range.to_string());
+            let problem = rules
+                .error(
+                    "outside-subnet",
+                    "network.ipRange",
+                    format!("`{range}` does not lie in {names}"),
+                )
+                .seen(range.to_string());
             rules.report(problem);
         }
     }
     if let Some(gateway) = network.gateway {
         if unwritten {
-            let problem = rules.error("no-subnet", "network.gateway", "`gateway` needs a `subnet` that it lies in");
+            let problem = rules.error(
+                "no-subnet",
+                "network.gateway",
+                "`gateway` needs a `subnet` that it lies in",
+            );
             rules.report(problem);
         } else if known {
             host_address("network.gateway", gateway, subnets, rules);
@@ -91,7 +129,9 @@ pub(super) fn host_address(path: &str, addr: IpAddr, subnets: &[Subnet], rules: 
             let names = subnets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
             rules.error("outside-subnet", path, format!("`{addr}` does not lie in {names}"))
         }
-        Some(subnet) if addr == subnet.net().network() => rules.error("address", path, format!("`{addr}` is the address of the network itself")),
+        Some(subnet) if addr == subnet.net().network() => {
+            rules.error("address", path, format!("`{addr}` is the address of the network itself"))
+        }
         Some(subnet) if addr.is_ipv4() && addr == subnet.net().broadcast() => {
             rules.error("address", path, format!("`{addr}` is the network's broadcast address"))
         }

@@ -27,7 +27,13 @@ pub(super) fn resolve(topology: &mut Topology, input: &Input, rules: &mut Rules)
     let folder = input.path.parent().unwrap_or(Path::new(""));
     for Named { at, path, .. } in named(topology) {
         if path.needs_home() && input.home.is_none() {
-            let problem = rules.error("no-home", &at, "`~` is the user's home, and there is none in the environment").help("the absolute path");
+            let problem = rules
+                .error(
+                    "no-home",
+                    &at,
+                    "`~` is the user's home, and there is none in the environment",
+                )
+                .help("the absolute path");
             rules.report(problem);
         }
         path.resolve(folder, input.home);
@@ -44,10 +50,21 @@ pub(super) fn check(topology: &mut Topology, files: &dyn Files, rules: &mut Rule
     }
     for (at, image) in topology.images.iter().enumerate() {
         let Some(build) = &image.build else { continue };
-        let dockerfile = build.folder.path().join(build.dockerfile.as_deref().unwrap_or("Dockerfile"));
-        if files.kind(build.folder.path()) == Some(FileKind::Folder) && files.kind(&dockerfile) != Some(FileKind::File) {
-            let path = if build.dockerfile.is_some() { format!("images.{at}.dockerfile") } else { format!("images.{at}.build") };
-            let problem = rules.error("missing-file", &path, format!("there is no file {}", dockerfile.display()));
+        let dockerfile =
+            build.folder.path().join(build.dockerfile.as_deref().unwrap_or("Dockerfile"));
+        if files.kind(build.folder.path()) == Some(FileKind::Folder)
+            && files.kind(&dockerfile) != Some(FileKind::File)
+        {
+            let path = if build.dockerfile.is_some() {
+                format!("images.{at}.dockerfile")
+            } else {
+                format!("images.{at}.build")
+            };
+            let problem = rules.error(
+                "missing-file",
+                &path,
+                format!("there is no file {}", dockerfile.display()),
+            );
             rules.report(problem);
         }
     }
@@ -61,10 +78,20 @@ pub(super) fn check(topology: &mut Topology, files: &dyn Files, rules: &mut Rule
 fn stands(at: &str, wanted: Wanted, path: &HostPath, files: &dyn Files, rules: &mut Rules) {
     let found = files.kind(path.path());
     let message = match (found, wanted) {
-        (None, _) => format!("there is no {} {}", if wanted == Wanted::Folder { "folder" } else { "file" }, path.path().display()),
-        (Some(FileKind::File), Wanted::Folder) => format!("{} is a file, and a folder is wanted", path.path().display()),
-        (Some(FileKind::Folder), Wanted::File) => format!("{} is a folder, and a file is wanted", path.path().display()),
-        (Some(FileKind::Other), _) => format!("{} is neither a file nor a folder", path.path().display()),
+        (None, _) => format!(
+            "there is no {} {}",
+            if wanted == Wanted::Folder { "folder" } else { "file" },
+            path.path().display()
+        ),
+        (Some(FileKind::File), Wanted::Folder) => {
+            format!("{} is a file, and a folder is wanted", path.path().display())
+        }
+        (Some(FileKind::Folder), Wanted::File) => {
+            format!("{} is a folder, and a file is wanted", path.path().display())
+        }
+        (Some(FileKind::Other), _) => {
+            format!("{} is neither a file nor a folder", path.path().display())
+        }
         _ => return,
     };
     let code = if found.is_none() { "missing-file" } else { "wrong-file" };
@@ -80,7 +107,8 @@ fn stands(at: &str, wanted: Wanted, path: &HostPath, files: &dyn Files, rules: &
 fn sibling(path: &Path, files: &dyn Files) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let entries = files.entries(path.parent()?);
-    let names: Vec<&str> = entries.iter().filter_map(|entry| entry.path.file_name()?.to_str()).collect();
+    let names: Vec<&str> =
+        entries.iter().filter_map(|entry| entry.path.file_name()?.to_str()).collect();
     super::super::nearest::to(name, names).map(str::to_owned)
 }
 
@@ -96,9 +124,16 @@ fn inside(at: &str, folder: &Path, files: &dyn Files, rules: &mut Rules) {
             if entry.symlink {
                 let target = files.canonical(&entry.path);
                 if target.as_ref().is_none_or(|target| !target.starts_with(&root)) {
-                    let leads = target.map_or_else(|| "nowhere".to_owned(), |target| format!("out of the folder, to {}", target.display()));
+                    let leads = target.map_or_else(
+                        || "nowhere".to_owned(),
+                        |target| format!("out of the folder, to {}", target.display()),
+                    );
                     let problem = rules
-                        .error("symlink-leaves-folder", at, format!("the symlink {} leads {leads}", entry.path.display()))
+                        .error(
+                            "symlink-leaves-folder",
+                            at,
+                            format!("the symlink {} leads {leads}", entry.path.display()),
+                        )
                         .help("name the file itself under `manifests`, or copy it");
                     rules.report(problem);
                 }
@@ -119,7 +154,11 @@ fn named(topology: &mut Topology) -> Vec<Named<'_>> {
         }
         for (group, members) in cluster.groups.iter_mut().enumerate() {
             for (at, mount) in members.mounts.iter_mut().enumerate() {
-                name(format!("cluster.groups.{group}.mounts.{at}.hostPath"), Wanted::Either, &mut mount.host_path);
+                name(
+                    format!("cluster.groups.{group}.mounts.{at}.hostPath"),
+                    Wanted::Either,
+                    &mut mount.host_path,
+                );
             }
         }
     }

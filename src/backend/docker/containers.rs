@@ -1,0 +1,191 @@
+//! Containers: their life, and the files in them.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, HealthStatusEnum, NetworkingConfig,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, DownloadFromContainerOptions, EventsOptions, InspectContainerOptions,
+    LogsOptions, RemoveContainerOptions, RestartContainerOptions, StartContainerOptions,
+    StopContainerOptions, UploadToContainerOptions,
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
+
+use super::networks::endpoint_at;
+use super::{AbsentIsFine, Docker, Error, Result};
+
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A file to put into a container.
+#[derive(Debug, Clone)]
+pub struct Archived<'a> {
+    /// Below the folder it is put into.
+    pub path: &'a str,
+    pub mode: u32,
+    pub content: &'a [u8],
+}
+
+/// What became of a container that was watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lifetime {
+    Healthy,
+    Unhealthy,
+    Died,
+}
+
+impl Docker {
+    /// Makes a container on one network, at a fixed address if one is given, without starting it.
+    pub async fn create_container(
+        &self,
+        name: &str,
+        mut body: ContainerCreateBody,
+        network: &str,
+        fixed: Option<IpAddr>,
+    ) -> Result<String> {
+        body.networking_config = Some(NetworkingConfig {
+            endpoints_config: Some([(network.to_owned(), endpoint_at(fixed))].into()),
+        });
+        body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
+        Ok(self.api.create_container(Some(options), body).await?.id)
+    }
+
+    pub async fn start_container(&self, name: &str) -> Result<()> {
+        Ok(self.api.start_container(name, None::<StartContainerOptions>).await?)
+    }
+
+    /// Asks it to end and, after `grace` seconds, ends it.
+    pub async fn stop_container(&self, name: &str, grace: u16) -> Result<()> {
+        let options = StopContainerOptions { t: Some(grace.into()), ..Default::default() };
+        Ok(self.api.stop_container(name, Some(options)).await?)
+    }
+
+    pub async fn restart_container(&self, name: &str, grace: u16) -> Result<()> {
+        let options = RestartContainerOptions { t: Some(grace.into()), ..Default::default() };
+        Ok(self.api.restart_container(name, Some(options)).await?)
+    }
+
+    /// Removes it, running or not, with its anonymous volumes.
+    pub async fn remove_container(&self, name: &str) -> Result<()> {
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+        Ok(self.api.remove_container(name, Some(options)).await?)
+    }
+
+    pub async fn inspect_container(&self, name: &str) -> Result<ContainerInspectResponse> {
+        Ok(self.api.inspect_container(name, None::<InspectContainerOptions>).await?)
+    }
+
+    /// The last lines it wrote, both streams.
+    pub async fn last_lines(&self, name: &str, lines: u16) -> Result<String> {
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: lines.to_string(),
+            ..LogsOptions::default()
+        };
+        let chunks: Vec<_> = self.api.logs(name, Some(options)).try_collect().await?;
+        Ok(chunks.iter().map(ToString::to_string).collect())
+    }
+
+    /// Waits until its health check has spoken or it has died. The caller sets the deadline.
+    pub async fn settled(&self, name: &str) -> Result<Lifetime> {
+        let mut events = Box::pin(self.events_of(name));
+        loop {
+            let state = self.inspect_container(name).await?.state.unwrap_or_default();
+            if state.running != Some(true) {
+                return Ok(Lifetime::Died);
+            }
+            match state.health.and_then(|health| health.status) {
+                Some(HealthStatusEnum::HEALTHY) => return Ok(Lifetime::Healthy),
+                Some(HealthStatusEnum::UNHEALTHY) => return Ok(Lifetime::Unhealthy),
+                _ => {}
+            }
+            // What happened between this look and the engine's first event is seen by looking again.
+            if let Ok(event) = tokio::time::timeout(LOOK_AGAIN, events.next()).await {
+                event.transpose()?.ok_or_else(|| {
+                    Error::Lost("the engine ended its stream of events".to_owned())
+                })?;
+            }
+        }
+    }
+
+    fn events_of(&self, name: &str) -> impl Stream<Item = Result<()>> + '_ {
+        let filters = [
+            ("container".to_owned(), vec![name.to_owned()]),
+            ("event".to_owned(), ["start", "die", "health_status"].map(str::to_owned).to_vec()),
+        ];
+        let options = EventsOptions { filters: Some(filters.into()), ..EventsOptions::default() };
+        self.api.events(Some(options)).map(|event| Ok(event.map(|_| ())?))
+    }
+
+    /// Puts files into a folder of a container, running or not.
+    pub async fn put_files(&self, name: &str, folder: &str, files: &[Archived<'_>]) -> Result<()> {
+        let options = UploadToContainerOptions { path: folder.to_owned(), ..Default::default() };
+        let body = bollard::body_full(archive(files)?);
+        Ok(self.api.upload_to_container(name, Some(options), body).await?)
+    }
+
+    /// The content of one file of a container, running or not; `None` where there is no such file.
+    pub async fn get_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>> {
+        let options = DownloadFromContainerOptions { path: path.to_owned() };
+        let chunks = self.api.download_from_container(name, Some(options));
+        let chunks: Result<Vec<Bytes>> = chunks.try_collect().await.map_err(Error::from);
+        let Some(chunks) = chunks.if_present()? else { return Ok(None) };
+        let tar = chunks.concat();
+        let mut archive = tar::Archive::new(tar.as_slice());
+        let mut content = Vec::new();
+        let unreadable = |error: std::io::Error| Error::Lost(format!("reading {path}: {error}"));
+        for entry in archive.entries().map_err(unreadable)? {
+            let mut entry = entry.map_err(unreadable)?;
+            if entry.header().entry_type().is_file() {
+                entry.read_to_end(&mut content).map_err(unreadable)?;
+                return Ok(Some(content));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A tar archive of files that belong to root.
+pub(super) fn archive(files: &[Archived<'_>]) -> Result<Bytes> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let written: std::io::Result<Vec<u8>> = files
+        .iter()
+        .try_for_each(|file| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(file.content.len() as u64);
+            header.set_mode(file.mode);
+            tar.append_data(&mut header, file.path, file.content)
+        })
+        .and_then(|()| tar.into_inner());
+    written.map(Bytes::from).map_err(|error| Error::Lost(format!("packing files: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_holds_the_files_with_their_modes() {
+        let files = [
+            Archived { path: "rules", mode: 0o644, content: b"table ip topo" },
+            Archived { path: "keys/host", mode: 0o600, content: b"secret" },
+        ];
+        let bytes = archive(&files).expect("packs");
+        let mut read = tar::Archive::new(bytes.as_ref());
+        let seen: Vec<(String, u32)> = read
+            .entries()
+            .expect("a tar")
+            .map(|entry| {
+                let entry = entry.expect("an entry");
+                let path = entry.path().expect("a path").display().to_string();
+                (path, entry.header().mode().expect("a mode"))
+            })
+            .collect();
+        assert_eq!(seen, [("rules".to_owned(), 0o644), ("keys/host".to_owned(), 0o600)]);
+    }
+}

@@ -1,0 +1,137 @@
+//! Commands run inside a container.
+
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::{Docker, Error, Result};
+
+/// Lines of a command's output come in pieces of this size at most.
+const PIECE: usize = 64 * 1024;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    pub code: i64,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Docker {
+    /// Runs a command and gives its standard output; anything but exit code 0 is an error that
+    /// carries what it wrote to standard error.
+    pub async fn exec(&self, container: &str, command: &[&str]) -> Result<String> {
+        self.checked(container, command, futures::stream::empty()).await
+    }
+
+    /// The same, with something to read on standard input.
+    pub async fn exec_with_input(
+        &self,
+        container: &str,
+        command: &[&str],
+        input: impl Into<Bytes>,
+    ) -> Result<String> {
+        self.checked(container, command, futures::stream::iter([Ok(input.into())])).await
+    }
+
+    /// The same, with a stream as standard input. An error of the stream ends the command.
+    pub async fn exec_with_stream(
+        &self,
+        container: &str,
+        command: &[&str],
+        input: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<String> {
+        self.checked(container, command, input).await
+    }
+
+    async fn checked(
+        &self,
+        container: &str,
+        command: &[&str],
+        input: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<String> {
+        let output = self.run(container, command, input).await?;
+        if output.code == 0 {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        // Some programs complain on standard output.
+        let spoken = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        Err(Error::Exec {
+            container: container.to_owned(),
+            command: command.join(" "),
+            code: output.code,
+            stderr: String::from_utf8_lossy(spoken).trim().to_owned(),
+        })
+    }
+
+    /// Runs a command to its end, whatever its exit code.
+    pub async fn run(
+        &self,
+        container: &str,
+        command: &[&str],
+        input: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<Output> {
+        let mut input = std::pin::pin!(input.peekable());
+        let has_input = input.as_mut().peek().await.is_some();
+        let options = CreateExecOptions {
+            attach_stdin: Some(has_input),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.iter().map(ToString::to_string).collect()),
+            ..CreateExecOptions::<String>::default()
+        };
+        let exec = self.api.create_exec(container, options).await?;
+        let start = StartExecOptions { output_capacity: Some(PIECE), ..Default::default() };
+        let StartExecResults::Attached { output, input: stdin } =
+            self.api.start_exec(&exec.id, Some(start)).await?
+        else {
+            return Err(Error::Lost("the engine did not attach to the command".to_owned()));
+        };
+
+        // A command may end while there is still something to feed it; a broken input ends here,
+        // which closes the connection and with it the command's own input.
+        let mut collected = tokio::select! {
+            collected = collect(output) => collected?,
+            broken = broken_input(input, stdin) => return Err(broken),
+        };
+        let state = self.api.inspect_exec(&exec.id).await?;
+        collected.code = state.exit_code.unwrap_or_default();
+        Ok(collected)
+    }
+}
+
+/// Feeds a command to the end of its input, and returns only if that input is broken: how the
+/// command takes it shows in its exit code.
+async fn broken_input(
+    mut input: impl Stream<Item = Result<Bytes>> + Unpin,
+    mut stdin: impl AsyncWrite + Unpin,
+) -> Error {
+    loop {
+        let written = match input.next().await {
+            Some(Ok(piece)) => stdin.write_all(&piece).await.is_ok(),
+            Some(Err(error)) => return error,
+            None => false,
+        };
+        if !written {
+            let _already_ended = stdin.shutdown().await;
+            return std::future::pending().await;
+        }
+    }
+}
+
+async fn collect(
+    output: impl Stream<Item = std::result::Result<LogOutput, bollard::errors::Error>>,
+) -> Result<Output> {
+    let collected = output.try_fold(Output::default(), |mut all, piece| async {
+        match piece {
+            LogOutput::StdErr { message } => all.stderr.extend_from_slice(&message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                all.stdout.extend_from_slice(&message);
+            }
+            LogOutput::StdIn { .. } => {}
+        }
+        Ok(all)
+    });
+    Ok(collected.await?)
+}

@@ -1,0 +1,107 @@
+//! The Docker engine, as far as topo needs it.
+
+mod containers;
+mod endpoint;
+mod error;
+mod exec;
+mod images;
+mod networks;
+mod snapshot;
+mod volumes;
+
+use std::time::Duration;
+
+use bollard::API_DEFAULT_VERSION;
+use bollard::models::SystemInfoCgroupVersionEnum;
+
+pub use bollard::models as api;
+pub use containers::{Archived, Lifetime};
+pub use endpoint::{Endpoint, EndpointError, Surroundings, candidates};
+pub use error::{AbsentIsFine, Error, Result};
+pub use exec::Output;
+pub use images::{Amount, BuildRequest, ImageDetails, build_context};
+pub use networks::{NetworkRequest, SubnetRequest};
+pub use snapshot::{
+    Address, Container, ContainerState, Image, Labels, Network, Published, Snapshot, Subnet, Volume,
+};
+pub use volumes::Claimed;
+
+/// Starting a container that publishes a thousand ports takes a minute.
+const CALL_DEADLINE: Duration = Duration::from_mins(5);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A connection to one engine; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    api: bollard::Docker,
+    endpoint: Endpoint,
+}
+
+/// What the engine tells of itself.
+#[derive(Debug, Clone)]
+pub struct Info {
+    pub version: String,
+    pub operating_system: String,
+    pub architecture: String,
+    pub cgroup_v1: bool,
+    pub rootless: bool,
+    pub podman: bool,
+}
+
+impl Docker {
+    /// Finds the engine that the surroundings name, or the first usual one that answers.
+    pub async fn connect(surroundings: &Surroundings) -> Result<Self> {
+        let mut tried = Vec::new();
+        for endpoint in candidates(surroundings)? {
+            let place = endpoint.to_string();
+            match Self::connect_to(endpoint).await {
+                Ok(docker) => return Ok(docker),
+                Err(error) => tried.push(format!("  {place}: {error}")),
+            }
+        }
+        Err(Error::NoEngine { tried })
+    }
+
+    async fn connect_to(endpoint: Endpoint) -> Result<Self> {
+        let negotiated = async { open(&endpoint)?.negotiate_version().await };
+        let api = tokio::time::timeout(CONNECT_DEADLINE, negotiated).await.map_err(|_| {
+            Error::Lost(format!("no answer within {} s", CONNECT_DEADLINE.as_secs()))
+        })??;
+        Ok(Self { api, endpoint })
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub async fn info(&self) -> Result<Info> {
+        let (info, version) = tokio::try_join!(self.api.info(), self.api.version())?;
+        let has_option =
+            |name: &str| info.security_options.iter().flatten().any(|option| option.contains(name));
+        let components = version.components.unwrap_or_default();
+        Ok(Info {
+            rootless: has_option("rootless"),
+            podman: components.iter().any(|part| part.name.contains("Podman")),
+            cgroup_v1: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1),
+            version: info.server_version.unwrap_or_default(),
+            operating_system: info.operating_system.unwrap_or_default(),
+            architecture: info.architecture.unwrap_or_default(),
+        })
+    }
+}
+
+fn open(endpoint: &Endpoint) -> std::result::Result<bollard::Docker, bollard::errors::Error> {
+    let deadline = CALL_DEADLINE.as_secs();
+    let (host, version) = (endpoint.host.as_str(), API_DEFAULT_VERSION);
+    if host.starts_with("unix://") {
+        bollard::Docker::connect_with_unix(host, deadline, version)
+    } else if host.starts_with("ssh://") {
+        bollard::Docker::connect_with_ssh(host, deadline, version, None)
+    } else if let Some(folder) = &endpoint.certificates {
+        let file = |name| folder.join(name);
+        let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
+        bollard::Docker::connect_with_ssl(host, &key, &cert, &ca, deadline, version)
+    } else {
+        bollard::Docker::connect_with_http(host, deadline, version)
+    }
+}

@@ -1,0 +1,15 @@
+//! This machine: files, processes, the user's folders.
+
+mod files;
+mod kubeconfig;
+mod process;
+mod reach;
+mod routes;
+mod state;
+
+pub use files::Disk;
+pub use kubeconfig::{Kubeconfig, KubeconfigError};
+pub use process::{ProcessError, Program};
+pub use reach::{Reach, reach};
+pub use routes::routes;
+pub use state::{Lock, StateError, StateFolder, write_atomically};

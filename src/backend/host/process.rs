@@ -1,0 +1,227 @@
+//! Child processes: argv arrays, the last lines kept, ended when nobody waits for them any more.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How many lines of a failed child are shown.
+const KEPT_LINES: usize = 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("cannot start `{}`", program.display())]
+    Start { program: PathBuf, source: std::io::Error },
+    #[error("`{command}` ended with {status}\n{}", last_lines.join("\n"))]
+    Failed { command: String, status: std::process::ExitStatus, last_lines: Vec<String> },
+    #[error("lost touch with `{}`", program.display())]
+    Lost { program: PathBuf, source: std::io::Error },
+}
+
+/// A program to run, with what it is given.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(String, String)>,
+    without: Vec<String>,
+    input: Option<Vec<u8>>,
+}
+
+impl Program {
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            without: Vec::new(),
+            input: None,
+        }
+    }
+
+    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// A variable of topo's own environment that the child must not see.
+    pub fn without(mut self, name: impl Into<String>) -> Self {
+        self.without.push(name.into());
+        self
+    }
+
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
+        self
+    }
+
+    /// Runs to the end, telling each line as it comes, and answers what went to standard output.
+    pub async fn run(mut self, mut tell: impl FnMut(&str) + Send) -> Result<String, ProcessError> {
+        let input = self.input.take();
+        let mut child = Group(self.spawn()?);
+        let lost = |source| ProcessError::Lost { program: self.path.clone(), source };
+
+        let stdin = child.0.stdin.take();
+        let feed = async move {
+            if let (Some(mut stdin), Some(input)) = (stdin, input) {
+                // A child that does not read its input says why it ended itself.
+                let _ = stdin.write_all(&input).await;
+            }
+        };
+        let mut lines = Lines::default();
+        let mut out = line_reader(child.0.stdout.take());
+        let mut err = line_reader(child.0.stderr.take());
+        let mut answer = String::new();
+        tokio::pin!(feed);
+        let (mut fed, mut out_open, mut err_open) = (false, true, true);
+        while out_open || err_open {
+            tokio::select! {
+                () = &mut feed, if !fed => fed = true,
+                line = next_line(&mut out), if out_open => match line.map_err(lost)? {
+                    Some(line) => {
+                        lines.keep(&line);
+                        answer.push_str(&line);
+                        answer.push('\n');
+                    }
+                    None => out_open = false,
+                },
+                line = next_line(&mut err), if err_open => match line.map_err(lost)? {
+                    Some(line) => {
+                        tell(&line);
+                        lines.keep(&line);
+                    }
+                    None => err_open = false,
+                },
+            }
+        }
+        let status = child.0.wait().await.map_err(lost)?;
+        if status.success() {
+            return Ok(answer);
+        }
+        Err(ProcessError::Failed {
+            command: self.to_string(),
+            status,
+            last_lines: lines.0.into_iter().collect(),
+        })
+    }
+
+    fn spawn(&self) -> Result<Child, ProcessError> {
+        let mut command = Command::new(&self.path);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        for name in &self.without {
+            command.env_remove(name);
+        }
+        command.spawn().map_err(|source| ProcessError::Start { program: self.path.clone(), source })
+    }
+}
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        for argument in &self.arguments {
+            write!(f, " {}", argument.to_string_lossy())?;
+        }
+        Ok(())
+    }
+}
+
+/// A child that leads its own process group, so that ending it ends what it started, and so that an
+/// interrupt from the terminal reaches topo alone.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let id = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            // Already gone is fine.
+            let _ = kill_process_group(id, Signal::TERM);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Lines(VecDeque<String>);
+
+impl Lines {
+    fn keep(&mut self, line: &str) {
+        if self.0.len() == KEPT_LINES {
+            self.0.pop_front();
+        }
+        self.0.push_back(line.to_owned());
+    }
+}
+
+type LineReader<R> = Option<tokio::io::Lines<BufReader<R>>>;
+
+fn line_reader<R: AsyncRead + Unpin>(stream: Option<R>) -> LineReader<R> {
+    stream.map(|stream| BufReader::new(stream).lines())
+}
+
+async fn next_line<R: AsyncRead + Unpin>(
+    reader: &mut LineReader<R>,
+) -> std::io::Result<Option<String>> {
+    match reader {
+        Some(lines) => lines.next_line().await,
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Program {
+        Program::new("/bin/sh").arg("-c").arg(script)
+    }
+
+    #[tokio::test]
+    async fn output_is_answered_and_progress_is_told() {
+        let mut told = Vec::new();
+        let answer = shell("cat; echo step >&2")
+            .input("given")
+            .run(|line| told.push(line.to_owned()))
+            .await
+            .expect("it succeeds");
+        assert_eq!((answer.as_str(), told), ("given\n", vec!["step".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_the_last_lines() {
+        let error = shell("for i in $(seq 30); do echo line $i >&2; done; exit 3")
+            .run(|_| {})
+            .await
+            .expect_err("it fails")
+            .to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("line 30") && error.contains("line 11"), "{error}");
+        assert!(!error.contains("line 10\n"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_child_nobody_waits_for_is_ended_with_what_it_started() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mark = folder.path().join("mark");
+        let script = format!("(sleep 2; touch {}) & wait", mark.display());
+        let run = shell(&script).run(|_| {});
+        tokio::time::timeout(std::time::Duration::from_millis(200), run)
+            .await
+            .expect_err("it is still running");
+        tokio::time::sleep(std::time::Duration::from_millis(2300)).await;
+        assert!(!mark.exists());
+    }
+}

@@ -1,0 +1,166 @@
+//! One folder a topology in the user's state directory: its lock and what can be lost without harm.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("cannot use the state folder `{}`", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(
+        "no home folder is known, so there is nowhere to keep the topology's state; set HOME or XDG_STATE_HOME"
+    )]
+    Homeless,
+    #[error("cannot lock `{}`", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("topology `{topology}` is in use by another topo ({holder})")]
+    Held { topology: String, holder: String },
+}
+
+/// `$XDG_STATE_HOME/topo/<name>`, or `~/.local/state/topo/<name>`.
+#[derive(Debug, Clone)]
+pub struct StateFolder {
+    topology: String,
+    path: PathBuf,
+}
+
+impl StateFolder {
+    pub fn of(
+        topology: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, StateError> {
+        let base = match variable("XDG_STATE_HOME").filter(|path| path.starts_with('/')) {
+            Some(path) => PathBuf::from(path),
+            None => Path::new(&variable("HOME").ok_or(StateError::Homeless)?).join(".local/state"),
+        };
+        Ok(Self { topology: topology.to_owned(), path: base.join("topo").join(topology) })
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes the folder, for the user alone.
+    pub fn prepare(&self) -> Result<(), StateError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .map_err(|source| self.broken(source))
+    }
+
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.file(name)).ok()
+    }
+
+    /// Whole or not at all, readable by the user alone.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
+        self.prepare()?;
+        write_atomically(&self.file(name), content, 0o600).map_err(|source| self.broken(source))
+    }
+
+    /// Removes the folder, and topo's own above it if that was the last.
+    pub fn remove(&self) -> Result<(), StateError> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.broken(error)),
+            _ => {}
+        }
+        if let Some(parent) = self.path.parent() {
+            // Another topology's folder in it is the usual reason for this to fail.
+            let _ = fs::remove_dir(parent);
+        }
+        Ok(())
+    }
+
+    /// Takes the topology's lock. It lasts until this process and every child that inherited it have
+    /// ended, so that a `kind` which outlives a killed topo still keeps the next one waiting.
+    pub fn lock(&self, command: &str) -> Result<Lock, StateError> {
+        self.prepare()?;
+        let path = self.file("lock");
+        let failed = |source| StateError::Lock { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim().to_owned();
+                return Err(StateError::Held { topology: self.topology.clone(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
+        writeln!(file, "pid {}: {command}", std::process::id()).map_err(failed)?;
+        let flags = fcntl_getfd(&file).map_err(|error| failed(error.into()))?;
+        fcntl_setfd(&file, flags - FdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+        Ok(Lock { _file: file })
+    }
+
+    fn broken(&self, source: io::Error) -> StateError {
+        StateError::Folder { path: self.path.clone(), source }
+    }
+}
+
+/// Held for as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// By a temporary file beside it and a rename, so that nobody ever reads half of it.
+pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(home: &Path) -> StateFolder {
+        let home = home.display().to_string();
+        StateFolder::of("dev", &|name| (name == "HOME").then(|| home.clone())).expect("a home")
+    }
+
+    #[test]
+    fn a_second_holder_is_told_who_the_first_is() {
+        let home = tempfile::tempdir().expect("a folder");
+        let state = folder(home.path());
+        let first = state.lock("topo apply").expect("free");
+        let refused = state.lock("topo destroy").expect_err("taken").to_string();
+        assert!(refused.contains(&format!("pid {}: topo apply", std::process::id())), "{refused}");
+        drop(first);
+        state.lock("topo destroy").expect("free again");
+    }
+
+    #[test]
+    fn what_is_written_is_the_users_alone_and_goes_with_the_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().expect("a folder");
+        let state = folder(home.path());
+        state.write("key", b"secret").expect("written");
+        let mode = fs::metadata(state.file("key")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(state.read("key").as_deref(), Some(b"secret".as_slice()));
+        state.remove().expect("removed");
+        assert!(!home.path().join(".local/state/topo").exists());
+    }
+}

@@ -1,0 +1,285 @@
+//! The Kubernetes API: few calls, all narrow, every one with an end.
+
+mod error;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams,
+    Preconditions, PropagationPolicy, ValidationDirective,
+};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::discovery::{ApiGroup, Discovery, Scope};
+use kube::{Client, Config};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::manifest::Kind;
+
+pub use error::{Conflict, KubeError};
+pub use wait::{Deadline, Verdict, WaitError};
+
+/// Server-side apply knows topo by this name.
+pub const MANAGER: &str = "topo";
+
+/// A call that takes longer than this is not slow but stuck.
+const CALL: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+const PAGE: u32 = 500;
+
+/// Which cluster to talk to.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// A kubeconfig of topo's own.
+    Given(Box<Kubeconfig>),
+    /// A named context of the user's kubeconfig files, later ones filling up earlier ones.
+    Context { files: Vec<PathBuf>, name: String },
+}
+
+/// A cluster's API. Cheap to clone.
+#[derive(Clone)]
+pub struct Kube {
+    client: Client,
+    server: String,
+}
+
+/// One object as the API addresses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target<'a> {
+    pub kind: &'a Kind,
+    pub namespace: Option<&'a str>,
+    pub name: &'a str,
+}
+
+/// How an object is applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Apply {
+    /// Take fields over from other managers.
+    pub force: bool,
+    /// Ask what would come of it and change nothing.
+    pub dry_run: bool,
+}
+
+impl Kube {
+    pub async fn connect(access: &Access) -> Result<Self, KubeError> {
+        let (kubeconfig, options) = match access {
+            Access::Given(kubeconfig) => (*kubeconfig.clone(), KubeConfigOptions::default()),
+            Access::Context { files, name } => {
+                let options =
+                    KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
+                (merged(files)?, options)
+            }
+        };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(KubeError::Kubeconfig)?;
+        config.connect_timeout = Some(CONNECT);
+        let server = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
+        Ok(Self { client, server })
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The version that the API server says it has: `v1.34.4`.
+    pub async fn version(&self) -> Result<String, KubeError> {
+        let version = self.call(self.client.apiserver_version()).await?;
+        Ok(version.git_version)
+    }
+
+    /// Answers once the API server itself says that it is ready.
+    pub async fn ready(&self) -> Result<(), KubeError> {
+        let request =
+            http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
+        let request = request.map_err(|error| self.error(error))?;
+        self.call(self.client.request_text(request)).await.map(drop)
+    }
+
+    /// Every kind that the cluster serves, by group and name, in the version it prefers; two calls.
+    pub async fn served(&self) -> Result<BTreeMap<(Box<str>, Box<str>), Arc<Kind>>, KubeError> {
+        let discovery = self.call(Discovery::new(self.client.clone()).run_aggregated()).await?;
+        let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
+        let kinds = resources.map(|(resource, capabilities)| Kind {
+            group: resource.group.into(),
+            version: resource.version.into(),
+            name: resource.kind.into(),
+            plural: resource.plural.into(),
+            namespaced: capabilities.scope == Scope::Namespaced,
+            certain: true,
+        });
+        Ok(kinds.map(|kind| ((kind.group.clone(), kind.name.clone()), Arc::new(kind))).collect())
+    }
+
+    /// Every object of a kind with these labels, in all namespaces; none if the kind is not served.
+    pub async fn list(&self, kind: &Kind, labels: &str) -> Result<Vec<DynamicObject>, KubeError> {
+        self.list_in(kind, None, labels).await
+    }
+
+    pub async fn list_in(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        labels: &str,
+    ) -> Result<Vec<DynamicObject>, KubeError> {
+        let api = self.api(kind, namespace);
+        let mut params = ListParams::default().labels(labels).limit(PAGE);
+        let mut found = Vec::new();
+        loop {
+            let page = match self.call(api.list(&params)).await {
+                Err(KubeError::NotFound(_)) => return Ok(found),
+                page => page?,
+            };
+            found.extend(page.items);
+            match page.metadata.continue_ {
+                Some(token) if !token.is_empty() => params = params.continue_token(&token),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// The metadata of every object of a kind, without what they hold.
+    pub async fn marks_in(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+    ) -> Result<Vec<DynamicObject>, KubeError> {
+        let api = self.api(kind, namespace);
+        let mut params = ListParams::default().limit(PAGE);
+        let mut found = Vec::new();
+        loop {
+            let page = match self.call(api.list_metadata(&params)).await {
+                Err(KubeError::NotFound(_)) => return Ok(found),
+                page => page?,
+            };
+            found.extend(page.items.into_iter().map(|object| DynamicObject {
+                types: None,
+                metadata: object.metadata,
+                data: Value::Null,
+            }));
+            match page.metadata.continue_ {
+                Some(token) if !token.is_empty() => params = params.continue_token(&token),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// None if it is not there, or its kind is not served.
+    pub async fn get(&self, target: &Target<'_>) -> Result<Option<DynamicObject>, KubeError> {
+        let api = self.api(target.kind, target.namespace);
+        match self.call(api.get(target.name)).await {
+            Ok(object) => Ok(Some(object)),
+            Err(KubeError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub async fn apply(
+        &self,
+        target: &Target<'_>,
+        body: &Value,
+        how: Apply,
+    ) -> Result<DynamicObject, KubeError> {
+        let mut params = PatchParams::apply(MANAGER);
+        params.force = how.force;
+        params.dry_run = how.dry_run;
+        params.field_validation = Some(ValidationDirective::Strict);
+        let api = self.api(target.kind, target.namespace);
+        self.call(api.patch(target.name, &params, &Patch::Apply(body))).await
+    }
+
+    /// Changes what a merge patch names, without becoming the owner of more.
+    pub async fn patch(&self, target: &Target<'_>, patch: &Value) -> Result<(), KubeError> {
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        let api = self.api(target.kind, target.namespace);
+        self.call(api.patch(target.name, &params, &Patch::Merge(patch))).await.map(drop)
+    }
+
+    /// Deletes this very object and not one that has taken its name since. One that is gone is fine.
+    pub async fn delete(&self, target: &Target<'_>, uid: Option<&str>) -> Result<(), KubeError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: uid
+                .map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..Default::default()
+        };
+        let api = self.api(target.kind, target.namespace);
+        match self.call(api.delete(target.name, &params)).await {
+            Ok(_) | Err(KubeError::NotFound(_)) => Ok(()),
+            // Another object has the name by now: the one that was meant is gone.
+            Err(KubeError::Conflict { conflicts, .. }) if conflicts.is_empty() && uid.is_some() => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last lines of a container, or of the run of it before this one.
+    pub async fn log_tail(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        previous: bool,
+        lines: i64,
+    ) -> Result<Vec<String>, KubeError> {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> =
+            Api::namespaced(self.client.clone(), namespace);
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            previous,
+            tail_lines: Some(lines),
+            ..Default::default()
+        };
+        let text = self.call(pods.logs(pod, &params)).await?;
+        Ok(text.lines().map(ToOwned::to_owned).collect())
+    }
+
+    fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+        let resource = ApiResource {
+            group: kind.group.to_string(),
+            version: kind.version.to_string(),
+            api_version: kind.api_version(),
+            kind: kind.name.to_string(),
+            plural: kind.plural.to_string(),
+        };
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
+        match timeout(CALL, call).await {
+            Ok(answer) => answer.map_err(|error| self.error(error)),
+            Err(_) => Err(KubeError::Stuck { server: self.server.clone(), after: CALL }),
+        }
+    }
+
+    fn error(&self, error: kube::Error) -> KubeError {
+        KubeError::from_call(&self.server, error)
+    }
+}
+
+fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, KubeError> {
+    Kubeconfig::read_from(path).map_err(KubeError::Kubeconfig)
+}
+
+fn merged(files: &[PathBuf]) -> Result<Kubeconfig, KubeError> {
+    files.iter().filter(|path| path.exists()).try_fold(Kubeconfig::default(), |merged, path| {
+        merged.merge(read_kubeconfig(path)?).map_err(KubeError::Kubeconfig)
+    })
+}

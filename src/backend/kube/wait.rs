@@ -1,0 +1,186 @@
+//! Waiting for the cluster: by watches, until a deadline, and able to say what was seen last.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::DynamicObject;
+use kube::runtime::watcher;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Kube, KubeError, Target};
+
+/// Between two tries of something that a watch cannot see.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// When a wait ends, and how long it was to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    at: Instant,
+    after: Duration,
+}
+
+impl Deadline {
+    pub fn after(after: Duration) -> Self {
+        Self { at: Instant::now() + after, after }
+    }
+
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.at
+    }
+}
+
+/// What one look at an object comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict<T> {
+    Done(T),
+    /// Not yet, and what it says of itself.
+    NotYet(String),
+    /// It will not come to be without somebody's help.
+    Failed(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    #[error("not within {} s: {last}", .after.as_secs())]
+    TooLate { after: Duration, last: String },
+    #[error("{0}")]
+    Failed(String),
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+}
+
+impl Kube {
+    /// Watches one object until `judge` is content with it. `said` hears every new answer.
+    pub async fn until<T>(
+        &self,
+        target: &Target<'_>,
+        deadline: Deadline,
+        judge: impl Fn(Option<&DynamicObject>) -> Verdict<T>,
+        said: impl Fn(&str),
+    ) -> Result<T, WaitError> {
+        let mut last = "nothing was seen of it".to_owned();
+        let mut looks =
+            pin!(watcher::watch_object(self.api(target.kind, target.namespace), target.name));
+        while let Ok(look) = timeout_at(deadline.at, looks.next()).await {
+            match look {
+                Some(Ok(object)) => match judge(object.as_ref()) {
+                    Verdict::Done(value) => return Ok(value),
+                    Verdict::Failed(why) => return Err(WaitError::Failed(why)),
+                    Verdict::NotYet(answer) if answer == last => {}
+                    Verdict::NotYet(answer) => {
+                        said(&answer);
+                        last = answer;
+                    }
+                },
+                // The watcher starts anew by itself; a server that is coming up is given a breath.
+                Some(Err(error)) => {
+                    last = error.to_string();
+                    sleep(PAUSE).await;
+                }
+                None => break,
+            }
+        }
+        Err(WaitError::TooLate { after: deadline.after, last })
+    }
+
+    /// Watches the objects of a kind until what they come to together is enough.
+    pub async fn until_all<T>(
+        &self,
+        target: &Target<'_>,
+        labels: &str,
+        deadline: Deadline,
+        judge: impl Fn(&[DynamicObject]) -> Verdict<T>,
+        said: impl Fn(&str),
+    ) -> Result<T, WaitError> {
+        let api = self.api(target.kind, target.namespace);
+        let mut last = "nothing was seen".to_owned();
+        let mut seen: Vec<DynamicObject> = Vec::new();
+        let mut listing = false;
+        let mut events = pin!(watcher(api, watcher::Config::default().labels(labels)));
+        while let Ok(event) = timeout_at(deadline.at, events.next()).await {
+            match event {
+                Some(Ok(watcher::Event::Init)) => {
+                    listing = true;
+                    seen.clear();
+                }
+                Some(Ok(watcher::Event::InitDone)) => listing = false,
+                Some(Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object))) => {
+                    seen.retain(|old| old.metadata.uid != object.metadata.uid);
+                    seen.push(object);
+                }
+                Some(Ok(watcher::Event::Delete(object))) => {
+                    seen.retain(|old| old.metadata.uid != object.metadata.uid);
+                }
+                Some(Err(error)) => {
+                    last = error.to_string();
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                None => break,
+            }
+            if listing {
+                continue;
+            }
+            match judge(&seen) {
+                Verdict::Done(value) => return Ok(value),
+                Verdict::Failed(why) => return Err(WaitError::Failed(why)),
+                Verdict::NotYet(answer) if answer == last => {}
+                Verdict::NotYet(answer) => {
+                    said(&answer);
+                    last = answer;
+                }
+            }
+        }
+        Err(WaitError::TooLate { after: deadline.after, last })
+    }
+
+    /// Watches until the object is gone.
+    pub async fn until_gone(
+        &self,
+        target: &Target<'_>,
+        uid: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<(), WaitError> {
+        let is_it = |object: &&DynamicObject| {
+            uid.is_none_or(|uid| object.metadata.uid.as_deref() == Some(uid))
+        };
+        let judge = |object: Option<&DynamicObject>| match object.filter(is_it) {
+            None => Verdict::Done(()),
+            Some(object) => Verdict::NotYet(still_there(object)),
+        };
+        self.until(target, deadline, judge, |_| {}).await
+    }
+
+    /// Repeats a call for as long as its error is one that passes and the deadline is not over.
+    pub async fn persist<T, F>(
+        &self,
+        deadline: Deadline,
+        said: impl Fn(&str),
+        call: impl Fn() -> F,
+    ) -> Result<T, WaitError>
+    where
+        F: Future<Output = Result<T, KubeError>>,
+    {
+        loop {
+            match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) if !error.is_passing() => return Err(error.into()),
+                Err(error) if deadline.is_over() => {
+                    return Err(WaitError::TooLate { after: deadline.after, last: error.full() });
+                }
+                Err(error) => said(&error.full()),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+fn still_there(object: &DynamicObject) -> String {
+    let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
+    if finalizers.is_empty() {
+        "still there".to_owned()
+    } else {
+        format!("still there, held by the finalizer {}", finalizers.join(", "))
+    }
+}

@@ -1,0 +1,8 @@
+//! The edges: everything through which topo reaches the world.
+
+pub mod docker;
+pub mod download;
+pub mod host;
+pub mod kind;
+pub mod kube;
+pub mod readiness;

@@ -1,0 +1,75 @@
+//! `topo apply`.
+
+use std::time::Instant;
+
+use super::session::{Planned, Purpose, Session, Wanted, Which};
+use super::{ApplyArgs, run};
+use crate::engine::Failure;
+use crate::error::{Error, Exit};
+use crate::plan::{Action, Plan};
+use crate::view::{Answer, Doing, Ending, View};
+
+pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error> {
+    let started = Instant::now();
+    let which = Which::File(args.file.path());
+    let session = Session::open(which, Purpose::Change, "topo apply", view).await?;
+    session.check_claims(args.plan.moved)?;
+    let wanted = Wanted {
+        replace: &args.plan.replace,
+        force_conflicts: args.plan.force_conflicts,
+        ..Wanted::default()
+    };
+    let planned = session.plan(wanted).await?;
+    view.plan(&planned.plan);
+    refuse_blocked(&planned.plan)?;
+    if !planned.plan.in_sync() {
+        agree(&planned.plan, args.run.yes, view)?;
+        session.stake(&planned.desired).await?;
+    }
+
+    let Planned { plan, desired, world } = planned;
+    let report = run::carry_out(&session, plan, desired, world, args.run.parallelism, view).await;
+    view.summary(&Ending {
+        doing: Doing::Apply,
+        topology: session.name(),
+        report: &report,
+        elapsed: started.elapsed(),
+        ports: &[],
+    });
+    Ok(run::exit(&report))
+}
+
+/// What stands in the way is named, and nothing is changed.
+pub fn refuse_blocked(plan: &Plan) -> Result<(), Error> {
+    let blocked: Vec<String> = plan
+        .items
+        .iter()
+        .filter(|item| item.action == Action::Blocked)
+        .map(|item| format!("`{}`: {}", item.id, item.why.as_deref().unwrap_or("it is blocked")))
+        .collect();
+    if blocked.is_empty() {
+        return Ok(());
+    }
+    let mut failure = Failure::new("the plan cannot be carried out, and nothing was changed");
+    failure.causes = blocked;
+    Err(Error::refused(failure))
+}
+
+/// Asks once for everything that would be lost.
+pub fn agree(plan: &Plan, yes: bool, view: &mut dyn View) -> Result<(), Error> {
+    let asks: Vec<String> = plan.items.iter().filter_map(|item| item.asks.clone()).collect();
+    if asks.is_empty() || yes {
+        return Ok(());
+    }
+    let refusal = match view.confirm(&asks) {
+        Answer::Yes => return Ok(()),
+        Answer::No => Failure::new("nothing was changed, as you said"),
+        Answer::Nobody => {
+            let mut failure =
+                Failure::new("this plan needs a yes, and there is no terminal to ask on");
+            failure.causes = asks;
+            failure.hint("add `--yes` if this is what you want")
+        }
+    };
+    Err(Error::refused(refusal))
+}

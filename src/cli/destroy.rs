@@ -1,0 +1,42 @@
+//! `topo destroy`: the same pipeline with nothing desired.
+
+use std::time::Instant;
+
+use super::apply::{agree, refuse_blocked};
+use super::session::{Planned, Purpose, Session, Wanted, Which};
+use super::{DestroyArgs, run};
+use crate::error::{Error, Exit};
+use crate::view::{Doing, Ending, View};
+
+pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Error> {
+    let started = Instant::now();
+    let which = match &args.name {
+        Some(name) => Which::Name(name),
+        None => Which::File(args.file.path()),
+    };
+    let session = Session::open(which, Purpose::Change, "topo destroy", view).await?;
+    session.check_claims(false)?;
+    let planned = session.plan(Wanted { nothing: true, ..Wanted::default() }).await?;
+    view.plan(&planned.plan);
+    refuse_blocked(&planned.plan)?;
+    agree(&planned.plan, args.run.yes, view)?;
+
+    let Planned { plan, desired, world } = planned;
+    let report = run::carry_out(&session, plan, desired, world, args.run.parallelism, view).await;
+    if report.is_complete() {
+        session.cx().give_up_claim().await?;
+        session
+            .cx()
+            .state
+            .remove()
+            .map_err(|error| Error::because("cannot remove the topology's state", &error))?;
+    }
+    view.summary(&Ending {
+        doing: Doing::Destroy,
+        topology: session.name(),
+        report: &report,
+        elapsed: started.elapsed(),
+        ports: &[],
+    });
+    Ok(run::exit(&report))
+}

@@ -1,0 +1,113 @@
+//! The command line: what can be typed, and which module answers it.
+
+mod apply;
+mod args;
+mod completions;
+mod destroy;
+mod diff;
+mod graph;
+mod init;
+mod load;
+mod man;
+mod run;
+mod schema;
+mod session;
+mod validate;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use args::OutputArgs;
+pub use args::{ApplyArgs, DestroyArgs, DiffArgs, FileArgs, StatusArgs};
+
+use crate::error::{Error, Exit};
+use crate::view::{self, Console, Shape, View};
+
+/// A real Kubernetes environment on your own machine, from one topology file.
+///
+/// A topology file describes a kind cluster, its load balancer addresses, a gateway container
+/// with published ports, the forwards into the cluster and the folders shared with it. topo shows
+/// what it would do before it does it, tells drift from a changed file, and takes everything down
+/// again.
+#[derive(Debug, Parser)]
+#[command(name = "topo", version, max_term_width = 100)]
+#[command(after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or in sync
+  1    `diff` found changes or drift
+  2    nothing was changed: wrong usage, invalid file or unusable environment
+  3    failed part-way; says what was done and what was not
+  130  interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Apply(ApplyArgs),
+    Diff(DiffArgs),
+    Destroy(DestroyArgs),
+    Graph(graph::Args),
+    Validate(validate::Args),
+    Schema(schema::Args),
+    Init(init::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
+            Self::Diff(_)
+            | Self::Graph(_)
+            | Self::Schema(_)
+            | Self::Init(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Shape::Result,
+        }
+    }
+}
+
+/// Reads the command line and does what it says.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(usage) => return Console::usage(&usage),
+    };
+    let mut view = view::of(&cli.output.settings(), cli.command.shape());
+    let exit = dispatch(&cli.command, view.as_mut()).unwrap_or_else(|error| {
+        view.error(&error);
+        error.exit
+    });
+    view.close(exit)
+}
+
+fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
+    match command {
+        Command::Apply(args) => in_runtime(apply::apply(args, view)),
+        Command::Diff(args) => in_runtime(diff::diff(args, view)),
+        Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
+        Command::Graph(args) => in_runtime(graph::run(args, view)),
+        Command::Validate(args) => validate::run(args, view),
+        Command::Schema(args) => schema::run(args, view),
+        Command::Init(args) => init::run(args, view),
+        Command::Completions(args) => Ok(completions::run(args, view)),
+        Command::Man(args) => man::run(args, view),
+    }
+}
+
+/// Runs a command that talks to the world.
+fn in_runtime(command: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::because("cannot start", &error))?
+        .block_on(command)
+}

@@ -1,0 +1,56 @@
+//! Carries a plan out while a view follows, and listens for interrupts.
+
+use std::sync::Arc;
+
+use super::session::Session;
+use crate::engine::{Cancel, Events, Report, Run};
+use crate::error::Exit;
+use crate::plan::{Plan, Resource, World};
+use crate::view::{self, View};
+
+pub async fn carry_out(
+    session: &Session,
+    plan: Plan,
+    desired: Vec<Resource>,
+    world: World,
+    parallelism: usize,
+    view: &mut dyn View,
+) -> Report {
+    let (events, told) = Events::channel();
+    let cancel = Cancel::default();
+    let run = Run {
+        driver: Arc::clone(&session.hands),
+        plan,
+        desired,
+        world,
+        key: session.cx().key.clone(),
+        parallelism,
+        timeout: None,
+        events,
+        cancel: cancel.clone(),
+    };
+    let interrupts = tokio::spawn(listen(cancel));
+    let (report, ()) = tokio::join!(run.carry_out(), view::follow(view, told));
+    interrupts.abort();
+    report
+}
+
+/// The first interrupt lets running steps end, the second does not.
+async fn listen(cancel: Cancel) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        cancel.finish();
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        cancel.abort();
+    }
+}
+
+pub fn exit(report: &Report) -> Exit {
+    if report.interrupted {
+        Exit::Interrupted
+    } else if report.is_complete() {
+        Exit::Done
+    } else {
+        Exit::PartWay
+    }
+}

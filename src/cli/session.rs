@@ -1,0 +1,274 @@
+//! A topology opened for a command: its file, its engine, its claim, and the plan made from them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::load;
+use crate::backend::docker::{Docker, Surroundings};
+use crate::backend::host::{Kubeconfig, Lock, StateFolder};
+use crate::engine::Failure;
+use crate::error::Error;
+use crate::plan::{Id, Plan, Request, Resource, SecretKey, World};
+use crate::resources::{self, Claim, Claims, Context, Hands, Ingredients, Setting, Variables};
+use crate::templates::Templates;
+use crate::topology::{Places, Topology};
+use crate::view::View;
+
+/// The state folder's file with the key that secrets are hashed with.
+const KEY: &str = "key";
+const KEY_LENGTH: usize = 32;
+
+/// Which topology a command is about.
+pub enum Which<'a> {
+    File(&'a Path),
+    /// Its file is gone; what is claimed on the engine speaks for it.
+    Name(&'a str),
+}
+
+/// What a command means to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Look,
+    /// Holds the topology's lock until the session ends.
+    Change,
+}
+
+pub struct Session {
+    pub hands: Arc<Hands>,
+    pub topology: Option<Arc<Topology>>,
+    pub claims: Claims,
+    /// The topology file as an absolute path.
+    file: Option<PathBuf>,
+    places: Option<Places>,
+    _lock: Option<Lock>,
+}
+
+/// A plan with what it was made from, which carrying it out needs again.
+pub struct Planned {
+    pub plan: Plan,
+    pub desired: Vec<Resource>,
+    pub world: World,
+}
+
+impl Session {
+    pub async fn open(
+        which: Which<'_>,
+        purpose: Purpose,
+        command: &str,
+        view: &mut dyn View,
+    ) -> Result<Self, Error> {
+        let variable: Arc<Variables> = Arc::new(load::environment);
+        let (file, loaded) = match which {
+            Which::File(path) => {
+                let loaded = load::load(path, variable.as_ref(), view)?;
+                let absolute = std::fs::canonicalize(path).map_err(|error| {
+                    Error::because(format!("cannot find `{}`", path.display()), &error)
+                })?;
+                (Some(absolute), Some(loaded))
+            }
+            Which::Name(_) => (None, None),
+        };
+        let (topology, places) = match loaded {
+            Some(loaded) => (Some(Arc::new(loaded.topology)), Some(loaded.places)),
+            None => (None, None),
+        };
+        let name = match (&topology, &which) {
+            (Some(topology), _) => topology.name.to_string(),
+            (None, Which::Name(name)) => (*name).to_owned(),
+            (None, Which::File(path)) => path.display().to_string(),
+        };
+
+        let state = StateFolder::of(&name, variable.as_ref())
+            .map_err(|error| Error::because("cannot keep the topology's state", &error))?;
+        let lock = match purpose {
+            Purpose::Look => None,
+            Purpose::Change => Some(take_lock(&state, command)?),
+        };
+        let docker = Docker::connect(&Surroundings::read(variable.as_ref()))
+            .await
+            .map_err(|error| Error::because("cannot reach a Docker engine", &error))?;
+        let snapshot = docker
+            .snapshot()
+            .await
+            .map_err(|error| Error::because("cannot list what the engine has", &error))?;
+        let claims = Claims::read(&snapshot);
+        let claim = claims.of(&name).cloned();
+        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
+        let key = secret_key(&state, purpose)?;
+        let context = Context::new(Setting {
+            name,
+            file: topology.clone(),
+            folder,
+            docker,
+            state,
+            kubeconfig: Kubeconfig::of(variable.as_ref()),
+            key,
+            variable,
+            templates: Templates::new(None),
+            claim,
+        });
+        let hands = Arc::new(Hands(context));
+        Ok(Self { hands, topology, claims, file, places, _lock: lock })
+    }
+
+    pub fn cx(&self) -> &Context {
+        &self.hands.0
+    }
+
+    pub fn name(&self) -> &str {
+        &self.cx().name
+    }
+
+    /// What another topology, another file or a newer topo has said about this name and its addresses.
+    pub fn check_claims(&self, moved: bool) -> Result<(), Error> {
+        if let Some(format) = self.claims.newer.get(self.name()) {
+            return Err(Error::refused(
+                Failure::new(format!(
+                    "topology `{}` was applied by a newer topo (claim format {format})",
+                    self.name()
+                ))
+                .hint("use the newer topo for this topology"),
+            ));
+        }
+        if let Some((volume, why)) = self.claims.unreadable.get(self.name()) {
+            return Err(Error::refused(
+                Failure::new(format!(
+                    "the claim of topology `{}`, the volume `{volume}`, cannot be read: {why}",
+                    self.name()
+                ))
+                .hint("without it topo cannot tell what is its own; remove the volume and what the topology made by hand"),
+            ));
+        }
+        let Some(claim) = self.claims.of(self.name()) else { return Ok(()) };
+        let Some(file) = &self.file else { return Ok(()) };
+        if !moved && Path::new(&claim.file) != file {
+            return Err(Error::refused(
+                Failure::new(format!(
+                    "topology `{}` was applied from another file, `{}`",
+                    self.name(),
+                    claim.file
+                ))
+                .hint("if the file has moved here, say so with `--moved`; otherwise give this topology another `name`"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// One look at the world, and what would be done about it.
+    pub async fn plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
+        if wanted.force_conflicts {
+            self.cx().force_conflicts();
+        }
+        let snapshot = self.cx().snapshot().await?;
+        let world = resources::observe(self.cx(), &snapshot).await?;
+        let desired = match (&self.topology, wanted.nothing) {
+            (Some(topology), false) => {
+                let objects = self.cx().objects().await?;
+                resources::desired(&Ingredients {
+                    topology,
+                    objects: &objects,
+                    templates: &self.cx().templates,
+                    claim: self.claims.of(self.name()),
+                    snapshot: &snapshot,
+                })?
+            }
+            _ => Vec::new(),
+        };
+        let replace = wanted
+            .replace
+            .iter()
+            .map(|typed| resolve(typed, &desired))
+            .collect::<Result<Vec<Id>, Error>>()?;
+        let mut plan = crate::plan::plan(&Request {
+            topology: self.name(),
+            desired: &desired,
+            world: &world,
+            tables: &resources::table,
+            places: &|key| self.place(key),
+            key: &self.cx().key,
+            replace: &replace,
+        })?;
+        resources::explain(self.cx(), &mut plan, &desired, &world).await?;
+        Ok(Planned { plan, desired, world })
+    }
+
+    /// `topo.yaml:31:5`, of a key that the file has.
+    fn place(&self, key: &str) -> Option<String> {
+        let places = self.places.as_ref().filter(|places| places.has(key))?;
+        let place = places.key(key);
+        Some(format!("{}:{}:{}", place.file, place.line, place.column))
+    }
+
+    /// Writes the claim that must be there before the first change.
+    pub async fn stake(&self, desired: &[Resource]) -> Result<(), Error> {
+        let (Some(topology), Some(file)) = (&self.topology, &self.file) else { return Ok(()) };
+        let file = file.display().to_string();
+        let mut claim = match self.cx().claim().await {
+            Some(claim) => claim,
+            None => Claim::new(self.name(), &file),
+        };
+        let before = claim.clone();
+        claim.file = file;
+        claim.reserved = resources::reservations(topology, desired);
+        if claim.generation == 0 || claim != before {
+            self.cx().stake(claim).await?;
+        }
+        self.cx().check_reservations().await?;
+        Ok(())
+    }
+}
+
+/// What a plan is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// Take fields of objects over from other managers.
+    pub force_conflicts: bool,
+    /// Take everything down.
+    pub nothing: bool,
+    pub replace: &'a [String],
+}
+
+/// The resource that a shorthand means.
+fn resolve(typed: &str, desired: &[Resource]) -> Result<Id, Error> {
+    let meant: Vec<&Id> =
+        desired.iter().map(|resource| &resource.id).filter(|id| id.answers_to(typed)).collect();
+    match meant.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(Error::refused(
+            Failure::new(format!("no resource of this topology is called `{typed}`"))
+                .hint("`topo graph` lists them all"),
+        )),
+        several => {
+            let names: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
+            Err(Error::refused(
+                Failure::new(format!("`{typed}` could mean {}", names.join(" or ")))
+                    .hint("write the id whole"),
+            ))
+        }
+    }
+}
+
+fn take_lock(state: &StateFolder, command: &str) -> Result<Lock, Error> {
+    state.lock(command).map_err(|error| {
+        Error::refused(
+            Failure::new(error.to_string())
+                .hint("wait until it has ended, or end it; what it was doing is finished by the next `topo apply`"),
+        )
+    })
+}
+
+/// Made at the first change. Losing it only makes secrets look changed once.
+fn secret_key(state: &StateFolder, purpose: Purpose) -> Result<SecretKey, Error> {
+    if let Some(key) = state.read(KEY).filter(|key| key.len() == KEY_LENGTH) {
+        return Ok(SecretKey::new(&key));
+    }
+    let mut key = [0; KEY_LENGTH];
+    getrandom::fill(&mut key)
+        .map_err(|error| Error::because("the system gives no random numbers", &error))?;
+    if purpose == Purpose::Change {
+        state
+            .write(KEY, &key)
+            .map_err(|error| Error::because("cannot keep the topology's state", &error))?;
+    }
+    Ok(SecretKey::new(&key))
+}

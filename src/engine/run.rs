@@ -1,0 +1,282 @@
+//! The ready queue.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{Id as TaskId, JoinSet};
+
+use super::step::{Performed, Shared, Stop};
+use super::{Cancel, Driver, Event, Events, Failure, StepPhase};
+use crate::plan::{
+    Action, Id, Outputs, Phase, Plan, Resource, SecretKey, Step, StepGraph, World, steps,
+};
+
+/// One carrying-out of a plan.
+pub struct Run<D> {
+    pub driver: Arc<D>,
+    pub plan: Plan,
+    pub desired: Vec<Resource>,
+    pub world: World,
+    pub key: SecretKey,
+    /// How many changes may run at the same time; waiting does not count.
+    pub parallelism: usize,
+    /// How long any wait may take, where a person has said so; else each wait has its own limit.
+    pub timeout: Option<Duration>,
+    pub events: Events,
+    pub cancel: Cancel,
+}
+
+/// How a resource ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// What was done; for a deferred one, what it came to.
+    Done(Action),
+    Failed(Failure),
+    /// Never started, and why: something it needs failed, or the run was interrupted.
+    Skipped(String),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub outcomes: Vec<(Id, Outcome)>,
+    pub interrupted: bool,
+}
+
+impl Report {
+    pub fn failures(&self) -> impl Iterator<Item = (&Id, &Failure)> {
+        self.outcomes.iter().filter_map(|(id, outcome)| match outcome {
+            Outcome::Failed(failure) => Some((id, failure)),
+            Outcome::Done(_) | Outcome::Skipped(_) => None,
+        })
+    }
+
+    pub fn is_complete(&self) -> bool {
+        !self.interrupted
+            && self.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Done(_)))
+    }
+}
+
+impl<D: Driver> Run<D> {
+    pub async fn carry_out(self) -> Report {
+        let graph = steps(&self.plan, &self.desired, &self.world);
+        let mut queue = Queue::new(self, graph);
+        queue.fill();
+        while let Some(ended) = queue.next_ended().await {
+            queue.settle(ended);
+            queue.fill();
+        }
+        queue.report()
+    }
+}
+
+struct Queue<D> {
+    shared: Arc<Shared<D>>,
+    graph: StepGraph,
+    ready: VecDeque<usize>,
+    running: JoinSet<Result<Performed, Stop>>,
+    /// Which step each running task is, and since when.
+    tasks: HashMap<TaskId, (usize, Instant)>,
+    ended: Vec<Option<Outcome>>,
+    given: HashMap<Id, Outputs>,
+    /// Steps that will not be started.
+    doomed: HashMap<usize, Doom>,
+}
+
+#[derive(Clone)]
+struct Doom {
+    why: String,
+    /// The failure of the resource's own first step has been told already.
+    told: bool,
+}
+
+struct Ended {
+    step: usize,
+    elapsed: Duration,
+    result: Result<Performed, Stop>,
+}
+
+impl<D: Driver> Queue<D> {
+    fn new(run: Run<D>, graph: StepGraph) -> Self {
+        Self {
+            ready: (0..graph.steps.len()).filter(|step| graph.waits_for[*step] == 0).collect(),
+            ended: vec![None; graph.steps.len()],
+            graph,
+            running: JoinSet::new(),
+            tasks: HashMap::new(),
+            given: HashMap::new(),
+            doomed: HashMap::new(),
+            shared: Arc::new(Shared::new(run)),
+        }
+    }
+
+    /// Starts everything that is ready. What has nothing to do ends here, without a task of its own.
+    fn fill(&mut self) {
+        while let Some(step) = self.ready.pop_front() {
+            let item = Arc::clone(&self.shared.items[self.graph.steps[step].item]);
+            let doom = self.doomed.remove(&step);
+            let told = doom.as_ref().is_some_and(|doom| doom.told) || item.action == Action::None;
+            if item.action == Action::Blocked {
+                let why = item.why.clone().unwrap_or_default();
+                self.end(step, Outcome::Failed(Failure::new(why)), Duration::ZERO, false);
+            } else if let Some(doom) = doom {
+                self.end(step, Outcome::Skipped(doom.why), Duration::ZERO, told);
+            } else if item.action == Action::None && item.waits.is_none() {
+                self.end(step, Outcome::Done(Action::None), Duration::ZERO, told);
+            } else if self.shared.cancel.is_finishing() {
+                self.end(step, interrupted(), Duration::ZERO, told);
+            } else {
+                self.start(step);
+            }
+        }
+    }
+
+    fn start(&mut self, at: usize) {
+        let Step { item, phase } = self.graph.steps[at];
+        let shared = Arc::clone(&self.shared);
+        let given = self.outputs_for(&shared.items[item].id);
+        let handle = self.running.spawn(async move {
+            tokio::select! {
+                result = shared.perform(item, phase, &given) => result,
+                () = shared.cancel.aborted() => {
+                    Err(Failure::new("interrupted before it had ended").into())
+                }
+            }
+        });
+        self.tasks.insert(handle.id(), (at, Instant::now()));
+    }
+
+    /// Outputs of everything this resource needs, from this run or from before it.
+    fn outputs_for(&self, id: &Id) -> HashMap<Id, Outputs> {
+        let Some(resource) = self.shared.resources.get(id) else { return HashMap::new() };
+        let outputs_of = |needed: &Id| {
+            let before = || self.shared.world.things.get(needed).map(|seen| &seen.outputs);
+            self.given.get(needed).or_else(before).cloned()
+        };
+        resource.needs().filter_map(|id| Some((id.clone(), outputs_of(id)?))).collect()
+    }
+
+    async fn next_ended(&mut self) -> Option<Ended> {
+        let (task, result) = match self.running.join_next_with_id().await? {
+            Ok((task, result)) => (task, result),
+            Err(error) => (error.id(), Err(panicked(error).into())),
+        };
+        let (step, since) = self.tasks.remove(&task)?;
+        Some(Ended { step, elapsed: since.elapsed(), result })
+    }
+
+    fn settle(&mut self, Ended { step, elapsed, result }: Ended) {
+        let outcome = match result {
+            Ok(Performed { did, outputs }) => {
+                let Step { item, phase } = self.graph.steps[step];
+                if phase == Phase::Make {
+                    self.given.insert(self.shared.items[item].id.clone(), outputs);
+                }
+                self.shared.count_done();
+                Outcome::Done(did)
+            }
+            Err(Stop::Failed(failure)) => Outcome::Failed(failure),
+            Err(Stop::NotStarted) => interrupted(),
+        };
+        self.end(step, outcome, elapsed, false);
+    }
+
+    fn end(&mut self, at: usize, outcome: Outcome, elapsed: Duration, told: bool) {
+        if !told {
+            self.tell(at, &outcome, elapsed);
+        }
+        for then in std::mem::take(&mut self.graph.followers[at]) {
+            if let Some(doom) = self.doom(at, &outcome, then) {
+                let first = self.doomed.entry(then).or_insert_with(|| doom.clone());
+                first.told |= doom.told;
+            }
+            self.graph.waits_for[then] -= 1;
+            if self.graph.waits_for[then] == 0 {
+                self.ready.push_back(then);
+            }
+        }
+        self.ended[at] = Some(outcome);
+    }
+
+    fn tell(&self, at: usize, outcome: &Outcome, elapsed: Duration) {
+        let Step { item, phase } = self.graph.steps[at];
+        let item = &self.shared.items[item];
+        // A replaced resource is done when it has been made again, and failed wherever it failed.
+        let halfway = phase == Phase::Remove && item.action == Action::Replace;
+        let step = |action, phase, detail| Event::Step {
+            id: item.id.clone(),
+            action,
+            phase,
+            elapsed,
+            detail,
+        };
+        self.shared.events.tell(match outcome {
+            Outcome::Done(_) | Outcome::Skipped(_) if halfway => return,
+            Outcome::Done(did) => step(*did, StepPhase::Done, None),
+            Outcome::Skipped(why) => step(item.action, StepPhase::Skipped, Some(why.clone())),
+            Outcome::Failed(failure) => Event::Failed {
+                id: item.id.clone(),
+                action: item.action,
+                elapsed,
+                failure: failure.clone(),
+            },
+        });
+    }
+
+    /// What the end of one step means for another that waits for it.
+    fn doom(&self, ended: usize, outcome: &Outcome, then: usize) -> Option<Doom> {
+        let (ended, then) = (self.graph.steps[ended], self.graph.steps[then]);
+        let id = &self.shared.items[ended.item].id;
+        match outcome {
+            Outcome::Done(_) => None,
+            Outcome::Skipped(why) => Some(Doom { why: why.clone(), told: false }),
+            Outcome::Failed(_) => Some(Doom {
+                why: match (ended.phase, then.phase) {
+                    (_, Phase::Make) => format!("needs `{id}`, which failed"),
+                    (Phase::Remove, Phase::Remove) => {
+                        format!("`{id}`, which needs it, is still there")
+                    }
+                    (Phase::Make, Phase::Remove) => format!("`{id}` still needs it: that failed"),
+                },
+                told: ended.item == then.item,
+            }),
+        }
+    }
+
+    fn report(self) -> Report {
+        let mut outcomes: Vec<(Id, Outcome)> = Vec::with_capacity(self.shared.items.len());
+        let mut place: HashMap<usize, usize> = HashMap::new();
+        for (step, ended) in self.graph.steps.iter().zip(self.ended) {
+            let Some(outcome) = ended else { continue };
+            if let Some(at) = place.get(&step.item) {
+                // Of the two steps of a replace, the first that was not done tells how it ended.
+                let earlier: &mut Outcome = &mut outcomes[*at].1;
+                if matches!(earlier, Outcome::Done(_)) {
+                    *earlier = outcome;
+                }
+            } else {
+                place.insert(step.item, outcomes.len());
+                outcomes.push((self.shared.items[step.item].id.clone(), outcome));
+            }
+        }
+        let interrupted = self.shared.cancel.is_finishing()
+            && outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Done(_)));
+        Report { outcomes, interrupted }
+    }
+}
+
+fn interrupted() -> Outcome {
+    Outcome::Skipped("interrupted".to_owned())
+}
+
+fn panicked(error: tokio::task::JoinError) -> Failure {
+    let said = match error.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "it did not say why".to_owned()),
+        Err(_) => "it was cancelled".to_owned(),
+    };
+    Failure::new("this step broke down, which is a mistake in topo").caused_by(said)
+}

@@ -1,0 +1,235 @@
+//! One step: what is to be done at its turn, and having it done.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Semaphore};
+
+use super::{Cancel, Driver, Event, Events, Failure, Run, StepPhase, Turn, Work};
+use crate::plan::{
+    Action, Bond, Fields, Id, Item, Known, LateRequest, Outputs, Phase, Refusal, Resource,
+    SecretKey, Shown, World, decide_late, known,
+};
+
+/// What every step needs of the run.
+pub(super) struct Shared<D> {
+    driver: Arc<D>,
+    pub(super) items: Vec<Arc<Item>>,
+    pub(super) resources: HashMap<Id, Arc<Resource>>,
+    pub(super) world: Arc<World>,
+    latest: Mutex<Option<Look>>,
+    /// How many steps have changed or waited for something so far.
+    done: AtomicUsize,
+    key: SecretKey,
+    permits: Semaphore,
+    timeout: Option<Duration>,
+    pub(super) events: Events,
+    pub(super) cancel: Cancel,
+}
+
+/// Another look at the world, for what could not be seen at first.
+struct Look {
+    /// How many steps were done when it began: it may be out of date when more are.
+    since: usize,
+    result: Result<Arc<World>, Failure>,
+}
+
+pub(super) struct Performed {
+    pub(super) did: Action,
+    pub(super) outputs: Outputs,
+}
+
+/// Why a step gave nothing.
+pub(super) enum Stop {
+    Failed(Failure),
+    /// The run was interrupted while the step waited for its place among the parallel ones.
+    NotStarted,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+type Given = HashMap<Id, Outputs>;
+
+impl<D: Driver> Shared<D> {
+    pub(super) fn new(run: Run<D>) -> Self {
+        let desired = run.desired.into_iter();
+        Self {
+            driver: run.driver,
+            items: run.plan.items.into_iter().map(Arc::new).collect(),
+            resources: desired.map(|wanted| (wanted.id.clone(), Arc::new(wanted))).collect(),
+            world: Arc::new(run.world),
+            latest: Mutex::new(None),
+            done: AtomicUsize::new(0),
+            key: run.key,
+            permits: Semaphore::new(run.parallelism.max(1)),
+            timeout: run.timeout,
+            events: run.events,
+            cancel: run.cancel,
+        }
+    }
+
+    pub(super) fn count_done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) async fn perform(
+        &self,
+        item: usize,
+        phase: Phase,
+        given: &Given,
+    ) -> Result<Performed, Stop> {
+        let item = Arc::clone(&self.items[item]);
+        let (action, world) = self.action_at_its_turn(&item, phase, given).await?;
+        let turn = self.turn(item, phase, action, &world, given);
+        let changed = match turn.work {
+            Work::Keep => Outputs::new(),
+            _ => self.change(&turn, action).await?,
+        };
+        if turn.work == Work::Delete {
+            return Ok(Performed { did: action, outputs: changed });
+        }
+        self.tell(&turn, action, StepPhase::Waiting);
+        let waited = self.driver.wait(&turn).await?;
+
+        // What was made or started gives what it gives now; what stayed also what it gave before.
+        let mut outputs = match turn.work {
+            Work::Keep | Work::Update => {
+                world.things.get(turn.id()).map(|seen| seen.outputs.clone()).unwrap_or_default()
+            }
+            Work::Create | Work::Start | Work::Delete => Outputs::new(),
+        };
+        if turn.work != Work::Keep {
+            outputs.extend(turn.values);
+        }
+        outputs.extend(changed);
+        outputs.extend(waited);
+        Ok(Performed { did: action, outputs })
+    }
+
+    async fn change(&self, turn: &Turn, action: Action) -> Result<Outputs, Stop> {
+        let _permit = if self.driver.gathers(turn) {
+            None
+        } else {
+            Some(self.permits.acquire().await.map_err(|_| Stop::NotStarted)?)
+        };
+        if self.cancel.is_finishing() {
+            return Err(Stop::NotStarted);
+        }
+        self.tell(turn, action, StepPhase::Started);
+        Ok(self.driver.change(turn).await?)
+    }
+
+    fn tell(&self, turn: &Turn, action: Action, phase: StepPhase) {
+        self.events.tell(Event::Step {
+            id: turn.id().clone(),
+            action,
+            phase,
+            elapsed: Duration::ZERO,
+            detail: None,
+        });
+    }
+
+    /// What the plan said, unless it could not know: then what turns out now, and the world as it
+    /// was seen for that.
+    async fn action_at_its_turn(
+        &self,
+        item: &Item,
+        phase: Phase,
+        given: &Given,
+    ) -> Result<(Action, Arc<World>), Failure> {
+        let unknown = |change: &crate::plan::Change| matches!(change.after, Shown::Unknown(_));
+        let open = item.action == Action::Deferred
+            || (item.action == Action::Update && item.changes.iter().any(unknown));
+        if phase == Phase::Remove || !open {
+            return Ok((item.action, Arc::clone(&self.world)));
+        }
+        let world = if self.world.things.contains_key(&item.id) {
+            Arc::clone(&self.world)
+        } else {
+            self.look_for(item).await?
+        };
+        let action = decide_late(&LateRequest {
+            item,
+            resource: self.resources.get(&item.id).map(Arc::as_ref),
+            world: &world,
+            key: &self.key,
+            given: &|giver, output| given.get(giver)?.get(output).cloned(),
+        })
+        .map_err(|refusal| explain(&refusal))?;
+        Ok((action, world))
+    }
+
+    /// The latest look serves unless what hid the item was still closed then.
+    async fn look_for(&self, item: &Item) -> Result<Arc<World>, Failure> {
+        let mut latest = self.latest.lock().await;
+        let since = self.done.load(Ordering::Relaxed);
+        if let Some(look) = &*latest {
+            let serves = match &look.result {
+                Ok(world) => !item
+                    .bonds
+                    .iter()
+                    .any(|bond| matches!(bond, Bond::Inside(parent) if world.is_closed(parent))),
+                Err(_) => false,
+            };
+            if serves || look.since == since {
+                return look.result.clone();
+            }
+        }
+        let result = self.driver.look().await.map(Arc::new);
+        *latest = Some(Look { since, result: result.clone() });
+        result
+    }
+
+    fn turn(
+        &self,
+        item: Arc<Item>,
+        phase: Phase,
+        action: Action,
+        world: &World,
+        given: &Given,
+    ) -> Turn {
+        let resource = self.resources.get(&item.id).cloned();
+        let record =
+            world.record(&item.id).or_else(|| self.world.remembered.get(&item.id)).cloned();
+        let mut turn = Turn {
+            work: Work::of(action, phase),
+            state: world.things.get(&item.id).map(|seen| seen.state.clone()),
+            item,
+            values: Fields::new(),
+            missing: Vec::new(),
+            record,
+            timeout: self.timeout,
+            events: self.events.clone(),
+            cancel: self.cancel.clone(),
+            resource: resource.clone(),
+        };
+        let lookup = |giver: &Id, output: &str| given.get(giver)?.get(output).cloned();
+        for (name, want) in resource.iter().flat_map(|resource| resource.fields.iter()) {
+            let recorded = turn.record.as_ref().and_then(|record| record.fields.get(name));
+            match known(turn.id(), want, recorded, &lookup) {
+                Known::Value(value) => turn.values.set(name.clone(), value),
+                Known::Unknown(giver) if giver != *turn.id() => {
+                    turn.missing.push((name.clone(), giver));
+                }
+                Known::Unknown(_) => {}
+            }
+        }
+        turn
+    }
+}
+
+fn explain(refusal: &Refusal) -> Failure {
+    let failure = Failure::new(refusal.to_string());
+    match refusal {
+        Refusal::NotShown(_) | Refusal::WouldReplace { .. } => {
+            failure.hint("run `topo apply` again: what could not be seen can be shown now")
+        }
+        Refusal::Closed(..) | Refusal::Foreign(_) | Refusal::Newer(..) => failure,
+    }
+}

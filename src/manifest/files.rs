@@ -1,0 +1,163 @@
+//! Reading a topology's manifests from the disk.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Fault, Place, Source, Syntax, template};
+
+const READ: [&str; 4] = ["yaml", "yml", "json", "j2"];
+
+/// The texts of one entry of the topology's manifests: a file, or the files of a folder in the
+/// order of their names. `shown` is how the topology names the path.
+pub fn sources(
+    entry: usize,
+    path: &Path,
+    shown: &str,
+    context: &Value,
+) -> Result<Vec<Source>, Vec<Fault>> {
+    let here = Place::start(&shown.into());
+    let files = files(path, shown).map_err(|fault| vec![fault])?;
+    let mut sources = Vec::with_capacity(files.len());
+    let mut faults = Vec::new();
+    for file in files {
+        let name: Arc<str> = match file.strip_prefix(path) {
+            Ok(inner) if inner != Path::new("") => {
+                format!("{}/{}", shown.trim_end_matches('/'), inner.display()).into()
+            }
+            _ => here.file.clone(),
+        };
+        match source(entry, &file, name, context) {
+            Ok(source) => sources.push(source),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(sources) } else { Err(faults) }
+}
+
+fn source(entry: usize, file: &Path, name: Arc<str>, context: &Value) -> Result<Source, Fault> {
+    let bytes = fs::read(file)
+        .map_err(|error| Fault::new(Place::start(&name), format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..good]);
+        Fault::new(Place::at(&name, &text, text.len()), "this is not UTF-8 text")
+            .hint("save the file as UTF-8")
+    })?;
+    // By its name and not by its path: what was downloaded is kept under its checksum.
+    let Some(plain) = name.strip_suffix(".j2") else {
+        return Ok(Source { syntax: syntax(&name), name, text, entry });
+    };
+    let text = template::render(&name, &text, context)?;
+    let name = format!("{name} (rendered)").into();
+    Ok(Source { syntax: syntax(plain), name, text, entry })
+}
+
+fn syntax(name: &str) -> Syntax {
+    let extension = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default();
+    if extension.eq_ignore_ascii_case("json") { Syntax::Json } else { Syntax::Yaml }
+}
+
+fn files(path: &Path, shown: &str) -> Result<Vec<PathBuf>, Fault> {
+    let fault = |message: String| Fault::new(Place::start(&shown.into()), message);
+    let unreadable = |error: std::io::Error| fault(format!("cannot be read: {error}"));
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let home = path.canonicalize().map_err(unreadable)?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let extension = file.extension().and_then(OsStr::to_str).unwrap_or_default();
+        if !READ.contains(&extension) || file.is_dir() {
+            continue;
+        }
+        let real = file
+            .canonicalize()
+            .map_err(|error| fault(format!("`{}` leads nowhere: {error}", file.display())))?;
+        if !real.starts_with(&home) {
+            return Err(fault(format!(
+                "`{}` is a link that leads out of the folder, to `{}`",
+                file.display(),
+                real.display()
+            ))
+            .hint("name that file in the topology itself, or copy it into the folder"));
+        }
+        files.push(file);
+    }
+    if files.is_empty() {
+        return Err(fault("there is no manifest in this folder".to_owned())
+            .hint("files that end in .yaml, .yml, .json or .j2 are read"));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in [
+            ("b.yaml", "b: 1"),
+            ("a.json", "{}"),
+            ("c.json.j2", "{\"n\": {{ vars.n }}}"),
+            ("notes.txt", "no manifest"),
+        ] {
+            fs::write(folder.path().join(name), text).expect("written");
+        }
+        folder
+    }
+
+    fn read(path: &Path) -> Result<Vec<Source>, Vec<Fault>> {
+        sources(3, path, "m/", &serde_json::json!({"vars": {"n": 7}}))
+    }
+
+    #[test]
+    fn a_folder_is_read_in_the_order_of_names() {
+        let folder = folder();
+        let read = read(folder.path()).expect("reads");
+        let seen: Vec<_> =
+            read.iter().map(|source| (&*source.name, source.syntax, &*source.text)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("m/a.json", Syntax::Json, "{}"),
+                ("m/b.yaml", Syntax::Yaml, "b: 1"),
+                ("m/c.json.j2 (rendered)", Syntax::Json, "{\"n\": 7}"),
+            ]
+        );
+        assert!(read.iter().all(|source| source.entry == 3));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_may_stay_in_the_folder_and_not_leave_it() {
+        let (inside, outside) = (folder(), folder());
+        let link = |to: &Path| std::os::unix::fs::symlink(to, inside.path().join("d.yaml"));
+        link(&inside.path().join("b.yaml")).expect("linked");
+        assert_eq!(read(inside.path()).expect("reads").len(), 4);
+
+        fs::remove_file(inside.path().join("d.yaml")).expect("removed");
+        link(&outside.path().join("b.yaml")).expect("linked");
+        let faults = read(inside.path()).expect_err("leads out");
+        assert!(faults[0].message.contains("leads out of the folder"), "{}", faults[0]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let folder = folder();
+        let missing = read(&folder.path().join("none")).expect_err("missing");
+        assert!(missing[0].message.starts_with("cannot be read: "), "{}", missing[0]);
+        let empty = tempfile::tempdir().expect("a folder");
+        assert!(read(empty.path()).expect_err("empty")[0].hint.is_some());
+        let latin = folder.path().join("l.yaml");
+        fs::write(&latin, b"a: 1\nb: \xff").expect("written");
+        let faults = read(&latin).expect_err("not UTF-8");
+        assert_eq!((faults[0].place.line, faults[0].place.column), (2, 4));
+    }
+}

@@ -1,0 +1,528 @@
+//! From texts to objects: parsed by document on every core, then brought together and checked.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::de::DeserializeSeed;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::canon::Canon;
+use super::facts::{self, Facts, Head};
+use super::kinds::{self, Kinds, Served};
+use super::{Fault, Kind, Manifests, Object, Place, Source, Syntax, split};
+
+/// Below this many bytes a second thread costs more than it saves.
+const WORTH_A_THREAD: usize = 256 * 1024;
+
+/// Reads every object of the sources. `secrets` are values that must not be shown wherever they
+/// stand. All faults come at once.
+pub fn read(
+    sources: Vec<Source>,
+    kinds: &mut Kinds,
+    secrets: &[String],
+) -> Result<Manifests, Vec<Fault>> {
+    let documents: Vec<Document> = sources
+        .iter()
+        .enumerate()
+        .flat_map(|(at, source)| {
+            let ranges = match source.syntax {
+                Syntax::Yaml => split::documents(&source.text),
+                Syntax::Json => vec![0..source.text.len()],
+            };
+            ranges.into_iter().map(move |bytes| Document { source: at, bytes })
+        })
+        .collect();
+
+    let mut drafts = Vec::with_capacity(documents.len());
+    let mut faults = Vec::new();
+    for (read, wrong) in in_parallel(&documents, |share| read_all(share, &sources, secrets)) {
+        drafts.extend(read);
+        faults.extend(wrong);
+    }
+    for draft in &drafts {
+        if let Facts::Defines(definition) = &draft.facts {
+            let served = Served {
+                plural: definition.plural.as_str().into(),
+                namespaced: definition.namespaced,
+            };
+            kinds.tell(&definition.group, &definition.kind, served);
+        }
+    }
+    let objects = drafts.into_iter().map(|draft| draft.resolve(kinds)).collect();
+    let manifests = Manifests { sources, objects };
+    faults.extend(twice(&manifests));
+    if faults.is_empty() { Ok(manifests) } else { Err(faults) }
+}
+
+/// The body of one object, from the text of its document, which was read before.
+pub fn body(source: &Source, text: &str, object: &Object) -> Value {
+    let mut value = match source.syntax {
+        Syntax::Yaml => parse_yaml(text).unwrap_or_default(),
+        Syntax::Json => serde_json::from_str(text).unwrap_or_default(),
+    };
+    if let Some(item) = object.item {
+        value = value["items"][item].take();
+    }
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        match &object.namespace {
+            Some(namespace) => metadata.insert("namespace".to_owned(), (**namespace).into()),
+            None => metadata.remove("namespace"),
+        };
+    }
+    octal_modes(&mut value);
+    value
+}
+
+struct Document {
+    source: usize,
+    bytes: Range<usize>,
+}
+
+/// An object before it is known what kinds there are.
+struct Draft {
+    api_version: Arc<str>,
+    kind: Arc<str>,
+    namespace: Option<Arc<str>>,
+    name: Box<str>,
+    hash: [u8; 32],
+    secret: bool,
+    facts: Facts,
+    source: usize,
+    bytes: Range<usize>,
+    item: Option<usize>,
+}
+
+impl Draft {
+    fn resolve(self, kinds: &mut Kinds) -> Object {
+        let kind: Arc<Kind> = kinds.named(&self.api_version, &self.kind);
+        let namespace = kind.namespaced.then(|| self.namespace.unwrap_or_else(|| "default".into()));
+        Object {
+            kind,
+            namespace,
+            name: self.name,
+            hash: self.hash,
+            secret: self.secret,
+            facts: self.facts,
+            source: self.source,
+            bytes: self.bytes,
+            item: self.item,
+        }
+    }
+}
+
+type Share = (Vec<Draft>, Vec<Fault>);
+
+/// Splits the documents into shares of about as many bytes each, one a core.
+fn in_parallel(documents: &[Document], work: impl Fn(&[Document]) -> Share + Sync) -> Vec<Share> {
+    let total: usize = documents.iter().map(|document| document.bytes.len()).sum();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = (total / cores).max(WORTH_A_THREAD);
+
+    let mut shares = Vec::new();
+    let mut rest = documents;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let taken = rest.iter().take_while(|document| {
+            let room = bytes <= share;
+            bytes += document.bytes.len();
+            room
+        });
+        let (head, tail) = rest.split_at(taken.count());
+        shares.push(head);
+        rest = tail;
+    }
+    if let [only] = shares[..] {
+        return vec![work(only)];
+    }
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> =
+            shares.into_iter().map(|share| scope.spawn(move || work(share))).collect();
+        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined.map(|share| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
+fn read_all(documents: &[Document], sources: &[Source], secrets: &[String]) -> Share {
+    let mut reader = Reader { sources, secrets, names: HashSet::new(), json: Vec::new() };
+    let (mut drafts, mut faults) = (Vec::with_capacity(documents.len()), Vec::new());
+    for document in documents {
+        if let Err(fault) = reader.document(document, &mut drafts) {
+            faults.push(fault);
+        }
+    }
+    (drafts, faults)
+}
+
+struct Reader<'a> {
+    sources: &'a [Source],
+    secrets: &'a [String],
+    /// Few distinct names of kinds and namespaces are shared by many objects.
+    names: HashSet<Arc<str>>,
+    json: Vec<u8>,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, document: &Document, drafts: &mut Vec<Draft>) -> Result<(), Fault> {
+        let source = &self.sources[document.source];
+        let text = &source.text[document.bytes.clone()];
+        self.json.clear();
+        match source.syntax {
+            Syntax::Yaml => canonical_yaml(text, &mut self.json)
+                .map_err(|error| yaml_fault(source, document, &error))?,
+            Syntax::Json => canonical_json(text, &mut self.json).map_err(|error| Fault {
+                place: Place {
+                    file: source.name.clone(),
+                    line: super::narrow(error.line()),
+                    column: super::narrow(error.column()),
+                },
+                message: without_position(&error.to_string()).to_owned(),
+                hint: None,
+            })?,
+        }
+        if self.json == b"null" {
+            return Ok(());
+        }
+        let json = std::mem::take(&mut self.json);
+        let head = head(&json).map_err(|message| document.fault(source, message))?;
+        let unfolded = match (head.kind.as_deref(), list_items(&head, &json)) {
+            (Some(_), Some(items)) => self.unfold(document, items, drafts),
+            _ => self.object(document, None, head, &json, drafts),
+        };
+        self.json = json;
+        unfolded
+    }
+
+    fn unfold(
+        &mut self,
+        document: &Document,
+        items: Vec<Value>,
+        drafts: &mut Vec<Draft>,
+    ) -> Result<(), Fault> {
+        for (at, item) in items.into_iter().enumerate() {
+            let json = item.to_string().into_bytes();
+            let head = head(&json).map_err(|message| {
+                document.fault(&self.sources[document.source], format!("items[{at}]: {message}"))
+            })?;
+            self.object(document, Some(at), head, &json, drafts)?;
+        }
+        Ok(())
+    }
+
+    fn object(
+        &mut self,
+        document: &Document,
+        item: Option<usize>,
+        head: Head,
+        json: &[u8],
+        drafts: &mut Vec<Draft>,
+    ) -> Result<(), Fault> {
+        let source = &self.sources[document.source];
+        let fault = |message: String| {
+            let message = item.map_or(message.clone(), |at| format!("items[{at}]: {message}"));
+            document.fault(source, message)
+        };
+        let (Some(api_version), Some(kind)) = (head.api_version, head.kind) else {
+            return Err(fault("this document is no Kubernetes object".to_owned())
+                .hint("an object begins with `apiVersion:` and `kind:`"));
+        };
+        if let Some(instead) = kinds::replacement(&api_version, &kind) {
+            return Err(fault(format!("`{api_version}` no longer serves {kind}"))
+                .hint(format!("write `apiVersion: {instead}`")));
+        }
+        let Some(name) = head.metadata.name else {
+            let hint = if head.metadata.generate_name.is_some() {
+                "`generateName` makes another object every time: give it a `metadata.name`"
+            } else {
+                "give it a `metadata.name`"
+            };
+            return Err(fault(format!("this {kind} has no name")).hint(hint));
+        };
+        if kind == "Job" && facts::has_stray_selector(json) {
+            return Err(fault(format!(
+                "Job `{name}` names a selector, which Kubernetes makes itself"
+            ))
+            .hint("leave `spec.selector` out, or add `manualSelector: true`"));
+        }
+        let text = &source.text[document.bytes.clone()];
+        let secret = (kind == "Secret" && api_version == "v1")
+            || self.secrets.iter().any(|secret| text.contains(secret.as_str()));
+        drafts.push(Draft {
+            facts: facts::facts(&api_version, &kind, json),
+            api_version: self.shared(&api_version),
+            kind: self.shared(&kind),
+            namespace: head.metadata.namespace.map(|namespace| self.shared(&namespace)),
+            name: name.into(),
+            hash: Sha256::digest(json).into(),
+            secret,
+            source: document.source,
+            bytes: document.bytes.clone(),
+            item,
+        });
+        Ok(())
+    }
+
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return known.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(name.clone());
+        name
+    }
+}
+
+impl Document {
+    fn fault(&self, source: &Source, message: impl Into<String>) -> Fault {
+        Fault::new(Place::of(source, &self.bytes), message)
+    }
+}
+
+fn canonical_yaml(text: &str, json: &mut Vec<u8>) -> Result<(), serde_yaml::Error> {
+    if may_merge(text) {
+        let mut value: serde_yaml::Value = serde_yaml::from_str(text)?;
+        value.apply_merge()?;
+        return Canon::into(json).deserialize(value);
+    }
+    Canon::into(json).deserialize(serde_yaml::Deserializer::from_str(text))
+}
+
+fn canonical_json(text: &str, json: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    Canon::into(json).deserialize(&mut deserializer)?;
+    deserializer.end()
+}
+
+fn parse_yaml(text: &str) -> Result<Value, serde_yaml::Error> {
+    let mut json = Vec::new();
+    canonical_yaml(text, &mut json)?;
+    Ok(serde_json::from_slice(&json).unwrap_or_default())
+}
+
+/// Merge keys need the whole tree, and hardly any manifest has them.
+fn may_merge(text: &str) -> bool {
+    text.contains("<<:")
+}
+
+fn head(json: &[u8]) -> Result<Head, String> {
+    if json.first() != Some(&b'{') {
+        return Err("this document is no Kubernetes object: a map belongs here".to_owned());
+    }
+    serde_json::from_slice(json).map_err(|error| without_position(&error.to_string()).to_owned())
+}
+
+fn list_items(head: &Head, json: &[u8]) -> Option<Vec<Value>> {
+    let kind = head.kind.as_deref()?;
+    if !kind.ends_with("List") || head.metadata.name.is_some() {
+        return None;
+    }
+    let mut value: Value = serde_json::from_slice(json).ok()?;
+    match value.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => Some(items),
+        _ => None,
+    }
+}
+
+fn yaml_fault(source: &Source, document: &Document, error: &serde_yaml::Error) -> Fault {
+    let mut place = Place::at(&source.name, &source.text, document.bytes.start);
+    if let Some(location) = error.location() {
+        place.line += super::narrow(location.line()) - 1;
+        place.column = super::narrow(location.column());
+    }
+    Fault::new(place, without_position(&error.to_string()))
+}
+
+/// The place is said in front, and counts from the start of the file instead of the document.
+fn without_position(message: &str) -> &str {
+    message.rfind(" at line ").map_or(message, |at| &message[..at])
+}
+
+/// The same object in two places, each named.
+fn twice(manifests: &Manifests) -> Vec<Fault> {
+    let mut first: HashMap<_, &Object> = HashMap::with_capacity(manifests.objects.len());
+    let mut faults = Vec::new();
+    for object in &manifests.objects {
+        let key =
+            (&object.kind.group, &object.kind.name, object.namespace.as_deref(), &object.name);
+        if let Some(before) = first.insert(key, object) {
+            let place = manifests.place(before);
+            faults.push(
+                Fault::new(
+                    manifests.place(object),
+                    format!("{object} stands here again: {place} has it already"),
+                )
+                .hint("remove one of the two"),
+            );
+        }
+    }
+    faults
+}
+
+/// `defaultMode: 0644` is an octal number to everybody who writes manifests, and a string to YAML 1.2.
+fn octal_modes(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(octal_modes),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let octal = value
+                    .as_str()
+                    .filter(|_| name == "defaultMode" || name == "mode")
+                    .filter(|text| text.len() > 1 && text.starts_with('0'))
+                    .and_then(|text| u32::from_str_radix(text, 8).ok());
+                match octal {
+                    Some(mode) => *value = mode.into(),
+                    None => octal_modes(value),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str, text: &str) -> Source {
+        let syntax = if name.ends_with(".json") { Syntax::Json } else { Syntax::Yaml };
+        Source { name: name.into(), text: text.to_owned(), syntax, entry: 0 }
+    }
+
+    fn objects(text: &str) -> Manifests {
+        read(vec![source("a.yaml", text)], &mut Kinds::default(), &[]).expect("reads")
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        let faults = read(vec![source("a.yaml", text)], &mut Kinds::default(), &[])
+            .expect_err("is at fault");
+        faults
+            .iter()
+            .map(|fault| match &fault.hint {
+                Some(hint) => format!("{fault} | {hint}"),
+                None => fault.to_string(),
+            })
+            .collect()
+    }
+
+    const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
+
+    #[test]
+    fn objects_get_the_namespace_that_their_kind_asks_for() {
+        let read = objects(&format!(
+            "{SERVICE}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: n, namespace: x}}\n"
+        ));
+        let names: Vec<_> = read.objects.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["Service default/web", "Namespace n"]);
+        assert_eq!(read.body(&read.objects[0])["metadata"]["namespace"], "default");
+        assert!(read.body(&read.objects[1])["metadata"].get("namespace").is_none());
+    }
+
+    #[test]
+    fn a_definition_in_the_files_tells_the_scope_of_its_kind() {
+        let read = objects(
+            "apiVersion: e.com/v1\nkind: Thing\nmetadata: {name: t}\n---\n\
+             apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+             metadata: {name: things.e.com}\n\
+             spec: {group: e.com, scope: Cluster, names: {kind: Thing, plural: thingz}}\n",
+        );
+        assert_eq!(read.objects[0].namespace, None);
+        assert_eq!(&*read.objects[0].kind.plural, "thingz");
+    }
+
+    #[test]
+    fn the_hash_is_of_the_content_and_not_of_its_writing() {
+        let one = objects(SERVICE);
+        let json = r#"{"kind": "Service", "metadata": {"name": "web"}, "apiVersion": "v1"}"#;
+        let two = read(vec![source("a.json", json)], &mut Kinds::default(), &[]).expect("reads");
+        assert_eq!(one.objects[0].hash(), two.objects[0].hash());
+        assert!(one.objects[0].hash().starts_with("sha256:"));
+    }
+
+    #[test]
+    fn lists_are_unfolded() {
+        let read = objects(
+            "apiVersion: v1\nkind: List\nitems:\n\
+             - {apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: one}}\n\
+             - {apiVersion: v1, kind: ConfigMap, metadata: {name: b}, data: {k: two}}\n",
+        );
+        assert_eq!(read.objects.len(), 2);
+        assert_eq!(read.body(&read.objects[1])["data"]["k"], "two");
+    }
+
+    #[test]
+    fn merge_keys_and_octal_modes_mean_what_people_mean() {
+        let read = objects(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: &l {x: y}\n\
+             data: {<<: *l, m: n}\nspec: {defaultMode: 0644, name: 0644}\n",
+        );
+        let body = read.body(&read.objects[0]);
+        assert_eq!(body["data"], serde_json::json!({"x": "y", "m": "n"}));
+        assert_eq!(body["spec"], serde_json::json!({"defaultMode": 420, "name": "0644"}));
+    }
+
+    #[test]
+    fn every_fault_says_where_and_what_to_write() {
+        let text = format!(
+            "# head\n---\n{SERVICE}---\n\nfoo: bar\n---\na: [\n---\napiVersion: extensions/v1beta1\n\
+             kind: DaemonSet\nmetadata: {{name: x}}\n---\napiVersion: v1\nkind: Pod\n\
+             metadata: {{generateName: x-}}\n---\n- 1\n"
+        );
+        let found = faults(&text);
+        assert_eq!(found.len(), 5, "{found:#?}");
+        assert!(found[0].starts_with("a.yaml:8:1: this document is no Kubernetes object |"));
+        assert!(found[1].starts_with("a.yaml:11:1: did not find"), "{}", found[1]);
+        assert_eq!(
+            found[2],
+            "a.yaml:12:1: `extensions/v1beta1` no longer serves DaemonSet | write `apiVersion: apps/v1`"
+        );
+        assert!(found[3].contains("this Pod has no name | `generateName` makes"), "{}", found[3]);
+        assert!(found[4].contains("a map belongs here"), "{}", found[4]);
+    }
+
+    #[test]
+    fn the_same_object_twice_names_both_places() {
+        let found = faults(&format!("{SERVICE}---\n{SERVICE}"));
+        assert_eq!(
+            found,
+            ["a.yaml:5:1: Service default/web stands here again: a.yaml:1:1 has it already | \
+              remove one of the two"]
+        );
+    }
+
+    #[test]
+    fn secrets_and_what_holds_a_sensitive_value_are_marked() {
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n---\n\
+            apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {p: hunter2}\n---\n\
+            apiVersion: v1\nkind: ConfigMap\nmetadata: {name: d}\n";
+        let read =
+            read(vec![source("a.yaml", text)], &mut Kinds::default(), &["hunter2".to_owned()])
+                .expect("reads");
+        let secret: Vec<_> = read.objects.iter().map(|object| object.secret).collect();
+        assert_eq!(secret, [true, true, false]);
+    }
+
+    #[test]
+    fn many_documents_come_out_in_their_order() {
+        let text: String = (0..20_000)
+            .map(|n| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\n---\n"))
+            .collect();
+        let read = objects(&text);
+        assert!(text.len() > 2 * WORTH_A_THREAD);
+        assert!(read.objects.iter().enumerate().all(|(n, object)| *object.name == format!("s{n}")));
+        let lines = read.lines();
+        assert_eq!((lines[0], lines[19_999]), (1, 19_999 * 4 + 1));
+        assert_eq!(read.place(&read.objects[19_999]).line, lines[19_999]);
+    }
+
+    #[test]
+    fn hostile_texts_end_in_a_fault() {
+        let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n\
+            c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n\
+            e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
+        for text in [bomb, &"[".repeat(10_000), "a: *nowhere", "a: b: c", "\t- x", "a: .inf"] {
+            assert!(!faults(text).is_empty(), "{text:.20}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Manifests that are templates (`*.j2`), rendered with what the topology says.
+
+use std::sync::Arc;
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use serde_json::Value;
+
+use super::{Fault, Place};
+
+/// Renders a template with `context`, a map whose keys are what templates may name.
+pub fn render(name: &Arc<str>, text: &str, context: &Value) -> Result<String, Fault> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment
+        .template_from_named_str(name, text)
+        .and_then(|template| template.render(Serde(context)))
+        .map_err(|error| fault(name, text, &error, context))
+}
+
+fn fault(name: &Arc<str>, text: &str, error: &minijinja::Error, context: &Value) -> Fault {
+    let mut place = match error.range() {
+        Some(range) => Place::at(name, text, range.start),
+        None => Place::start(name),
+    };
+    if let (None, Some(line)) = (error.range(), error.line()) {
+        place.line = super::narrow(line);
+    }
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
+    let fault = Fault::new(place, detail);
+    if error.kind() != ErrorKind::UndefinedError {
+        return fault;
+    }
+    let known: Vec<String> = names(context);
+    fault.hint(format!(
+        "this name is not defined: a template may use {}, and `{{{{ x | default(\"…\") }}}}` where one may be absent",
+        known.join(", ")
+    ))
+}
+
+/// What a template may name, two levels deep: `vars.replicas`, `topology.name`.
+fn names(context: &Value) -> Vec<String> {
+    let Value::Object(fields) = context else { return Vec::new() };
+    let mut names = Vec::new();
+    for (name, value) in fields {
+        match value {
+            Value::Object(inner) if !inner.is_empty() => {
+                names.extend(inner.keys().map(|key| format!("`{name}.{key}`")));
+            }
+            _ => names.push(format!("`{name}`")),
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rendered(text: &str) -> Result<String, Fault> {
+        render(&"web.yaml.j2".into(), text, &json!({"vars": {"replicas": 2}, "pools": []}))
+    }
+
+    #[test]
+    fn values_come_out_as_they_are() {
+        assert_eq!(
+            rendered("a: {{ vars.replicas }}-x\n{% for p in pools %}{{ p }}{% endfor %}\n")
+                .expect("renders"),
+            "a: 2-x\n"
+        );
+    }
+
+    #[test]
+    fn an_undefined_name_says_where_and_what_there_is() {
+        let fault = rendered("a: 1\nb: {{ vars.replica }}\n").expect_err("undefined");
+        assert_eq!((fault.place.line, fault.place.column > 1), (2, true), "{fault}");
+        assert!(fault.hint.expect("a hint").contains("`vars.replicas`, `pools`"));
+    }
+
+    #[test]
+    fn a_broken_template_says_where() {
+        let fault = rendered("a: 1\nb: {{ vars.\n").expect_err("broken");
+        assert!(fault.place.line >= 2, "{fault}");
+    }
+}

@@ -1,0 +1,442 @@
+//! From what is wanted, recorded and seen to what would be done. Pure: it asks nobody.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::diff::{Comparison, Difference};
+use super::removals::removals;
+use super::resource::field_of;
+use super::shelter::Shelter;
+use super::{
+    Action, Bond, Cause, Change, Effect, Graph, GraphError, Id, Item, Owner, Plan, Record,
+    Resource, SecretKey, Seen, Shown, State, Table, Want, World,
+};
+
+/// Everything that a plan is made of.
+pub struct Request<'a> {
+    pub topology: &'a str,
+    /// In any order; nothing at all to take everything down.
+    pub desired: &'a [Resource],
+    pub world: &'a World,
+    /// What each kind tells of itself, for things that are no longer desired.
+    pub tables: &'a dyn Fn(&str) -> Option<&'static Table>,
+    /// Where a key of the topology file stands: `topo.yaml:31:5`.
+    pub places: &'a dyn Fn(&str) -> Option<String>,
+    pub key: &'a SecretKey,
+    /// Replaced even if nothing about them changed.
+    pub replace: &'a [Id],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error(
+        "`{id}` was written by a newer topo (record format {format}; this one reads up to {})",
+        super::record::FORMAT
+    )]
+    Newer { id: Id, format: u32 },
+}
+
+pub fn plan(request: &Request) -> Result<Plan, PlanError> {
+    refuse_newer_records(request.world)?;
+    let order = Graph::of(request.desired)?.order()?;
+    let by_id: HashMap<&Id, &Resource> =
+        request.desired.iter().map(|resource| (&resource.id, resource)).collect();
+
+    let mut planner = Planner {
+        request,
+        shelter: Shelter::over(request.desired, request.world),
+        decided: HashMap::with_capacity(by_id.len()),
+    };
+    let mut items = Vec::with_capacity(by_id.len());
+    for id in order {
+        let resource = by_id[&id];
+        let item = planner.decide(resource);
+        let decision = planner.decision(&item, resource);
+        planner.decided.insert(id, decision);
+        items.push(item);
+    }
+    let leaving = removals(request, &by_id, &planner.decided);
+    items.extend(leaving);
+    for item in &mut items {
+        planner.ask_for_what_is_in_use(&by_id, item);
+    }
+    Ok(Plan { topology: request.topology.to_owned(), items })
+}
+
+fn refuse_newer_records(world: &World) -> Result<(), PlanError> {
+    let seen = world.things.keys().filter_map(|id| Some((id, world.record(id)?)));
+    seen.chain(&world.remembered)
+        .filter(|(_, record)| record.is_from_the_future())
+        .min_by_key(|(id, _)| *id)
+        .map_or(Ok(()), |(id, record)| {
+            Err(PlanError::Newer { id: id.clone(), format: record.format })
+        })
+}
+
+struct Planner<'a> {
+    request: &'a Request<'a>,
+    shelter: Shelter,
+    decided: HashMap<Id, Decision>,
+}
+
+/// What later resources must know of one that was decided.
+pub(super) struct Decision {
+    action: Action,
+    cause: Option<Cause>,
+    /// It is there, and goes before it is made.
+    vanishes: bool,
+    /// Its outputs may come out otherwise than they are now.
+    unsettled: bool,
+    /// It stands still or could not be looked at, so what is in it is not to be seen.
+    closed: bool,
+    /// In its place is something of somebody else's.
+    foreign: bool,
+}
+
+impl Decision {
+    fn is_made_anew(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Replace)
+    }
+
+    pub(super) fn vanishes(&self) -> bool {
+        self.vanishes
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.action == Action::Blocked
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl Planner<'_> {
+    fn decide(&self, resource: &Resource) -> Item {
+        let mut item = Item::new(resource.id.clone(), Action::None);
+        item.bonds.clone_from(&resource.bonds);
+        let seen = self.request.world.things.get(&resource.id);
+        if let Some(whose) = self.in_the_way(resource, seen) {
+            item.block(whose);
+        } else if let Some(parent) = self.foreign_parent(resource) {
+            item.block(format!("it belongs in `{parent}`, which is blocked"));
+        } else if let Some((parent, decision)) = self.parent_made_anew(resource, Bond::is_held)
+            && !self.outlives_its_holders(&resource.id)
+        {
+            made_with_parent(resource, seen, parent, decision, &mut item);
+        } else if let Some(why) = self.out_of_sight(resource, seen) {
+            item.action = Action::Deferred;
+            item.why = Some(why);
+        } else {
+            match seen.map(|seen| (seen, &seen.owner)) {
+                None => self.absent(resource, &mut item),
+                Some((seen, Owner::Mine(record))) => {
+                    self.compare(resource, record, seen, &mut item);
+                    self.guard(resource, seen, &mut item);
+                }
+                Some((seen, Owner::Foreign(_) | Owner::Borrowed)) => {
+                    self.borrow(resource, seen, &mut item);
+                }
+            }
+        }
+        item
+    }
+
+    /// Whether it is there and nothing that it was made in goes: then its being made in another
+    /// does not take it away.
+    fn outlives_its_holders(&self, id: &Id) -> bool {
+        let vanishes =
+            |holder: &Id| self.decided.get(holder).is_some_and(|decision| decision.vanishes);
+        self.request.world.record(id).is_some_and(|record| !record.holders().any(vanishes))
+    }
+
+    fn decision(&self, item: &Item, resource: &Resource) -> Decision {
+        let seen = self.request.world.things.get(&item.id);
+        let unsettled = match item.action {
+            Action::None | Action::Blocked => false,
+            Action::Update => item
+                .changes
+                .iter()
+                .any(|change| resource.table.effect(&change.path) == Effect::Unsettles),
+            _ => true,
+        };
+        Decision {
+            action: item.action,
+            cause: item.cause,
+            vanishes: item.action == Action::Replace
+                || (item.action == Action::Create && seen.is_some()),
+            unsettled: unsettled || seen.is_some_and(|seen| seen.state == State::Stopped),
+            closed: item.action == Action::Deferred
+                || self.request.world.blind.contains_key(&item.id)
+                || seen.is_some_and(|seen| seen.state == State::Stopped),
+            foreign: item.action == Action::Blocked
+                && self.request.world.record(&item.id).is_none(),
+        }
+    }
+
+    /// Whose it is, where something that is not topo's stands in the place of the resource.
+    fn in_the_way(&self, resource: &Resource, seen: Option<&Seen>) -> Option<String> {
+        let Some(Owner::Foreign(whose)) = seen.map(|seen| &seen.owner) else { return None };
+        let lent = resource.table.borrows || resource.table.lookup;
+        let vanishes = self
+            .parent_made_anew(resource, |bond| matches!(bond, Bond::Inside(_)))
+            .is_some_and(|(_, decision)| decision.action == Action::Replace);
+        (!lent && !vanishes).then(|| whose.clone())
+    }
+
+    fn foreign_parent<'r>(&self, resource: &'r Resource) -> Option<&'r Id> {
+        let is_foreign = |id: &&Id| self.decided.get(*id).is_some_and(|parent| parent.foreign);
+        resource.bonds.iter().filter(|bond| bond.is_held()).map(Bond::id).find(is_foreign)
+    }
+
+    /// A need, over a bond of that sort, that is about to be made, first or again.
+    fn parent_made_anew<'r>(
+        &self,
+        resource: &'r Resource,
+        sort: impl Fn(&Bond) -> bool,
+    ) -> Option<(&'r Id, &Decision)> {
+        resource.bonds.iter().filter(|bond| sort(bond)).find_map(|bond| {
+            let decision = self.decided.get(bond.id())?;
+            decision.is_made_anew().then(|| (bond.id(), decision))
+        })
+    }
+
+    /// Why the resource cannot be looked at now: what it is inside of is stopped or does not answer.
+    fn out_of_sight(&self, resource: &Resource, seen: Option<&Seen>) -> Option<String> {
+        if seen.is_some() {
+            return None;
+        }
+        resource.bonds.iter().find_map(|bond| {
+            let parent = bond.id();
+            let decision = self.decided.get(parent)?;
+            let hidden = match bond {
+                Bond::Inside(_) => decision.closed,
+                Bond::Holds(_) => decision.action == Action::Deferred,
+                Bond::Uses(_) | Bond::Rests(_) => false,
+            };
+            hidden.then(|| self.why_closed(parent))
+        })
+    }
+
+    fn why_closed(&self, parent: &Id) -> String {
+        let world = self.request.world;
+        let stopped = world.things.get(parent).is_some_and(|seen| seen.state == State::Stopped);
+        match world.blind.get(parent) {
+            _ if stopped => format!("`{parent}` is stopped"),
+            Some(why) => format!("`{parent}` cannot be looked into: {why}"),
+            None => format!("`{parent}` cannot be seen yet"),
+        }
+    }
+
+    fn absent(&self, resource: &Resource, item: &mut Item) {
+        if resource.table.lookup {
+            item.action = Action::Deferred;
+            item.why = Some("it does not exist, and nothing in this file makes it".to_owned());
+            return;
+        }
+        item.action = Action::Create;
+        let was_made = self.request.world.remembered.contains_key(&resource.id);
+        item.cause = Some(if was_made { Cause::Drift } else { Cause::File });
+    }
+
+    /// Used as it is, unless it could serve only after a replace.
+    fn borrow(&self, resource: &Resource, seen: &Seen, item: &mut Item) {
+        if self.request.replace.contains(&resource.id) {
+            item.block("it is not topo's and is used as it is, so it is not replaced");
+            return;
+        }
+        let unfit: Vec<Change> = resource
+            .fields
+            .iter()
+            .filter(|(name, _)| resource.table.effect(name) == Effect::Replace)
+            .filter_map(|(name, want)| match (want, seen.fields.get(name)) {
+                (Want::Is(wanted), Some(live)) if wanted != live => Some(Change {
+                    path: name.to_string(),
+                    before: Shown::Value(live.clone()),
+                    after: Shown::Value(wanted.clone()),
+                    at: super::diff::place_of(&resource.origin, name, self.request.places),
+                    forces_replace: true,
+                    cause: Cause::File,
+                    by: None,
+                }),
+                _ => None,
+            })
+            .collect();
+        if unfit.is_empty() {
+            item.waits = what_is_wrong(&seen.state);
+            return;
+        }
+        item.cause = Some(Cause::File);
+        item.changes = unfit;
+        item.block(format!(
+            "it is not topo's, so it is used as it is or not at all: let the file say what it has ({})",
+            forcing(item)
+        ));
+    }
+
+    fn compare(&self, resource: &Resource, record: &Record, seen: &Seen, item: &mut Item) {
+        if seen.state == State::Partial {
+            item.action = Action::Replace;
+            item.cause = Some(Cause::Drift);
+            item.why = Some("it was left half-made by a run that was cut off".to_owned());
+            return;
+        }
+        let Difference { changes, mut cause, effect, undecided } = Comparison {
+            resource,
+            record,
+            seen,
+            key: self.request.key,
+            given: &|giver, output| self.given(giver, output),
+            stirred: &|giver| self.decided.get(giver)?.cause,
+            places: self.request.places,
+        }
+        .difference();
+        let stopped = seen.state == State::Stopped;
+        if stopped {
+            cause = Some(Cause::Drift.with(cause));
+        }
+
+        if let Some((why, because)) = self.reason_to_replace(resource, record) {
+            item.action = Action::Replace;
+            item.why = Some(why);
+            cause = Some(because.with(cause));
+        } else if effect == Some(Effect::Replace) {
+            item.action = Action::Replace;
+        } else if let Some((field, giver)) = undecided {
+            item.action = Action::Deferred;
+            item.why = Some(format!(
+                "whether it can stay is known only when `{giver}` has given its `{field}`"
+            ));
+        } else if stopped {
+            item.action = if effect.is_some() { Action::Update } else { Action::Start };
+            item.why = Some("stopped outside topo".to_owned());
+        } else if effect.is_some() {
+            item.action = Action::Update;
+        } else {
+            item.waits = what_is_wrong(&seen.state);
+        }
+        item.changes = changes;
+        item.cause = cause;
+    }
+
+    /// Replaced because a person says so, because what it rests on has to go, or because its place
+    /// is another than before.
+    fn reason_to_replace(&self, resource: &Resource, record: &Record) -> Option<(String, Cause)> {
+        if self.request.replace.contains(&resource.id) {
+            return Some(("asked for by --replace".to_owned(), Cause::File));
+        }
+        if let Some(why) = moved(resource, record) {
+            return Some((why, Cause::File));
+        }
+        let (parent, decision) = self.parent_made_anew(resource, Bond::goes_along)?;
+        let why = format!("it rests on `{parent}`, which is made anew");
+        Some((why, decision.cause.unwrap_or(Cause::File)))
+    }
+
+    /// Outputs of a resource that will not change them; those of others are not known yet.
+    fn given(&self, giver: &Id, output: &str) -> Option<Value> {
+        if self.decided.get(giver).is_some_and(|decision| decision.unsettled) {
+            return None;
+        }
+        self.request.world.output(giver, output).cloned()
+    }
+
+    /// What loses something asks first; what is protected is refused. What was left half-made
+    /// holds nothing yet.
+    fn guard(&self, resource: &Resource, seen: &Seen, item: &mut Item) {
+        if item.action != Action::Replace || seen.state == State::Partial {
+            return;
+        }
+        if resource.protect {
+            item.block(format!(
+                "it would have to be replaced ({}), and it is protected: remove `protect: true` first",
+                forcing(item)
+            ));
+        } else if let Some(kept) = self.shelter.of(&resource.id) {
+            item.block(format!(
+                "it would have to be replaced ({}), and `{kept}`, which would go with it, is protected",
+                forcing(item)
+            ));
+        } else if (resource.table.precious)(&resource.id) {
+            item.asks = Some(format!("replaces `{}`: what is in it is lost", resource.id));
+        }
+    }
+
+    /// What gives up something that others are using asks first. Those that leave too lose nothing.
+    fn ask_for_what_is_in_use(&self, desired: &HashMap<&Id, &Resource>, item: &mut Item) {
+        if !matches!(item.action, Action::Update | Action::Replace | Action::Delete)
+            || item.asks.is_some()
+        {
+            return;
+        }
+        let world = self.request.world;
+        let Some(seen) = world.things.get(&item.id) else { return };
+        let kept = desired.get(&item.id).map_or(&[][..], |resource| &resource.takes);
+        let losers: Vec<String> = seen
+            .in_use
+            .iter()
+            .filter(|(span, _)| item.action != Action::Update || !span.lies_in(kept))
+            .filter(|(_, user)| desired.contains_key(user) || world.record(user).is_none())
+            .map(|(_, user)| format!("`{user}`"))
+            .collect();
+        if !losers.is_empty() {
+            item.asks = Some(format!(
+                "changes `{}`: an address in use is taken from {}",
+                item.id,
+                losers.join(", ")
+            ));
+        }
+    }
+}
+
+/// Where it was made is written in its bonds, so another place is another thing.
+fn moved(resource: &Resource, record: &Record) -> Option<String> {
+    let stays =
+        |was: &Bond| resource.bonds.iter().any(|bond| bond.id() == was.id() && bond.goes_along());
+    let left = record.needs.iter().find(|was| was.goes_along() && !stays(was))?;
+    let word = if left.is_held() { "in" } else { "on" };
+    Some(format!("it was made {word} `{}`, and belongs elsewhere now", left.id()))
+}
+
+fn made_with_parent(
+    resource: &Resource,
+    seen: Option<&Seen>,
+    parent: &Id,
+    decision: &Decision,
+    item: &mut Item,
+) {
+    item.cause = decision.cause;
+    if resource.table.lookup {
+        item.action = Action::Deferred;
+        item.why = Some(format!("it is looked for in `{parent}`, which is not there yet"));
+    } else {
+        item.action = Action::Create;
+        item.why = seen.map(|_| format!("`{parent}` is made anew"));
+    }
+}
+
+fn what_is_wrong(state: &State) -> Option<String> {
+    match state {
+        State::Ready => None,
+        State::Unready(last) => Some(last.clone()),
+        State::Stopped => Some("it is stopped, and it is not topo's to start".to_owned()),
+        State::Partial => Some("it is not whole".to_owned()),
+    }
+}
+
+/// Why it would be replaced: the fields that force it, or what was said of it.
+fn forcing(item: &Item) -> String {
+    let fields: Vec<&str> = item
+        .changes
+        .iter()
+        .filter(|change| change.forces_replace)
+        .map(|change| field_of(&change.path))
+        .collect();
+    match &item.why {
+        Some(why) if fields.is_empty() => why.clone(),
+        _ => fields.join(", "),
+    }
+}

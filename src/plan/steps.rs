@@ -1,0 +1,288 @@
+//! From a plan to the order in which its steps may run.
+//!
+//! A replaced resource is two steps, so that what rests on it is removed before it is and made
+//! again after it:
+//!
+//! ```text
+//!   remove gateway --> remove network --> make network --> make gateway
+//! ```
+//!
+//! What needs what is never given up. The other reasons to wait are: two that would be one
+//! another's reason wait for neither, and whichever goes first meets the other and says so.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::DiGraph;
+
+use super::{Action, Bond, Id, Item, Plan, Record, Resource, Span, World};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    Remove,
+    Make,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Index into the plan's items.
+    pub item: usize,
+    pub phase: Phase,
+}
+
+#[derive(Debug, Default)]
+pub struct StepGraph {
+    pub steps: Vec<Step>,
+    /// For each step, those that may run only after it.
+    pub followers: Vec<Vec<usize>>,
+    /// For each step, how many others must end first.
+    pub waits_for: Vec<usize>,
+}
+
+pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
+    let resources: HashMap<&Id, &Resource> =
+        desired.iter().map(|resource| (&resource.id, resource)).collect();
+    let mut graph = StepGraph::default();
+    let stages = Stages::of(plan, &mut graph);
+
+    for item in &plan.items {
+        graph.edges(stages.of_needs(item, resources.get(&item.id).copied()));
+    }
+    let (own, held) = stages.of_removals(world);
+    graph.edges_unless_circular(own);
+    graph.edges_unless_circular(held);
+    let handovers = handovers(plan, &resources, world).into_iter();
+    graph.edges_unless_circular(
+        handovers.filter_map(|(frees, takes)| stages.of_handover(frees, takes)).collect(),
+    );
+    let leaving = plan
+        .items
+        .iter()
+        .flat_map(|item| stages.of_leaving(item, resources.get(&item.id).copied(), world));
+    graph.edges_unless_circular(leaving.collect());
+    graph
+}
+
+impl StepGraph {
+    fn edges(&mut self, edges: impl IntoIterator<Item = (usize, usize)>) {
+        for (first, then) in edges {
+            self.followers[first].push(then);
+            self.waits_for[then] += 1;
+        }
+    }
+
+    /// Adds those that do not close a circle, with what is there or among themselves.
+    fn edges_unless_circular(&mut self, edges: Vec<(usize, usize)>) {
+        if edges.is_empty() {
+            return;
+        }
+        let mut whole: DiGraph<(), (), usize> = DiGraph::default();
+        for _ in &self.steps {
+            whole.add_node(());
+        }
+        let present = self.followers.iter().enumerate();
+        let present = present.flat_map(|(first, then)| then.iter().map(move |then| (first, *then)));
+        whole.extend_with_edges(present.chain(edges.iter().copied()));
+        let mut circle = vec![0; self.steps.len()];
+        for (number, members) in kosaraju_scc(&whole).into_iter().enumerate() {
+            for member in members {
+                circle[member.index()] = number;
+            }
+        }
+        self.edges(edges.into_iter().filter(|(first, then)| circle[*first] != circle[*then]));
+    }
+
+    /// The steps that must end before each.
+    fn leaders(&self) -> Vec<Vec<usize>> {
+        let mut leaders = vec![Vec::new(); self.steps.len()];
+        for (first, followers) in self.followers.iter().enumerate() {
+            for then in followers {
+                leaders[*then].push(first);
+            }
+        }
+        leaders
+    }
+}
+
+/// Which steps each item of a plan has.
+struct Stages<'a> {
+    removes: HashMap<&'a Id, usize>,
+    makes: HashMap<&'a Id, usize>,
+}
+
+impl<'a> Stages<'a> {
+    fn of(plan: &'a Plan, graph: &mut StepGraph) -> Self {
+        let mut stages =
+            Self { removes: HashMap::new(), makes: HashMap::with_capacity(plan.items.len()) };
+        for (at, item) in plan.items.iter().enumerate() {
+            if matches!(item.action, Action::Delete | Action::Replace) {
+                stages.removes.insert(&item.id, graph.steps.len());
+                graph.steps.push(Step { item: at, phase: Phase::Remove });
+            }
+            if item.action != Action::Delete {
+                stages.makes.insert(&item.id, graph.steps.len());
+                graph.steps.push(Step { item: at, phase: Phase::Make });
+            }
+        }
+        graph.followers = vec![Vec::new(); graph.steps.len()];
+        graph.waits_for = vec![0; graph.steps.len()];
+        stages
+    }
+
+    /// The first thing that is done to a resource.
+    fn first(&self, id: &Id) -> Option<usize> {
+        self.removes.get(id).or_else(|| self.makes.get(id)).copied()
+    }
+
+    /// What is needed is made first; what is replaced is removed first.
+    fn of_needs(&self, item: &Item, resource: Option<&Resource>) -> Vec<(usize, usize)> {
+        let Some(make) = self.makes.get(&item.id) else { return Vec::new() };
+        let mut edges: Vec<(usize, usize)> = Vec::new();
+        let mut needed = |id: &Id| edges.extend(self.makes.get(id).map(|first| (*first, *make)));
+        match resource {
+            Some(resource) => resource.needs().for_each(&mut needed),
+            // Its record, and records of different days may contradict one another.
+            None if item.action == Action::Deferred => {
+                item.bonds
+                    .iter()
+                    .filter(|bond| matches!(bond, Bond::Inside(_)))
+                    .map(Bond::id)
+                    .for_each(&mut needed);
+            }
+            None => {}
+        }
+        edges.extend(self.removes.get(&item.id).map(|remove| (*remove, *make)));
+        edges
+    }
+
+    /// What needed a removed one, as it was applied, is removed before it: by itself, or with what
+    /// it lives in.
+    fn of_removals(&self, world: &World) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+        let (mut own, mut held) = (Vec::new(), Vec::new());
+        if self.removes.is_empty() {
+            return (own, held);
+        }
+        let recorded = world.things.keys().filter_map(|id| Some((id, world.record(id)?)));
+        for (id, record) in recorded.chain(&world.remembered) {
+            let mut needed =
+                record.needs.iter().filter_map(|bond| self.removes.get(bond.id())).peekable();
+            if needed.peek().is_some()
+                && let Some(remove) = self.removal_of(id, world)
+            {
+                let edges = if self.removes.contains_key(id) { &mut own } else { &mut held };
+                edges.extend(needed.map(|then| (remove, *then)).filter(|(a, b)| a != b));
+            }
+        }
+        own.sort_unstable();
+        held.sort_unstable();
+        held.dedup();
+        (own, held)
+    }
+
+    /// The step by which a thing goes: its own, or that of something it lives in.
+    fn removal_of(&self, id: &Id, world: &World) -> Option<usize> {
+        let mut open = vec![id];
+        let mut met: Vec<&Id> = Vec::new();
+        while let Some(id) = open.pop() {
+            if let Some(remove) = self.removes.get(id) {
+                return Some(*remove);
+            }
+            if !met.contains(&id) {
+                met.push(id);
+                let record = world.record(id).or_else(|| world.remembered.get(id));
+                open.extend(record.into_iter().flat_map(Record::holders));
+            }
+        }
+        None
+    }
+
+    /// What stays and no longer needs another lets go of it before that one is touched.
+    fn of_leaving(
+        &self,
+        item: &Item,
+        resource: Option<&Resource>,
+        world: &World,
+    ) -> Vec<(usize, usize)> {
+        let (Some(make), Some(resource)) = (self.makes.get(&item.id), resource) else {
+            return Vec::new();
+        };
+        if item.action == Action::None {
+            return Vec::new();
+        }
+        let record = world.record(&item.id).or_else(|| world.remembered.get(&item.id));
+        let Some(record) = record else { return Vec::new() };
+        let left = record.needs.iter().map(Bond::id);
+        left.filter(|id| resource.needs().all(|needed| needed != *id))
+            .filter_map(|id| Some((*make, self.first(id)?)))
+            .collect()
+    }
+
+    fn of_handover(&self, frees: &Id, takes: &Id) -> Option<(usize, usize)> {
+        Some((self.first(frees)?, *self.makes.get(takes)?))
+    }
+}
+
+/// Pairs of resources where the first gives up what the second is about to take: addresses, ports.
+fn handovers<'a>(
+    plan: &'a Plan,
+    resources: &HashMap<&Id, &'a Resource>,
+    world: &'a World,
+) -> Vec<(&'a Id, &'a Id)> {
+    let mut claims: Vec<Claim> = Vec::new();
+    for item in plan.items.iter().filter(|item| item.action.changes_something()) {
+        let held = world.things.get(&item.id).map_or(&[][..], |seen| &seen.holds);
+        let taken = resources.get(&item.id).map_or(&[][..], |resource| &resource.takes);
+        claims.extend(held.iter().map(|span| Claim { span, by: &item.id, frees: true }));
+        claims.extend(taken.iter().map(|span| Claim { span, by: &item.id, frees: false }));
+    }
+    claims.sort_unstable_by_key(|claim| (&claim.span.space, claim.span.first, claim.by));
+
+    let mut pairs: Vec<(&Id, &Id)> = Vec::new();
+    let mut open: BTreeMap<&Arc<str>, Vec<&Claim>> = BTreeMap::new();
+    for claim in &claims {
+        let open = open.entry(&claim.span.space).or_default();
+        open.retain(|other| other.span.last >= claim.span.first);
+        for other in open.iter().filter(|other| other.frees != claim.frees && other.by != claim.by)
+        {
+            pairs.push(if claim.frees { (claim.by, other.by) } else { (other.by, claim.by) });
+        }
+        open.push(claim);
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+struct Claim<'a> {
+    span: &'a Span,
+    by: &'a Id,
+    frees: bool,
+}
+
+impl Plan {
+    /// The part of the plan that these resources and all they wait for take part in.
+    pub fn only(self, targets: &[Id], desired: &[Resource], world: &World) -> Self {
+        let graph = steps(&self, desired, world);
+        let leaders = graph.leaders();
+        let mut of_item: Vec<Vec<usize>> = vec![Vec::new(); self.items.len()];
+        for (at, step) in graph.steps.iter().enumerate() {
+            of_item[step.item].push(at);
+        }
+
+        let mut wanted = vec![false; self.items.len()];
+        let mut open: Vec<usize> =
+            (0..self.items.len()).filter(|at| targets.contains(&self.items[*at].id)).collect();
+        while let Some(item) = open.pop() {
+            if !std::mem::replace(&mut wanted[item], true) {
+                let before = of_item[item].iter().flat_map(|step| &leaders[*step]);
+                open.extend(before.map(|step| graph.steps[*step].item));
+            }
+        }
+        let items = self.items.into_iter().zip(wanted);
+        Self {
+            topology: self.topology,
+            items: items.filter_map(|(item, wanted)| wanted.then_some(item)).collect(),
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! What the file, the record and the world say of one resource.
+
+use serde_json::json;
+
+use super::*;
+
+fn a(colour: &str) -> Resource {
+    want("box/a").field("colour", Want::is(colour))
+}
+
+fn change_of(plan: &Plan) -> (&Shown, &Shown, Cause) {
+    let [change] = item(plan, "box/a").changes.as_slice() else {
+        panic!("one change, not {:#?}", plan.items)
+    };
+    (&change.before, &change.after, change.cause)
+}
+
+fn text(value: &str) -> Shown {
+    Shown::Value(value.into())
+}
+
+#[test]
+fn what_was_never_made_is_created_for_the_file() {
+    let plan = planned(&[a("red")], &World::default());
+    assert_eq!(
+        (action(&plan, "box/a"), item(&plan, "box/a").cause),
+        (Action::Create, Some(Cause::File))
+    );
+}
+
+#[test]
+fn what_was_made_and_is_gone_is_created_for_drift() {
+    let mut world = World::default();
+    world.remembered.insert(id("box/a"), recorded(&a("red"), &[]));
+    let plan = planned(&[a("red")], &world);
+    assert_eq!(
+        (action(&plan, "box/a"), item(&plan, "box/a").cause),
+        (Action::Create, Some(Cause::Drift))
+    );
+}
+
+#[test]
+fn what_is_as_it_was_applied_stays() {
+    let plan = planned(&[a("red")], &world([("box/a", applied(&a("red")).field("colour", "red"))]));
+    assert!(plan.in_sync());
+    assert_eq!(item(&plan, "box/a").changes, []);
+}
+
+#[test]
+fn a_field_that_the_file_does_not_set_is_never_drift() {
+    let seen = applied(&a("red")).field("weight", 7);
+    assert!(planned(&[a("red")], &world([("box/a", seen)])).in_sync());
+}
+
+#[test]
+fn the_file_changed_and_its_line_is_named() {
+    let plan = planned(&[a("blue")], &world([("box/a", applied(&a("red")))]));
+    assert_eq!(action(&plan, "box/a"), Action::Update);
+    assert_eq!(change_of(&plan), (&text("red"), &text("blue"), Cause::File));
+    assert_eq!(item(&plan, "box/a").changes[0].at.as_deref(), Some("topo.yaml:3:5"));
+}
+
+#[test]
+fn the_world_drifted() {
+    let seen = applied(&a("red")).field("colour", "green");
+    let plan = planned(&[a("red")], &world([("box/a", seen)]));
+    assert_eq!(action(&plan, "box/a"), Action::Update);
+    assert_eq!(change_of(&plan), (&text("green"), &text("red"), Cause::Drift));
+    assert_eq!(plan.summary().drifted, 1);
+}
+
+#[test]
+fn both_at_once() {
+    let seen = applied(&a("red")).field("colour", "green");
+    let plan = planned(&[a("blue")], &world([("box/a", seen)]));
+    assert_eq!(change_of(&plan), (&text("green"), &text("blue"), Cause::Both));
+    assert_eq!(item(&plan, "box/a").cause, Some(Cause::Both));
+}
+
+#[test]
+fn one_field_by_the_file_and_another_by_drift_are_both_too() {
+    let was = a("red").field("weight", Want::is(1));
+    let wanted = a("blue").field("weight", Want::is(1));
+    let plan = planned(&[wanted], &world([("box/a", applied(&was).field("weight", 2))]));
+    let causes: Vec<Cause> =
+        item(&plan, "box/a").changes.iter().map(|change| change.cause).collect();
+    assert_eq!(causes, [Cause::File, Cause::Drift]);
+    assert_eq!(item(&plan, "box/a").cause, Some(Cause::Both));
+}
+
+#[test]
+fn a_field_that_left_the_file_is_shown_as_going() {
+    let plan = planned(&[want("box/a")], &world([("box/a", applied(&a("red")))]));
+    assert_eq!(change_of(&plan), (&text("red"), &Shown::Absent, Cause::File));
+}
+
+#[test]
+fn drift_that_the_observer_found_names_who_did_it() {
+    let mut seen = applied(&a("red"));
+    seen.drift.push(Drifted {
+        path: "labels.team".to_owned(),
+        live: json!("them"),
+        applied: json!(null),
+        by: Some("kubectl-edit".to_owned()),
+    });
+    let plan = planned(&[a("red")], &world([("box/a", seen)]));
+    assert_eq!(action(&plan, "box/a"), Action::Update);
+    assert_eq!(change_of(&plan), (&text("them"), &Shown::Absent, Cause::Drift));
+    assert_eq!(item(&plan, "box/a").changes[0].by.as_deref(), Some("kubectl-edit"));
+}
+
+#[test]
+fn drift_inside_a_field_that_forces_a_replace_forces_it() {
+    let mut seen = applied(&a("red"));
+    let (live, applied) = (json!(1), json!(2));
+    seen.drift.push(Drifted { path: "shape.corners".to_owned(), live, applied, by: None });
+    let plan = planned(&[a("red")], &world([("box/a", seen)]));
+    assert_eq!(action(&plan, "box/a"), Action::Replace);
+}
+
+#[test]
+fn a_field_can_force_a_replace() {
+    let shaped = |shape: &str| want("box/a").field("shape", Want::is(shape));
+    let plan = planned(&[shaped("round")], &world([("box/a", applied(&shaped("square")))]));
+    assert_eq!(action(&plan, "box/a"), Action::Replace);
+    assert!(item(&plan, "box/a").changes[0].forces_replace);
+}
+
+#[test]
+fn what_came_about_by_other_hands_is_not_replaced() {
+    let shaped = |shape: &str| want("box/a").field("shape", Want::is(shape));
+    let seen = applied(&shaped("square")).field("shape", "round");
+    assert!(planned(&[shaped("round")], &world([("box/a", seen)])).in_sync());
+}
+
+#[test]
+fn a_secret_is_compared_by_its_hash_and_never_shown() {
+    let secret = |value: &str| want("box/a").field("password", Want::Secret(value.into()));
+    let seen = || applied(&secret("hunter2"));
+    let same =
+        planned(&[secret("hunter2")], &world([("box/a", seen().field("password", "hunter2"))]));
+    assert!(same.in_sync());
+
+    for (wanted, live, cause) in [
+        ("swordfish", "hunter2", Cause::File),
+        ("hunter2", "stolen", Cause::Drift),
+        ("swordfish", "stolen", Cause::Both),
+    ] {
+        let plan = planned(&[secret(wanted)], &world([("box/a", seen().field("password", live))]));
+        assert_eq!(change_of(&plan), (&Shown::Sensitive, &Shown::Sensitive, cause));
+        let json = serde_json::to_string(&plan).expect("serialises");
+        for hidden in ["hunter2", "swordfish", "stolen", "hmac"] {
+            assert!(!json.contains(hidden), "{hidden} in {json}");
+        }
+    }
+}
+
+#[test]
+fn not_even_the_hash_of_a_secret_that_left_the_file_is_shown() {
+    let was = want("box/a").field("password", Want::Secret("hunter2".into()));
+    let plan = planned(&[want("box/a")], &world([("box/a", applied(&was))]));
+    assert_eq!(change_of(&plan), (&Shown::Sensitive, &Shown::Absent, Cause::File));
+}
+
+#[test]
+fn equal_secrets_of_two_topologies_do_not_look_equal() {
+    let value = json!("hunter2");
+    assert_ne!(SecretKey::new(b"one").hash(&value), SecretKey::new(b"two").hash(&value));
+}
+
+#[test]
+fn a_choice_of_topo_is_kept() {
+    let auto = want("box/a").field("shape", Want::Auto);
+    let kept = Seen::mine(recorded(&auto, &[("shape", json!("round"))]));
+    assert!(planned(std::slice::from_ref(&auto), &world([("box/a", kept.clone())])).in_sync());
+
+    let drifted = kept.clone().field("shape", "square");
+    let plan = planned(std::slice::from_ref(&auto), &world([("box/a", drifted)]));
+    assert_eq!(change_of(&plan), (&text("square"), &text("round"), Cause::Drift));
+
+    let named = want("box/a").field("shape", Want::is("round"));
+    assert!(planned(&[named], &world([("box/a", kept)])).in_sync());
+}
+
+#[test]
+fn a_choice_that_was_never_made_changes_nothing_that_is_there() {
+    let newer = want("box/a").field("shape", Want::Auto);
+    assert!(planned(&[newer], &world([("box/a", applied(&want("box/a")))])).in_sync());
+}
+
+/// `box/a` takes its `colour` from `box/giver`, whose `size` unsettles what it gives.
+fn after(size: u8) -> [Resource; 2] {
+    let giver = want("box/giver").field("size", Want::is(size));
+    [giver, want("box/a").field("colour", Want::After(id("box/giver"), "paint"))]
+}
+
+fn given(paint_now: &str, paint_then: &str) -> World {
+    let [giver, taker] = after(1);
+    let seen = Seen::mine(recorded(&taker, &[("colour", json!(paint_then))]));
+    world([("box/giver", applied(&giver).output("paint", paint_now)), ("box/a", seen)])
+}
+
+#[test]
+fn a_given_value_that_is_known_and_the_same_changes_nothing() {
+    assert!(planned(&after(1), &given("red", "red")).in_sync());
+}
+
+#[test]
+fn a_given_value_that_moved_is_drift_in_place() {
+    let plan = planned(&after(1), &given("blue", "red"));
+    assert_eq!(action(&plan, "box/a"), Action::Update);
+    assert_eq!(change_of(&plan), (&text("red"), &text("blue"), Cause::Drift));
+    assert_eq!(action(&plan, "box/giver"), Action::None);
+}
+
+#[test]
+fn a_value_of_an_unsettled_giver_is_unknown_for_the_givers_reason() {
+    let plan = planned(&after(2), &given("red", "red"));
+    assert_eq!(action(&plan, "box/giver"), Action::Update);
+    assert_eq!(change_of(&plan), (&text("red"), &Shown::Unknown(id("box/giver")), Cause::File));
+    let json = serde_json::to_value(&item(&plan, "box/a").changes[0]).expect("serialises");
+    assert_eq!(json["after"], json!({ "unknown": "box/giver" }));
+
+    let mut stopped = given("red", "red");
+    stopped.things.get_mut(&id("box/giver")).expect("there").state = State::Stopped;
+    let plan = planned(&after(1), &stopped);
+    assert_eq!(action(&plan, "box/giver"), Action::Start);
+    assert_eq!(change_of(&plan), (&text("red"), &Shown::Unknown(id("box/giver")), Cause::Drift));
+}
+
+#[test]
+fn another_giver_of_the_same_value_changes_nothing() {
+    let [giver, taker] = after(1);
+    let seen = Seen::mine(recorded(&want("box/a").field("colour", Want::is("red")), &[]));
+    let world = world([("box/giver", applied(&giver).output("paint", "red")), ("box/a", seen)]);
+    assert!(planned(&[giver, taker], &world).in_sync());
+}
+
+#[test]
+fn nothing_is_replaced_for_a_value_that_is_not_known_yet() {
+    let [giver, _] = after(2);
+    let taker = want("box/a").field("shape", Want::After(id("box/giver"), "paint"));
+    let seen = Seen::mine(recorded(&taker, &[("shape", json!("round"))]));
+    let giver_was = want("box/giver").field("size", Want::is(1));
+    let world =
+        world([("box/giver", applied(&giver_was).output("paint", "round")), ("box/a", seen)]);
+    let plan = planned(&[giver, taker], &world);
+    assert_eq!(action(&plan, "box/a"), Action::Deferred);
+    assert!(why(&plan, "box/a").contains("box/giver"), "{}", why(&plan, "box/a"));
+}
+
+#[test]
+fn what_stands_still_is_started_and_what_also_changed_is_updated() {
+    let stopped = |resource: &Resource| applied(resource).state(State::Stopped);
+    let plan = planned(&[a("red")], &world([("box/a", stopped(&a("red")))]));
+    assert_eq!(
+        (action(&plan, "box/a"), item(&plan, "box/a").cause),
+        (Action::Start, Some(Cause::Drift))
+    );
+
+    let plan = planned(&[a("blue")], &world([("box/a", stopped(&a("red")))]));
+    assert_eq!(
+        (action(&plan, "box/a"), item(&plan, "box/a").cause),
+        (Action::Update, Some(Cause::Both))
+    );
+}
+
+#[test]
+fn what_is_not_ready_is_waited_for_and_not_in_sync() {
+    let seen = applied(&a("red")).state(State::Unready("0 of 1 ready".to_owned()));
+    let plan = planned(&[a("red")], &world([("box/a", seen)]));
+    assert_eq!(action(&plan, "box/a"), Action::None);
+    assert_eq!(item(&plan, "box/a").waits.as_deref(), Some("0 of 1 ready"));
+    assert!(!plan.in_sync());
+}
+
+#[test]
+fn what_was_left_half_made_is_made_again_unasked_even_if_protected_and_precious() {
+    let vault = want("vault/a").protect(true);
+    let plan = planned(
+        &[vault],
+        &world([("vault/a", Seen::mine(Record::default()).state(State::Partial))]),
+    );
+    assert_eq!(
+        (action(&plan, "vault/a"), item(&plan, "vault/a").asks.as_deref()),
+        (Action::Replace, None)
+    );
+}
+
+#[test]
+fn replace_is_asked_for_by_name() {
+    let world = world([("box/a", applied(&a("red")))]);
+    let plan = try_plan(&[a("red")], &world, &[id("box/a")]).expect("a plan");
+    assert_eq!(action(&plan, "box/a"), Action::Replace);
+    assert_eq!(why(&plan, "box/a"), "asked for by --replace");
+}
+
+#[test]
+fn replacing_something_precious_asks() {
+    let vault = |shape: &str| want("vault/a").field("shape", Want::is(shape));
+    let plan = planned(&[vault("round")], &world([("vault/a", applied(&vault("square")))]));
+    assert_eq!(action(&plan, "vault/a"), Action::Replace);
+    assert_eq!(
+        item(&plan, "vault/a").asks.as_deref(),
+        Some("replaces `vault/a`: what is in it is lost")
+    );
+}
+
+#[test]
+fn what_is_protected_is_not_replaced() {
+    let shaped = |shape: &str| want("box/a").field("shape", Want::is(shape)).protect(true);
+    let plan = planned(&[shaped("round")], &world([("box/a", applied(&shaped("square")))]));
+    assert_eq!(action(&plan, "box/a"), Action::Blocked);
+    assert!(why(&plan, "box/a").contains("(shape)"), "{}", why(&plan, "box/a"));
+}
+
+#[test]
+fn what_is_somebody_elses_blocks_before_any_diff() {
+    let plan = planned(
+        &[a("red")],
+        &world([("box/a", Seen::foreign("a container of Ann's is called so"))]),
+    );
+    assert_eq!(action(&plan, "box/a"), Action::Blocked);
+    assert_eq!(why(&plan, "box/a"), "a container of Ann's is called so");
+}
+
+#[test]
+fn what_existed_is_borrowed_where_its_kind_allows() {
+    for seen in [Seen::borrowed(), Seen::foreign("Ann's")] {
+        let plan = planned(&[want("network/a")], &world([("network/a", seen)]));
+        assert!(plan.in_sync());
+    }
+}
+
+#[test]
+fn a_borrowed_thing_that_could_serve_only_after_a_replace_is_refused() {
+    let wanted =
+        want("network/a").field("shape", Want::is("round")).field("colour", Want::is("red"));
+    let seen = Seen::borrowed().field("shape", "square").field("colour", "blue");
+    let plan = planned(&[wanted], &world([("network/a", seen)]));
+    assert_eq!(action(&plan, "network/a"), Action::Blocked);
+    assert_eq!(item(&plan, "network/a").changes.len(), 1, "its colour is its owner's business");
+
+    let seen = Seen::borrowed();
+    let plan = try_plan(&[want("network/a")], &world([("network/a", seen)]), &[id("network/a")]);
+    assert_eq!(action(&plan.expect("a plan"), "network/a"), Action::Blocked);
+}
+
+#[test]
+fn what_is_only_looked_up_is_never_made() {
+    let plan = planned(&[want("found/a")], &World::default());
+    assert_eq!(action(&plan, "found/a"), Action::Deferred);
+    assert!(planned(&[want("found/a")], &world([("found/a", Seen::foreign("Ann's"))])).in_sync());
+}
+
+#[test]
+fn a_record_of_a_newer_topo_stops_everything() {
+    let newer = Record { format: FORMAT + 1, ..recorded(&a("red"), &[]) };
+    let seen = try_plan(&[a("red")], &world([("box/a", Seen::mine(newer.clone()))]), &[]);
+    assert_eq!(
+        seen.expect_err("refused"),
+        PlanError::Newer { id: id("box/a"), format: FORMAT + 1 }
+    );
+
+    let mut world = World::default();
+    world.remembered.insert(id("box/a"), newer);
+    assert!(try_plan(&[], &world, &[]).is_err());
+}
+
+#[test]
+fn a_record_survives_its_label() {
+    let resource = want("box/a")
+        .field("colour", Want::After(id("box/giver"), "paint"))
+        .field("password", Want::Secret("hunter2".into()))
+        .bond(inside("vault/v"))
+        .protect(true);
+    let record = recorded(&resource, &[("colour", json!("red"))]);
+    let label = serde_json::to_string(&record).expect("serialises");
+    assert!(!label.contains("hunter2"));
+    assert_eq!(serde_json::from_str::<Record>(&label).expect("reads"), record);
+    assert_eq!(record.needs, [inside("vault/v"), uses("box/giver")]);
+}

@@ -1,0 +1,129 @@
+//! What is there: everything that was seen, whose it is, and what could not be seen.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::{FieldName, Fields, Id, Outputs, Record, Span};
+
+/// One look at the engine and the cluster.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    pub things: HashMap<Id, Seen>,
+    /// Resources whose inside could not be looked into, and why. Nothing in them is taken for missing.
+    pub blind: BTreeMap<Id, String>,
+    /// What a claim says was made, for things that carry no mark of their own or cannot be seen now.
+    pub remembered: BTreeMap<Id, Record>,
+}
+
+impl World {
+    pub fn add(&mut self, id: Id, seen: Seen) {
+        self.things.insert(id, seen);
+    }
+
+    /// The record of a thing that bears this topology's mark.
+    pub fn record(&self, id: &Id) -> Option<&Record> {
+        match &self.things.get(id)?.owner {
+            Owner::Mine(record) => Some(record),
+            Owner::Foreign(_) | Owner::Borrowed => None,
+        }
+    }
+
+    /// Whether what is in a thing cannot be seen: it stands still, or did not answer.
+    pub fn is_closed(&self, id: &Id) -> bool {
+        self.blind.contains_key(id)
+            || self.things.get(id).is_some_and(|seen| seen.state == State::Stopped)
+    }
+
+    pub fn output(&self, id: &Id, name: &str) -> Option<&Value> {
+        self.things.get(id)?.outputs.get(name)
+    }
+}
+
+/// One thing that is there.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub owner: Owner,
+    pub state: State,
+    /// Live values of the fields that topo sets, as far as they can be observed.
+    pub fields: Fields<Value>,
+    pub outputs: Outputs,
+    /// What it holds of things that only one may have.
+    pub holds: Vec<Span>,
+    /// The parts of that which others are using now: they lose them if it gives them up.
+    pub in_use: Vec<(Span, Id)>,
+    /// Differences from what was applied that the observer found by itself.
+    pub drift: Vec<Drifted>,
+}
+
+impl Seen {
+    pub fn new(owner: Owner, state: State) -> Self {
+        Self {
+            owner,
+            state,
+            fields: Fields::new(),
+            outputs: Outputs::new(),
+            holds: Vec::new(),
+            in_use: Vec::new(),
+            drift: Vec::new(),
+        }
+    }
+
+    pub fn mine(record: Record) -> Self {
+        Self::new(Owner::Mine(record), State::Ready)
+    }
+
+    pub fn foreign(whose: impl Into<String>) -> Self {
+        Self::new(Owner::Foreign(whose.into()), State::Ready)
+    }
+
+    pub fn borrowed() -> Self {
+        Self::new(Owner::Borrowed, State::Ready)
+    }
+
+    pub fn state(mut self, state: State) -> Self {
+        self.state = state;
+        self
+    }
+
+    pub fn field(mut self, name: impl Into<FieldName>, live: impl Into<Value>) -> Self {
+        self.fields.set(name, live.into());
+        self
+    }
+
+    pub fn output(mut self, name: impl Into<FieldName>, value: impl Into<Value>) -> Self {
+        self.outputs.set(name, value.into());
+        self
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Owner {
+    /// It bears this topology's mark, and this is what was applied.
+    Mine(Record),
+    /// It stands where a resource of this topology belongs and is not topo's: whose, and what to do.
+    Foreign(String),
+    /// It is not topo's and is used as it is.
+    Borrowed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Ready,
+    /// There and in order, but not working yet: what it last said. Nothing to change, something to wait for.
+    Unready(String),
+    /// There, and made to stand still: to be started, not made.
+    Stopped,
+    /// Half-made by a run that was cut off: holds nothing of the user's, removed and made again unasked.
+    Partial,
+}
+
+/// A field that somebody else changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drifted {
+    pub path: String,
+    pub live: Value,
+    pub applied: Value,
+    /// Who changed it, where that can be known.
+    pub by: Option<String>,
+}

@@ -1,0 +1,342 @@
+//! The cluster: kind makes it, the engine's containers are what is seen of it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::{Context, context_name, kind_config, node};
+use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
+use crate::backend::kind::{Kind, NewCluster};
+use crate::engine::{Failure, Turn, Work};
+use crate::plan::{
+    Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
+};
+use crate::topology::Topology;
+
+pub const TABLE: Table = Table {
+    effects: &[
+        ("image", Effect::Replace),
+        ("controlPlanes", Effect::Replace),
+        ("config", Effect::Replace),
+        ("network", Effect::Replace),
+    ],
+    precious: |_| true,
+    ..Table::plain("cluster")
+};
+
+/// kind's own labels.
+pub const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
+pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
+
+/// Nodes, system pods and the default service account, once the API answers.
+const READY_DEADLINE: Duration = Duration::from_mins(5);
+
+pub fn id(topology: &str) -> Id {
+    Id::new(TABLE.kind, topology)
+}
+
+/// What everything in the cluster is inside of; nothing if the cluster is not this topology's.
+pub fn inside(topology: &Topology) -> Option<Bond> {
+    let made = topology.cluster.as_ref().is_none_or(|cluster| cluster.context.is_none());
+    made.then(|| Bond::Inside(id(topology.name.as_str())))
+}
+
+pub fn desired(topology: &Topology) -> Option<Resource> {
+    let cluster = topology.cluster.as_ref().filter(|cluster| cluster.context.is_none())?;
+    let network = topology.network_name();
+    let image = cluster.image.as_ref().map_or(Want::Auto, |image| Want::is(image.to_string()));
+    let mut resource = Resource::new(id(topology.name.as_str()), &TABLE)
+        .field("image", image)
+        .field("controlPlanes", Want::is(cluster.control_planes()))
+        .field("config", Want::Is(kind_config::fixed(topology, cluster)))
+        .field("network", Want::is(&*network))
+        .field("kubeconfig", Want::is(context_name(topology.name.as_str())))
+        .bond(Bond::Rests(Id::new("network", network)))
+        .origin(Origin::Key("cluster".into()));
+    resource.protect = cluster.protect;
+    Some(resource)
+}
+
+/// Node containers of a cluster, by kind's label.
+pub fn containers<'a>(
+    snapshot: &'a Snapshot,
+    cluster: &'a str,
+) -> impl Iterator<Item = &'a Container> {
+    snapshot.containers.iter().filter(move |container| {
+        container.labels.get(CLUSTER_LABEL).is_some_and(|of| of == cluster)
+    })
+}
+
+/// The nodes that run pods, without the load balancer before several control planes.
+pub fn kubernetes_nodes<'a>(
+    snapshot: &'a Snapshot,
+    cluster: &'a str,
+) -> impl Iterator<Item = &'a Container> {
+    containers(snapshot, cluster).filter(|node| is_control_plane(node) || is_worker(node))
+}
+
+pub fn is_worker_name(cluster: &str, node: &str) -> bool {
+    node.strip_prefix(cluster).is_some_and(|rest| rest.starts_with("-worker"))
+}
+
+/// Names of the control planes, as kind gives them.
+pub fn control_plane_names(topology: &Topology) -> Vec<String> {
+    let count = topology.cluster.as_ref().map_or(0, crate::topology::Cluster::control_planes);
+    (1..=count)
+        .map(|number| match number {
+            1 => format!("{}-control-plane", topology.name),
+            _ => format!("{}-control-plane{number}", topology.name),
+        })
+        .collect()
+}
+
+pub fn is_control_plane(container: &Container) -> bool {
+    container.labels.get(ROLE_LABEL).is_some_and(|role| role == "control-plane")
+}
+
+fn is_worker(container: &Container) -> bool {
+    container.labels.get(ROLE_LABEL).is_some_and(|role| role == "worker")
+}
+
+pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+    let id = id(&cx.name);
+    let claim = cx.claim().await;
+    let record = claim.as_ref().and_then(|claim| claim.records.get(&id)).cloned();
+    if let Some(record) = &record {
+        world.remembered.insert(id.clone(), record.clone());
+    }
+    // Workers are resources of their own; the cluster is its control planes and what leads to them.
+    let parts: Vec<&Container> =
+        containers(snapshot, &cx.name).filter(|container| !is_worker(container)).collect();
+    let Some(first) = parts.iter().find(|part| is_control_plane(part)) else {
+        return Ok(());
+    };
+    let Some(record) = record else {
+        let known_to_topo = claim.is_some();
+        let seen = if known_to_topo && cx.makes_cluster() {
+            Seen { state: State::Partial, ..Seen::mine(Record::default()) }
+        } else {
+            Seen::foreign(format!(
+                "a kind cluster named `{0}` exists that this topology did not make; rename the topology, or remove it with `kind delete cluster --name {0}`",
+                cx.name
+            ))
+        };
+        world.add(id, seen);
+        return Ok(());
+    };
+
+    let mut seen = Seen::mine(record);
+    let running = parts.iter().filter(|part| part.is_running()).count();
+    if claim.is_some_and(|claim| claim.creating) {
+        seen.state = State::Partial;
+    } else if running < parts.len() {
+        seen.state = State::Stopped;
+    }
+    seen.fields = observed_fields(cx, &parts, first);
+    seen.outputs = outputs(first);
+    if seen.state == State::Ready
+        && let Err(failure) = cx.kube_ready().await
+    {
+        world.blind.insert(id.clone(), failure.to_string());
+        seen.state = State::Unready(failure.to_string());
+    } else if seen.state != State::Ready {
+        world.blind.insert(id.clone(), "it is stopped".to_owned());
+    }
+    world.add(id, seen);
+    Ok(())
+}
+
+/// The name that a node's image was asked for by. Docker forgets it once the name has moved on to
+/// another image, which is no change of the node.
+pub fn image_name(node: &Container) -> Option<&str> {
+    Some(node.image.as_str()).filter(|image| !image.starts_with("sha256:"))
+}
+
+/// A port that every node serves is reached at the first.
+fn outputs(first: &Container) -> Outputs {
+    let address = first.addresses.values().find_map(|address| address.v4);
+    address.map(|address| ("address", json!(address))).into_iter().collect()
+}
+
+fn observed_fields(cx: &Context, parts: &[&Container], first: &Container) -> Fields<Value> {
+    let planes = parts.iter().filter(|part| is_control_plane(part)).count();
+    let mut fields = Fields::new().with("controlPlanes", json!(planes));
+    if let Some(image) = image_name(first) {
+        fields.set("image", json!(image));
+    }
+    let context = context_name(&cx.name);
+    let entry = cx.kubeconfig.as_ref().and_then(|file| file.server(&context).ok().flatten());
+    fields.set("kubeconfig", entry.map_or(Value::Null, |_| json!(context)));
+    fields
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    match turn.work {
+        Work::Create => create(cx, turn).await?,
+        Work::Update => merge_kubeconfig(cx).await?,
+        Work::Start => start(cx, turn).await?,
+        Work::Delete => delete(cx, turn).await?,
+        Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let topology = cx.topology()?;
+    let cluster = topology
+        .cluster
+        .as_ref()
+        .ok_or_else(|| Failure::new("the file has no cluster any more"))?;
+    let kind = Kind::find(cx.variable.as_ref())
+        .map_err(|error| Failure::because("cannot make a cluster", &error).hint(KIND_HINT))?;
+
+    let workers = node::workers(topology, cx.claim().await.as_ref());
+    cx.change_claim(|claim| claim.creating = true).await?;
+    remove_nodes(cx, |_| true).await?;
+    let config = kind_config::whole(topology, cluster, &workers);
+    let kubeconfig = tempfile::NamedTempFile::new()
+        .map_err(|error| Failure::because("cannot make a temporary file", &error))?;
+    let network = topology.network_name();
+    let new = NewCluster {
+        name: topology.name.as_str(),
+        config: &config.to_string(),
+        network: &network,
+        kubeconfig: kubeconfig.path(),
+    };
+    kind.create(&new, cx.docker.endpoint(), |line| turn.say(plain(line)))
+        .await
+        .map_err(|error| Failure::because("`kind` could not make the cluster", &error))?;
+    turn.say("pinning the nodes' addresses");
+    pin_addresses(cx, &network).await?;
+    cx.forget_kube().await;
+
+    let record = record(cx, turn).await?;
+    cx.change_claim(|claim| {
+        claim.creating = false;
+        claim.records.insert(turn.id().clone(), record);
+    })
+    .await?;
+    merge_kubeconfig(cx).await
+}
+
+const KIND_HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";
+
+/// kind decorates its steps with signs before and pictures after the words.
+fn plain(line: &str) -> String {
+    let words = line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let words = words.split(|c: char| !c.is_ascii()).next().unwrap_or_default();
+    words.trim_end_matches(['.', ' ']).to_owned()
+}
+
+async fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
+    let resource =
+        turn.resource.as_ref().ok_or_else(|| Failure::new("the file has no cluster any more"))?;
+    let mut values = turn.values.clone();
+    if values.get("image").is_none() {
+        let snapshot = cx.snapshot().await?;
+        if let Some(node) = containers(&snapshot, &cx.name).find(|node| is_control_plane(node)) {
+            values.set("image", json!(image_name(node)));
+        }
+    }
+    Ok(Record::of(resource, &values, &cx.key))
+}
+
+/// Docker gives addresses in the order in which containers start, and etcd's members know one
+/// another by address: three control planes started in another order never come back. So each node
+/// is given the address it has as a fixed one, while it runs.
+async fn pin_addresses(cx: &Context, network: &str) -> Result<(), Failure> {
+    let snapshot = cx.snapshot().await?;
+    for node in containers(&snapshot, &cx.name) {
+        pin_address(cx, &node.name, network).await?;
+    }
+    Ok(())
+}
+
+pub async fn pin_address(cx: &Context, node: &str, network: &str) -> Result<(), Failure> {
+    let snapshot = cx.snapshot().await?;
+    let there = snapshot.network(network).filter(|network| network.v4().is_some());
+    let address = snapshot.container(node).and_then(|node| node.addresses.get(network));
+    let (Some(there), Some(address)) = (there, address) else { return Ok(()) };
+    let Some(v4 @ IpAddr::V4(_)) = address.v4.filter(|v4| address.fixed != Some(*v4)) else {
+        return Ok(());
+    };
+    let failed = |error| Failure::because(format!("cannot pin the address of `{node}`"), &error);
+    cx.docker.disconnect_network(&there.id, node).await.map_err(failed)?;
+    cx.docker.connect_network(&there.id, node, Some(v4)).await.map_err(failed)
+}
+
+async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let snapshot = cx.snapshot().await?;
+    let stopped: Vec<&Container> = containers(&snapshot, &cx.name)
+        .filter(|node| !is_worker(node) && !node.is_running())
+        .collect();
+    turn.say(format!("starting {} containers", stopped.len()));
+    try_join_all(stopped.iter().map(|node| cx.docker.start_container(&node.id)))
+        .await
+        .map_err(|error| Failure::because("cannot start the cluster's nodes", &error))?;
+    cx.forget_kube().await;
+    Ok(())
+}
+
+async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    remove_nodes(cx, |_| true).await?;
+    cx.forget_kube().await;
+    if let Some(file) = &cx.kubeconfig {
+        file.remove(&context_name(&cx.name)).map_err(|error| {
+            Failure::because("cannot take the cluster out of the kubeconfig", &error)
+        })?;
+    }
+    cx.change_claim(|claim| {
+        claim.creating = false;
+        claim.records.remove(turn.id());
+        claim.records.retain(|id, _| id.kind() != node::TABLE.kind);
+    })
+    .await
+}
+
+/// Removes node containers with their anonymous volumes, as `kind delete cluster` does.
+pub async fn remove_nodes(cx: &Context, which: impl Fn(&Container) -> bool) -> Result<(), Failure> {
+    let snapshot = cx.snapshot().await?;
+    let nodes = containers(&snapshot, &cx.name).filter(|node| which(node));
+    try_join_all(
+        nodes.map(async |node| cx.docker.remove_container(&node.id).await.if_present().map(|_| ())),
+    )
+    .await
+    .map_err(|error| Failure::because("cannot remove the cluster's nodes", &error))?;
+    Ok(())
+}
+
+async fn merge_kubeconfig(cx: &Context) -> Result<(), Failure> {
+    let Some(file) = &cx.kubeconfig else { return Ok(()) };
+    let entry = cx.admin_kubeconfig().await?;
+    let make_current = cx
+        .topology()
+        .ok()
+        .and_then(|topology| topology.cluster.as_ref())
+        .is_some_and(|cluster| cluster.use_context);
+    file.merge(&context_name(&cx.name), &entry, make_current)
+        .map_err(|error| Failure::because("cannot put the cluster into the kubeconfig", &error))
+}
+
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let snapshot = cx.snapshot().await?;
+    let planes = || containers(&snapshot, &cx.name).filter(|node| is_control_plane(node));
+    let wanted: BTreeSet<String> = planes().map(|node| node.name.clone()).collect();
+    cx.wait_for_cluster(&wanted, READY_DEADLINE, |what| turn.say(what)).await?;
+    Ok(planes().next().map(outputs).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn kinds_decoration_is_left_out() {
+        assert_eq!(plain(" ✓ Preparing nodes 📦 📦 "), "Preparing nodes");
+        assert_eq!(plain(" • Starting control-plane 🕹️  ..."), "Starting control-plane");
+        assert_eq!(plain("Creating cluster \"dev\" ..."), "Creating cluster \"dev\"");
+    }
+}

@@ -1,0 +1,320 @@
+//! How the gateway's container is made: what it may do, what it publishes, which files it has.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::super::Context;
+use crate::backend::docker::api::{
+    ContainerCreateBody, HealthConfig, HostConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+use crate::backend::docker::{Archived, Container, Labels};
+use crate::engine::Failure;
+use crate::templates::{TemplateError, Templates};
+use crate::topology::gateway::{HTTP_PROXY_PORT, SSH_PORT};
+use crate::topology::{Gateway, GatewayForwarding, Listen, PortRange, Proto, Topology};
+
+/// Where the volume is.
+pub const STATE: &str = "/var/lib/topo";
+pub const UNTIL_HEALTHY: &str = "until sh /var/lib/topo/health 2>/dev/null; do sleep 0.1; done";
+
+const SECOND: i64 = 1_000_000_000;
+
+/// The programs that this gateway runs.
+pub fn tools(gateway: &Gateway) -> Vec<&'static str> {
+    let forwarder = match gateway.mode {
+        GatewayForwarding::Dnat => "nft",
+        GatewayForwarding::Proxy => "nginx",
+    };
+    let ssh = gateway.ssh.as_ref().map(|_| "sshd");
+    let squid = gateway.http_proxy.as_ref().map(|_| "squid");
+    [Some(forwarder), ssh, squid].into_iter().flatten().collect()
+}
+
+/// Only what the programs cannot do without: changing rules, dropping root, and what sshd does when
+/// it lets somebody in and gives them a terminal.
+fn capabilities(gateway: &Gateway) -> Vec<String> {
+    let rules: &[&str] = match gateway.mode {
+        GatewayForwarding::Dnat => &["NET_ADMIN"],
+        GatewayForwarding::Proxy => &[],
+    };
+    let ssh: &[&str] = if gateway.ssh.is_some() { &["SYS_CHROOT", "AUDIT_WRITE"] } else { &[] };
+    let drops_root = gateway.ssh.is_some() || gateway.http_proxy.is_some();
+    let users: &[&str] = if drops_root { &["SETUID", "SETGID"] } else { &[] };
+    [rules, ssh, users].concat().into_iter().map(str::to_owned).collect()
+}
+
+pub fn body(
+    topology: &Topology,
+    gateway: &Gateway,
+    image: Option<&str>,
+    labels: Labels,
+    volume: &str,
+) -> ContainerCreateBody {
+    let bindings: Vec<(String, PortBinding)> = gateway
+        .publications()
+        .flat_map(|(listen, inside)| one_by_one(listen, inside))
+        .map(|(addr, port, inside, proto)| {
+            let binding =
+                PortBinding { host_ip: Some(addr.to_string()), host_port: Some(port.to_string()) };
+            (format!("{inside}/{proto}"), binding)
+        })
+        .collect();
+    let mut by_inside: std::collections::HashMap<String, Option<Vec<PortBinding>>> =
+        std::collections::HashMap::new();
+    for (inside, binding) in bindings {
+        by_inside.entry(inside).or_default().get_or_insert_default().push(binding);
+    }
+    ContainerCreateBody {
+        image: image.map(str::to_owned),
+        hostname: Some(topology.gateway_name().into_owned()),
+        entrypoint: Some(vec!["/bin/sh".to_owned(), format!("{STATE}/entrypoint")]),
+        cmd: Some(Vec::new()),
+        // A finished image may name another one, and rules are root's.
+        user: Some("0:0".to_owned()),
+        labels: Some(labels.into_iter().collect()),
+        exposed_ports: Some(by_inside.keys().cloned().collect()),
+        healthcheck: Some(HealthConfig {
+            test: Some(vec!["CMD".to_owned(), "sh".to_owned(), format!("{STATE}/health")]),
+            interval: Some(10 * SECOND),
+            timeout: Some(5 * SECOND),
+            retries: Some(3),
+            start_period: Some(10 * SECOND),
+            start_interval: Some(SECOND),
+        }),
+        stop_signal: Some("SIGTERM".to_owned()),
+        host_config: Some(HostConfig {
+            binds: Some(vec![format!("{volume}:{STATE}")]),
+            port_bindings: Some(by_inside),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            cap_add: Some(capabilities(gateway)),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            readonly_rootfs: Some(true),
+            tmpfs: Some(
+                ["/run", "/tmp"].map(|path| (path.to_owned(), "mode=1777".to_owned())).into(),
+            ),
+            // Inside the container /proc/sys is read-only.
+            sysctls: Some([("net.ipv4.ip_forward".to_owned(), "1".to_owned())].into()),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                maximum_retry_count: None,
+            }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+type OnePort = (IpAddr, u16, u16, Proto);
+
+fn one_by_one(listen: Listen, inside: u16) -> impl Iterator<Item = OnePort> {
+    let first = listen.ports.first();
+    listen.ports.ports().map(move |port| (listen.addr, port, inside + (port - first), listen.proto))
+}
+
+/// Ports of the host that lead to as many of the container.
+struct Publication {
+    listen: Listen,
+    inside: u16,
+}
+
+impl fmt::Display for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.listen.fmt(f)?;
+        if self.inside == self.listen.ports.first() {
+            Ok(())
+        } else {
+            write!(f, " to {}", self.inside)
+        }
+    }
+}
+
+/// What a gateway publishes, in the one way of writing it that two lists can be compared by.
+pub fn publications(gateway: &Gateway) -> Vec<String> {
+    let ports = gateway.publications().flat_map(|(listen, inside)| one_by_one(listen, inside));
+    in_runs(ports.collect()).iter().map(ToString::to_string).collect()
+}
+
+/// The same, as the engine tells it.
+pub fn publications_live(container: &Container) -> Vec<String> {
+    live_runs(container).iter().map(ToString::to_string).collect()
+}
+
+pub fn published_live(container: &Container) -> impl Iterator<Item = Listen> {
+    live_runs(container).into_iter().map(|run| run.listen)
+}
+
+fn live_runs(container: &Container) -> Vec<Publication> {
+    let ports = container.ports.iter().filter_map(|published| {
+        let proto = if published.udp { Proto::Udp } else { Proto::Tcp };
+        Some((published.address?, published.port, published.inside, proto))
+    });
+    in_runs(ports.collect())
+}
+
+fn in_runs(mut ports: Vec<OnePort>) -> Vec<Publication> {
+    ports.sort_unstable_by_key(|(addr, port, _, proto)| (*addr, *proto, *port));
+    ports.dedup();
+    let mut runs: Vec<Publication> = Vec::new();
+    for (addr, port, inside, proto) in ports {
+        if let Some(run) = runs.last_mut() {
+            let ports = run.listen.ports;
+            let continues = run.listen.addr == addr
+                && run.listen.proto == proto
+                && ports.last().checked_add(1) == Some(port)
+                && u32::from(run.inside) + ports.count() == u32::from(inside);
+            if let Some(longer) = PortRange::new(ports.first(), port).filter(|_| continues) {
+                run.listen.ports = longer;
+                continue;
+            }
+        }
+        if let Some(ports) = PortRange::one(port) {
+            runs.push(Publication { listen: Listen { addr, ports, proto }, inside });
+        }
+    }
+    runs
+}
+
+/// The files of a gateway that do not change while it lives, by name.
+fn files(
+    topology: &Topology,
+    gateway: &Gateway,
+    templates: &Templates,
+) -> Result<Vec<(&'static str, String)>, TemplateError> {
+    let tools = tools(gateway);
+    let mut names = vec![("entrypoint", SSH_PORT), ("health", SSH_PORT)];
+    names.extend(gateway.ssh.as_ref().map(|_| ("sshd_config", SSH_PORT)));
+    names.extend(gateway.http_proxy.as_ref().map(|_| ("squid.conf", HTTP_PROXY_PORT)));
+    names
+        .into_iter()
+        .map(|(name, port)| {
+            let values = json!({
+                "state": STATE, "tools": tools, "port": port, "name": topology.gateway_name(),
+            });
+            Ok((name, templates.render(&format!("gateway/{name}"), values)?))
+        })
+        .collect()
+}
+
+/// Changes when the files or the rights do, so that those of a newer topo come into an older gateway.
+pub fn fingerprint(
+    topology: &Topology,
+    gateway: &Gateway,
+    templates: &Templates,
+) -> Result<String, TemplateError> {
+    let mut hash = Sha256::new();
+    hash.update(capabilities(gateway).join(","));
+    for (name, text) in files(topology, gateway, templates)? {
+        hash.update(name);
+        hash.update(text);
+    }
+    Ok(short(&hash.finalize()))
+}
+
+pub fn short(digest: &[u8]) -> String {
+    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub async fn write_files(
+    cx: &Context,
+    container: &str,
+    topology: &Topology,
+    keys: &[String],
+) -> Result<(), Failure> {
+    let Some(gateway) = &topology.gateway else { return Ok(()) };
+    let files = files(topology, gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's files", &error))?;
+    let archived: Vec<Archived> = files
+        .iter()
+        .map(|(name, text)| Archived { path: name, mode: 0o644, content: text.as_bytes() })
+        .collect();
+    put(cx, container, &archived).await?;
+    if gateway.ssh.is_some() { write_keys(cx, container, keys).await } else { Ok(()) }
+}
+
+pub async fn write_keys(cx: &Context, container: &str, keys: &[String]) -> Result<(), Failure> {
+    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    let file = Archived { path: "authorized_keys", mode: 0o644, content: text.as_bytes() };
+    put(cx, container, &[file]).await
+}
+
+pub async fn put(cx: &Context, container: &str, files: &[Archived<'_>]) -> Result<(), Failure> {
+    cx.docker.put_files(container, STATE, files).await.map_err(|error| {
+        Failure::because(format!("cannot write into the volume of `{container}`"), &error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateway(text: serde_json::Value) -> Gateway {
+        serde_json::from_value(text).expect("a gateway")
+    }
+
+    #[test]
+    fn only_what_is_needed_is_allowed() {
+        let plain = gateway(json!({}));
+        assert_eq!(capabilities(&plain), ["NET_ADMIN"]);
+        let proxy = gateway(json!({ "mode": "proxy", "httpProxy": { "listen": 3128 } }));
+        assert_eq!(capabilities(&proxy), ["SETUID", "SETGID"]);
+        let ssh = gateway(json!({ "ssh": { "listen": 122 } }));
+        assert_eq!(
+            capabilities(&ssh),
+            ["NET_ADMIN", "SYS_CHROOT", "AUDIT_WRITE", "SETUID", "SETGID"]
+        );
+    }
+
+    #[test]
+    fn publications_are_written_in_one_way() {
+        let written = gateway(json!({
+            "publish": ["10050-10099", "10000-10049", "127.0.0.1:10000/udp", "0.0.0.0:53"],
+            "ssh": { "listen": 122 },
+        }));
+        assert_eq!(
+            publications(&written),
+            [
+                "0.0.0.0:53/tcp",
+                "127.0.0.1:122/tcp to 22",
+                "127.0.0.1:10000-10099/tcp",
+                "127.0.0.1:10000/udp"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_body_publishes_each_port_and_takes_every_other_right_away() {
+        let topology: Topology = serde_json::from_value(json!({
+            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev",
+            "gateway": { "publish": ["10000-10001"], "ssh": { "listen": 122 } },
+        }))
+        .expect("a topology");
+        let gateway = topology.gateway.as_ref().expect("a gateway");
+        let body = body(&topology, gateway, Some("gw:1"), Labels::new(), "state");
+        let host = body.host_config.expect("is set");
+        let mut bound: Vec<String> = host.port_bindings.expect("is set").into_keys().collect();
+        bound.sort();
+        assert_eq!(bound, ["10000/tcp", "10001/tcp", "22/tcp"]);
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(host.readonly_rootfs, Some(true));
+    }
+
+    #[test]
+    fn scripts_are_made_for_the_services_of_this_gateway() {
+        let topology: Topology = serde_json::from_value(json!({
+            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev",
+            "gateway": { "httpProxy": { "listen": 3128 } },
+        }))
+        .expect("a topology");
+        let gateway = topology.gateway.as_ref().expect("a gateway");
+        let files = files(&topology, gateway, &Templates::new(None)).expect("renders");
+        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["entrypoint", "health", "squid.conf"]);
+        let entrypoint = &files[0].1;
+        assert!(entrypoint.contains("keep squid") && entrypoint.contains("nft -f"));
+        assert!(!entrypoint.contains("sshd") && !entrypoint.contains("nginx"));
+    }
+}

@@ -1,0 +1,347 @@
+//! The gateway: a container that publishes ports of the host and forwards them into the network.
+//!
+//! Everything that must outlive the container lies in a volume of its own: the ssh host key, the
+//! forwards and their records, the rules that are loaded at every start.
+
+mod layout;
+mod picture;
+mod state;
+mod writer;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Context, marks};
+use crate::backend::docker::{
+    AbsentIsFine, Claimed, Container, ContainerState, Error, Labels, Snapshot,
+};
+use crate::engine::{Failure, Turn, Work};
+use crate::plan::{
+    Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, Span, State, Table,
+    Want, World,
+};
+use crate::templates::{TemplateError, Templates};
+use crate::topology::gateway::{AuthorizedKey, Gateway};
+use crate::topology::{Listen, Topology};
+
+pub use state::{Entry, Forward, Live, Saved};
+pub use writer::{Edit, Writer};
+
+pub const TABLE: Table = Table {
+    effects: &[
+        ("image", Effect::Replace),
+        ("files", Effect::Replace),
+        ("network", Effect::Replace),
+        ("address", Effect::Replace),
+        ("mode", Effect::Replace),
+        ("publish", Effect::Replace),
+    ],
+    ..Table::plain("gateway")
+};
+
+/// Loading the rules and starting sshd takes less than a second; squid takes a few.
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+
+pub fn id(topology: &Topology) -> Id {
+    Id::new(TABLE.kind, topology.gateway_name())
+}
+
+/// `keys` are the public keys that may log in, as [`authorized_keys`] reads them.
+pub fn desired(
+    topology: &Topology,
+    templates: &Templates,
+    keys: &[String],
+) -> Result<Option<Resource>, TemplateError> {
+    let Some(gateway) = &topology.gateway else { return Ok(None) };
+    let network = topology.network_name();
+    let mut resource = Resource::new(id(topology), &TABLE)
+        .field("image", Want::is(picture::reference(gateway, templates)?))
+        .field("files", Want::is(layout::fingerprint(topology, gateway, templates)?))
+        .field("network", Want::is(network.as_ref()))
+        .field("mode", Want::Is(json!(gateway.mode)))
+        .field("publish", Want::Is(json!(layout::publications(gateway))))
+        .bond(Bond::Rests(Id::new("network", network)))
+        .origin(Origin::Key("gateway".into()));
+    if let Some(address) = gateway.address {
+        resource = resource.field("address", Want::is(address.to_string()));
+    }
+    if gateway.ssh.is_some() {
+        resource = resource.field("authorizedKeys", Want::Is(json!(keys)));
+    }
+    resource.takes = gateway.publications().map(|(listen, _)| span(listen)).collect();
+    Ok(Some(resource))
+}
+
+/// Ports of the host, which only one container may publish.
+fn span(listen: Listen) -> Span {
+    Span {
+        space: format!("ports {} {}", listen.addr, listen.proto).into(),
+        first: listen.ports.first().into(),
+        last: listen.ports.last().into(),
+    }
+}
+
+/// The public keys that the file names, read from where it says.
+pub fn authorized_keys(topology: &Topology) -> Result<Vec<String>, Failure> {
+    let ssh = topology.gateway.as_ref().and_then(|gateway| gateway.ssh.as_ref());
+    let mut keys = Vec::new();
+    for key in ssh.iter().flat_map(|ssh| &ssh.authorized_keys) {
+        match key {
+            AuthorizedKey::Key(key) => keys.push(key.clone()),
+            AuthorizedKey::File(path) => {
+                let text = std::fs::read_to_string(path.path()).map_err(|error| {
+                    Failure::because(format!("cannot read the public key {path}"), &error)
+                        .hint("make a key with `ssh-keygen -t ed25519`, or write the key itself")
+                })?;
+                if text.contains("PRIVATE KEY") {
+                    return Err(Failure::new(format!("{path} is a private key"))
+                        .hint("name the public one, the file that ends in `.pub`"));
+                }
+                let lines = text.lines().map(str::trim);
+                keys.extend(
+                    lines
+                        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                        .map(str::to_owned),
+                );
+            }
+        }
+    }
+    Ok(keys)
+}
+
+pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+    let own_volumes =
+        snapshot.volumes.iter().filter_map(|volume| marks::record(&cx.name, &volume.labels));
+    for (id, record) in own_volumes.filter(|(id, _)| id.kind() == TABLE.kind) {
+        world.remembered.insert(id, record);
+    }
+    for container in &snapshot.containers {
+        let Some((id, labelled)) = own_record(cx, container) else { continue };
+        let saved = Saved::read(cx, &container.id).await?;
+        let record = saved.and_then(|saved| saved.gateway).unwrap_or(labelled);
+        world.add(id, look_at(container, record));
+    }
+    let Some(topology) = cx.file.as_deref().filter(|topology| topology.gateway.is_some()) else {
+        return Ok(());
+    };
+    let id = id(topology);
+    if !world.things.contains_key(&id) && snapshot.container(id.name()).is_some() {
+        let why = format!(
+            "a container named `{0}` exists that this topology did not make: remove it with `docker rm -f {0}`, or choose another `gateway.name`",
+            id.name()
+        );
+        world.add(id, Seen::foreign(why));
+    }
+    Ok(())
+}
+
+pub(super) fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
+    marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == TABLE.kind)
+}
+
+fn look_at(container: &Container, record: Record) -> Seen {
+    let state = match (container.state, container.health()) {
+        // Made, and never started: the run that made it was cut off.
+        (ContainerState::Created | ContainerState::Gone, _) => State::Partial,
+        (ContainerState::Exited | ContainerState::Paused, _) => State::Stopped,
+        (ContainerState::Restarting, _) => State::Unready(container.status.clone()),
+        (ContainerState::Running, Some("unhealthy")) => {
+            State::Unready("its health check fails: a service or the rules are missing".to_owned())
+        }
+        (ContainerState::Running, _) => State::Ready,
+    };
+    let mut seen = Seen::mine(record);
+    seen.fields = live_fields(container);
+    seen.outputs = outputs_of(container);
+    seen.holds = layout::published_live(container).map(span).collect();
+    seen.state = state;
+    seen
+}
+
+fn live_fields(container: &Container) -> Fields<Value> {
+    let mut fields = Fields::new().with("image", json!(container.image));
+    if let Some((network, address)) = container.addresses.iter().next() {
+        fields.set("network", json!(network));
+        fields.set("address", json!(address.fixed.or(address.v4)));
+    }
+    // A stopped container publishes nothing at the moment.
+    if container.is_running() {
+        fields.set("publish", json!(layout::publications_live(container)));
+    }
+    fields
+}
+
+fn outputs_of(container: &Container) -> Outputs {
+    let address = container.addresses.values().find_map(|address| address.v4.or(address.fixed));
+    let mut outputs = Outputs::new();
+    if let Some(address) = address {
+        outputs.set("address", json!(address));
+    }
+    outputs
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let name = turn.id().name();
+    match turn.work {
+        Work::Create => create(cx, turn).await?,
+        Work::Update => update(cx, turn).await?,
+        Work::Start => start(cx, name).await?,
+        Work::Delete => delete(cx, turn).await?,
+        Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+const NEEDS_SUBNET: &str = "the engine gives fixed addresses only on a network that was made with a subnet: leave `gateway.address` out, or choose another `network.name` and let topo make it";
+
+async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let topology = cx.topology()?;
+    let name = turn.id().name();
+    let Some(gateway) = &topology.gateway else {
+        return Err(Failure::new("the file has no gateway any more"));
+    };
+    let failed = |error: Error| Failure::because(format!("cannot make `{name}`"), &error);
+    picture::ensure(cx, turn, gateway).await?;
+
+    let record = record(cx, turn)?;
+    let labels = marks::labels(&cx.name, turn.id(), &record);
+    let volume = volume_name(&cx.name);
+    claim_volume(cx, &volume, labels.clone()).await?;
+
+    turn.say("making the container");
+    let body = layout::body(topology, gateway, turn.text("image"), labels, &volume);
+    let network = topology.network_name();
+    let created = cx.docker.create_container(name, body, &network, gateway.address).await;
+    created.map_err(|error| {
+        let needs_subnet = error.to_string().contains("user configured subnet");
+        let failure = failed(error);
+        if needs_subnet { failure.hint(NEEDS_SUBNET) } else { failure }
+    })?;
+    if let Err(failure) = furnish(cx, turn, topology, record).await {
+        remove(cx, name).await?;
+        return Err(failure);
+    }
+    if let Err(failure) = start(cx, name).await {
+        remove(cx, name).await?;
+        return Err(failure);
+    }
+    Ok(())
+}
+
+/// Puts the gateway's own files into its volume, and keeps of the forwards that a container before
+/// it had those that the file still names.
+async fn furnish(
+    cx: &Context,
+    turn: &Turn,
+    topology: &Topology,
+    record: Record,
+) -> Result<(), Failure> {
+    let name = turn.id().name();
+    let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
+    let named: HashSet<Id> = topology.ports().iter().map(|port| super::port::id(port)).collect();
+    saved.forwards.retain(|id, _| named.contains(id));
+    saved.gateway = Some(record);
+    let keys = authorized_keys_of(turn);
+    layout::write_files(cx, name, topology, &keys).await?;
+    saved.write(cx, name, topology).await
+}
+
+fn authorized_keys_of(turn: &Turn) -> Vec<String> {
+    let keys = turn.value("authorizedKeys").and_then(Value::as_array);
+    keys.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
+    let resource =
+        turn.resource.as_ref().ok_or_else(|| Failure::new("the file has no gateway any more"))?;
+    Ok(Record::of(resource, &turn.values, &cx.key))
+}
+
+pub fn volume_name(topology: &str) -> String {
+    format!("topo-{topology}-gateway")
+}
+
+async fn claim_volume(cx: &Context, volume: &str, labels: Labels) -> Result<(), Failure> {
+    let claimed = cx.docker.create_volume(volume, labels).await;
+    match claimed.map_err(|error| Failure::because("cannot make the gateway's volume", &error))? {
+        Claimed::Ours => Ok(()),
+        Claimed::Theirs(labels) if labels.get(marks::TOPOLOGY) == Some(&cx.name) => Ok(()),
+        Claimed::Theirs(_) => Err(Failure::new(format!(
+            "a volume named `{volume}` exists that this topology did not make"
+        ))
+        .hint(format!("remove it with `docker volume rm {volume}`, or rename the topology"))),
+    }
+}
+
+async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
+    let Err(error) = cx.docker.start_container(name).await else { return Ok(()) };
+    let failure = Failure::because(format!("cannot start `{name}`"), &error);
+    let Error::PortTaken { port, .. } = error else { return Err(failure) };
+    let snapshot = cx.snapshot().await?;
+    let holder = snapshot.containers.iter().find(|container| {
+        container.name != name && container.ports.iter().any(|published| published.port == port)
+    });
+    Err(failure.hint(match holder {
+        Some(holder) => format!(
+            "the container `{}` publishes port {port}: stop it, or publish another",
+            holder.name
+        ),
+        None => format!("`lsof -i :{port}` on the engine's machine shows who listens there"),
+    }))
+}
+
+/// The keys that may log in are the one thing that changes in a gateway that stays.
+async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
+    cx.forwards.commit(cx, name, Edit::Gateway(record(cx, turn)?)).await
+}
+
+/// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.
+async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    remove(cx, turn.id().name()).await?;
+    if turn.action() == Action::Replace {
+        cx.forwards.interrupt();
+        return Ok(());
+    }
+    let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
+    cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
+    let image = turn.record.as_ref().and_then(|record| record.fields.get("image")?.as_str());
+    match image {
+        Some(image) => picture::forget(cx, image).await,
+        None => Ok(()),
+    }
+}
+
+async fn remove(cx: &Context, name: &str) -> Result<(), Failure> {
+    let removed = cx.docker.remove_container(name).await.if_present();
+    removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
+    Ok(())
+}
+
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let name = turn.id().name();
+    turn.say("waiting for its services");
+    let ready = cx.docker.exec(name, &["sh", "-c", layout::UNTIL_HEALTHY]);
+    match tokio::time::timeout(READY_DEADLINE, ready).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(explain(cx, name, &error.to_string()).await),
+        Err(_) => {
+            let late = format!("its services did not come up in {} s", READY_DEADLINE.as_secs());
+            return Err(explain(cx, name, &late).await);
+        }
+    }
+    if let Some(away) = cx.forwards.resume() {
+        turn.warn(format!("the forwards were away for {:.1} s", away.as_secs_f64()));
+    }
+    let snapshot = cx.snapshot().await?;
+    Ok(snapshot.container(name).map(outputs_of).unwrap_or_default())
+}
+
+async fn explain(cx: &Context, name: &str, why: &str) -> Failure {
+    let said = cx.docker.last_lines(name, 20).await.unwrap_or_default();
+    let failure = Failure::new(format!("`{name}` does not work: {why}"));
+    if said.trim().is_empty() { failure } else { failure.caused_by(said.trim().to_owned()) }
+}

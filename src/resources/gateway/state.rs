@@ -1,0 +1,292 @@
+//! What is saved in the gateway's volume, the rules made of it, and the rules that are in force.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::Context;
+use super::layout::{STATE, put};
+use crate::backend::docker::{Archived, Error};
+use crate::engine::Failure;
+use crate::plan::{Id, Record};
+use crate::templates::{TemplateError, Templates};
+use crate::topology::{GatewayForwarding, Proto, Topology};
+
+const FORMAT: u32 = 1;
+
+/// Readable while the gateway is stopped.
+const FILE: &str = "gateway.json";
+
+/// The gateway and its forwards, as they were applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    pub format: u32,
+    pub gateway: Option<Record>,
+    #[serde(default)]
+    pub forwards: BTreeMap<Id, Forward>,
+}
+
+/// One forward: a port or a run of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forward {
+    pub record: Record,
+    pub entries: Vec<Entry>,
+}
+
+/// One port, and where it leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    pub proto: Proto,
+    pub listen: u16,
+    pub address: IpAddr,
+    pub port: u16,
+    #[serde(default)]
+    pub proxy_protocol: bool,
+}
+
+impl Default for Saved {
+    fn default() -> Self {
+        Self { format: FORMAT, gateway: None, forwards: BTreeMap::new() }
+    }
+}
+
+impl Saved {
+    pub async fn read(cx: &Context, container: &str) -> Result<Option<Self>, Failure> {
+        let what = || format!("cannot read the forwards of `{container}`");
+        let path = format!("{STATE}/{FILE}");
+        let text = cx.docker.get_file(container, &path).await;
+        let Some(text) = text.map_err(|error| Failure::because(what(), &error))? else {
+            return Ok(None);
+        };
+        let saved: Self =
+            serde_json::from_slice(&text).map_err(|error| Failure::because(what(), &error))?;
+        if saved.format > FORMAT {
+            return Err(Failure::new(format!(
+                "{}: they were written by a newer topo (format {}; this one reads up to {FORMAT})",
+                what(),
+                saved.format
+            )));
+        }
+        Ok(Some(saved))
+    }
+
+    /// Saves it, with the rules that the next start loads.
+    pub async fn write(
+        &self,
+        cx: &Context,
+        container: &str,
+        topology: &Topology,
+    ) -> Result<(), Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(format!("cannot write the forwards of `{container}`: {error}"))
+        };
+        let json = serde_json::to_vec(self).map_err(|error| failed(&error))?;
+        let (name, rules) = self.rules(topology, &cx.templates).map_err(|error| failed(&error))?;
+        let files = [
+            Archived { path: name, mode: 0o644, content: rules.as_bytes() },
+            Archived { path: FILE, mode: 0o644, content: &json },
+        ];
+        put(cx, container, &files).await
+    }
+
+    /// The file that makes the gateway forward, and its name.
+    pub fn rules(
+        &self,
+        topology: &Topology,
+        templates: &Templates,
+    ) -> Result<(&'static str, String), TemplateError> {
+        let mode = topology.gateway.as_ref().map(|gateway| gateway.mode).unwrap_or_default();
+        let entries = self.forwards.values().flat_map(|forward| &forward.entries);
+        match mode {
+            GatewayForwarding::Dnat => {
+                let (v4, v6): (Vec<&Entry>, Vec<&Entry>) =
+                    entries.partition(|entry| entry.address.is_ipv4());
+                let values = json!({ "v4": v4, "v6": v6 });
+                Ok(("rules.nft", templates.render("gateway/rules.nft", values)?))
+            }
+            GatewayForwarding::Proxy => {
+                let servers: Vec<Value> = entries
+                    .map(|entry| {
+                        json!({
+                            "proto": entry.proto,
+                            "listen": entry.listen,
+                            "target": std::net::SocketAddr::new(entry.address, entry.port),
+                            "proxyProtocol": entry.proxy_protocol,
+                        })
+                    })
+                    .collect();
+                let values = json!({ "entries": servers });
+                Ok(("nginx.conf", templates.render("gateway/nginx.conf", values)?))
+            }
+        }
+    }
+
+    /// Puts it in force and saves it: the rules in one transaction, which fails or holds as a whole.
+    pub async fn enforce(
+        &self,
+        cx: &Context,
+        container: &str,
+        topology: &Topology,
+    ) -> Result<(), Failure> {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            Failure::because(format!("cannot change the forwards of `{container}`"), error)
+        };
+        let (name, rules) = self.rules(topology, &cx.templates).map_err(|error| failed(&error))?;
+        if name == "nginx.conf" {
+            self.write(cx, container, topology).await?;
+            let config = format!("{STATE}/{name}");
+            let reload = ["nginx", "-e", "stderr", "-c", &config, "-s", "reload"];
+            cx.docker.exec(container, &reload).await.map_err(|error| failed(&error))?;
+        } else {
+            let loaded = cx.docker.exec_with_input(container, &["nft", "-f", "-"], rules).await;
+            loaded.map_err(|error| failed(&error))?;
+            self.write(cx, container, topology).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The forwards that are in force.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live(BTreeMap<(Proto, u16), (IpAddr, u16)>);
+
+impl Live {
+    pub fn target(&self, entry: &Entry) -> Option<(IpAddr, u16)> {
+        self.0.get(&(entry.proto, entry.listen)).copied()
+    }
+
+    /// One call, however many forwards there are.
+    pub async fn read(cx: &Context, container: &str) -> Result<Self, Failure> {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            Failure::because(format!("cannot list the rules of `{container}`"), error)
+        };
+        let listed = cx.docker.exec(container, &["nft", "-j", "list", "ruleset"]).await;
+        let listed = listed.map_err(|error: Error| failed(&error))?;
+        let listed: Value = serde_json::from_str(&listed).map_err(|error| failed(&error))?;
+        Ok(Self::from_listing(&listed))
+    }
+
+    /// A map that no rule looks into forwards nothing.
+    fn from_listing(listing: &Value) -> Self {
+        let parts = || listing["nftables"].as_array().into_iter().flatten();
+        let is_topos = |part: &Value| part["table"] == "topo";
+        let has_rule = |family: &str, chain: &str| {
+            parts().any(|part| {
+                let rule = &part["rule"];
+                is_topos(rule) && rule["family"] == family && rule["chain"] == chain
+            })
+        };
+        let mut live = BTreeMap::new();
+        for family in ["ip", "ip6"] {
+            if !has_rule(family, "prerouting") || !has_rule(family, "postrouting") {
+                continue;
+            }
+            let maps = parts().map(|part| &part["map"]).filter(|map| {
+                is_topos(map) && map["family"] == family && map["name"] == "forwards"
+            });
+            for element in maps.flat_map(|map| map["elem"].as_array().into_iter().flatten()) {
+                live.extend(forward(element));
+            }
+        }
+        Self(live)
+    }
+}
+
+/// `[{"concat": ["tcp", 10001]}, {"concat": ["172.22.255.201", 22]}]`; the protocol is a number
+/// where the image has no `/etc/protocols`.
+fn forward(element: &Value) -> Option<((Proto, u16), (IpAddr, u16))> {
+    let side = |at: usize| {
+        let pair = element.get(at)?.get("concat")?;
+        Some((pair.get(0)?, u16::try_from(pair.get(1)?.as_u64()?).ok()?))
+    };
+    let (proto, listen) = side(0)?;
+    let (address, port) = side(1)?;
+    let proto = match (proto.as_str(), proto.as_u64()) {
+        (Some("tcp"), _) | (_, Some(6)) => Proto::Tcp,
+        (Some("udp"), _) | (_, Some(17)) => Proto::Udp,
+        _ => return None,
+    };
+    Some(((proto, listen), (address.as_str()?.parse().ok()?, port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(proto: Proto, listen: u16, address: &str, port: u16) -> Entry {
+        let address = address.parse().expect("an address");
+        Entry { proto, listen, address, port, proxy_protocol: false }
+    }
+
+    fn saved(entries: Vec<Entry>) -> Saved {
+        let forward = Forward { record: Record::default(), entries };
+        Saved { forwards: [(Id::new("port", "p"), forward)].into(), ..Saved::default() }
+    }
+
+    fn topology(mode: &str) -> Topology {
+        serde_json::from_value(json!({
+            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev", "gateway": { "mode": mode },
+        }))
+        .expect("a topology")
+    }
+
+    fn rules(mode: &str, entries: Vec<Entry>) -> String {
+        saved(entries).rules(&topology(mode), &Templates::new(None)).expect("renders").1
+    }
+
+    #[test]
+    fn every_forward_is_one_element_of_one_map() {
+        insta::assert_snapshot!(rules(
+            "dnat",
+            vec![
+                entry(Proto::Tcp, 10001, "172.22.255.201", 22),
+                entry(Proto::Udp, 10001, "172.22.255.202", 53),
+            ]
+        ));
+    }
+
+    #[test]
+    fn without_forwards_the_table_stands_empty() {
+        let rules = rules("dnat", vec![]);
+        assert!(rules.contains("table ip topo {") && !rules.contains("elements"));
+    }
+
+    #[test]
+    fn addresses_of_the_other_family_have_their_own_table() {
+        let rules = rules("dnat", vec![entry(Proto::Tcp, 10001, "fd00::7", 22)]);
+        assert!(rules.contains("table ip6 topo {"));
+        assert!(rules.contains("tcp . 10001 : fd00::7 . 22"));
+    }
+
+    #[test]
+    fn the_proxy_has_one_server_a_port() {
+        let mut first = entry(Proto::Tcp, 10001, "fd00::7", 22);
+        first.proxy_protocol = true;
+        insta::assert_snapshot!(rules(
+            "proxy",
+            vec![first, entry(Proto::Udp, 10002, "172.22.255.202", 53)]
+        ));
+    }
+
+    #[test]
+    fn what_is_in_force_is_read_from_nfts_listing() {
+        let numbered = json!([{"concat": [6, 10001]}, {"concat": ["172.29.0.50", 22]}]);
+        assert!(
+            forward(&numbered)
+                .is_some_and(|((proto, port), _)| (proto, port) == (Proto::Tcp, 10001))
+        );
+        let element = json!([{"concat": ["tcp", 10001]}, {"concat": ["172.29.0.50", 22]}]);
+        let rule = |chain: &str| json!({"rule": {"family": "ip", "table": "topo", "chain": chain, "handle": 4, "expr": []}});
+        let map = json!({"map": {"family": "ip", "name": "forwards", "table": "topo", "elem": [element]}});
+        let whole = json!({"nftables": [map, rule("prerouting"), rule("postrouting")]});
+        let wanted = entry(Proto::Tcp, 10001, "172.29.0.50", 22);
+        let live = Live::from_listing(&whole);
+        assert_eq!(live.target(&wanted), Some((wanted.address, 22)));
+
+        let without_rule = json!({"nftables": [map, rule("postrouting")]});
+        assert_eq!(Live::from_listing(&without_rule), Live::default());
+    }
+}

@@ -1,0 +1,269 @@
+//! A worker that comes to a cluster that runs, and one that leaves it: with kind's own labels, so
+//! that `kind get nodes` and `kind delete cluster` stay true.
+
+use std::collections::HashMap;
+
+use serde_yaml::{Mapping, Value};
+
+use super::cluster::{CLUSTER_LABEL, ROLE_LABEL, containers, is_control_plane};
+use super::{Context, cluster};
+use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse};
+use crate::backend::docker::{AbsentIsFine, Archived, Container, Error, Snapshot};
+use crate::engine::{Failure, Turn};
+
+const JOIN_CONFIG: &str = "/kind/kubeadm.conf";
+const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
+/// Long enough for pods to end, short enough not to hold up a person for a pod that will not.
+const DRAIN_TIMEOUT: &str = "--timeout=90s";
+
+pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), Failure> {
+    let name = turn.id().name();
+    let failed = |error: Error| Failure::because(format!("cannot add the node `{name}`"), &error);
+    let plane = running_control_plane(cx, snapshot)?;
+    // A worker is the better pattern: a control plane publishes the API's port.
+    let pattern = containers(snapshot, &cx.name)
+        .find(|node| node.labels.get(ROLE_LABEL).is_some_and(|role| role == "worker"))
+        .unwrap_or(plane);
+    let inspected = cx.docker.inspect_container(&pattern.id).await.map_err(failed)?;
+    let network = network_of(pattern).ok_or_else(|| {
+        Failure::new(format!("`{}` is on no network, so nothing can join it", pattern.name))
+    })?;
+
+    turn.say("starting its container");
+    let image = turn
+        .value("spec")
+        .and_then(|spec| spec.get("image")?.as_str())
+        .unwrap_or(&pattern.image)
+        .to_owned();
+    let body = like(&inspected, &cx.name, name, &image);
+    cx.docker.create_container(name, body, &network, None).await.map_err(failed)?;
+    cx.docker.start_container(name).await.map_err(failed)?;
+    let address = address_of(cx, name, &network).await?;
+
+    turn.say("joining the cluster");
+    let config = cx
+        .docker
+        .get_file(&pattern.id, JOIN_CONFIG)
+        .await
+        .map_err(failed)?
+        .ok_or_else(|| Failure::new(format!("`{}` has no {JOIN_CONFIG}", pattern.name)))?;
+    let token =
+        cx.docker.exec(&plane.id, &["kubeadm", "token", "create", "--ttl", "10m", ADMIN]).await;
+    let labels = labels_of(turn);
+    let joining = Joining {
+        cluster: &cx.name,
+        name,
+        address: &address,
+        token: token.map_err(failed)?.trim().to_owned(),
+        labels: &labels,
+    };
+    let config = joining
+        .config(&String::from_utf8_lossy(&config))
+        .map_err(|why| Failure::new(format!("{JOIN_CONFIG} of `{}`: {why}", pattern.name)))?;
+    let file = Archived { path: "kubeadm.conf", mode: 0o644, content: config.as_bytes() };
+    cx.docker.put_files(name, "/kind", &[file]).await.map_err(failed)?;
+    cx.docker
+        .exec(name, &["kubeadm", "join", "--config", JOIN_CONFIG, "--skip-phases=preflight"])
+        .await
+        .map_err(failed)?;
+    cluster::pin_address(cx, name, &network).await
+}
+
+pub async fn leave(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    let failed =
+        |error: Error| Failure::because(format!("cannot remove the node `{name}`"), &error);
+    let snapshot = cx.snapshot().await?;
+    let Some(container) = snapshot.container(name) else { return Ok(()) };
+    let plane = running_control_plane(cx, &snapshot)?;
+    turn.say("moving its pods away");
+    let drain = [
+        "kubectl",
+        ADMIN,
+        "drain",
+        name,
+        "--ignore-daemonsets",
+        "--delete-emptydir-data",
+        "--force",
+        DRAIN_TIMEOUT,
+    ];
+    if let Err(error) = cx.docker.exec(&plane.id, &drain).await {
+        turn.warn(format!("not all pods left `{name}` in time: {error}"));
+    }
+    let forget = ["kubectl", ADMIN, "delete", "node", name, "--ignore-not-found"];
+    cx.docker.exec(&plane.id, &forget).await.map_err(failed)?;
+    cx.docker.remove_container(&container.id).await.if_present().map_err(failed)?;
+    Ok(())
+}
+
+fn running_control_plane<'a>(
+    cx: &'a Context,
+    snapshot: &'a Snapshot,
+) -> Result<&'a Container, Failure> {
+    containers(snapshot, &cx.name)
+        .find(|node| is_control_plane(node) && node.is_running())
+        .ok_or_else(|| Failure::new("no control plane is running"))
+}
+
+fn network_of(node: &Container) -> Option<String> {
+    node.addresses.keys().next().cloned()
+}
+
+async fn address_of(cx: &Context, name: &str, network: &str) -> Result<String, Failure> {
+    let snapshot = cx.snapshot().await?;
+    snapshot
+        .container(name)
+        .and_then(|node| node.addresses.get(network)?.v4)
+        .map(|address| address.to_string())
+        .ok_or_else(|| Failure::new(format!("`{name}` did not get an address on `{network}`")))
+}
+
+/// A container with the settings of a node that kind made.
+fn like(
+    pattern: &ContainerInspectResponse,
+    cluster: &str,
+    name: &str,
+    image: &str,
+) -> ContainerCreateBody {
+    let config = pattern.config.clone().unwrap_or_default();
+    let mut host = pattern.host_config.clone().unwrap_or_default();
+    host.port_bindings = None;
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        hostname: Some(name.to_owned()),
+        env: config.env,
+        tty: Some(true),
+        volumes: config.volumes,
+        labels: Some(HashMap::from([
+            (CLUSTER_LABEL.to_owned(), cluster.to_owned()),
+            (ROLE_LABEL.to_owned(), "worker".to_owned()),
+        ])),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn labels_of(turn: &Turn) -> String {
+    let labels = turn.value("spec").and_then(|spec| spec.get("labels")?.as_object());
+    let pairs: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    pairs.join(",")
+}
+
+/// What is different about the node that joins.
+struct Joining<'a> {
+    cluster: &'a str,
+    name: &'a str,
+    address: &'a str,
+    token: String,
+    labels: &'a str,
+}
+
+impl Joining<'_> {
+    /// kubeadm's configuration of a node that kind made, for another one.
+    fn config(&self, pattern: &str) -> Result<String, String> {
+        use serde::Deserialize;
+        let mut documents = Vec::new();
+        for document in serde_yaml::Deserializer::from_str(pattern) {
+            let mut document = Value::deserialize(document).map_err(|error| error.to_string())?;
+            if document.get("kind").and_then(Value::as_str) == Some("JoinConfiguration") {
+                self.adapt(&mut document)
+                    .ok_or("its JoinConfiguration is not as kind writes it")?;
+            }
+            documents.push(serde_yaml::to_string(&document).map_err(|error| error.to_string())?);
+        }
+        Ok(documents.join("---\n"))
+    }
+
+    fn adapt(&self, document: &mut Value) -> Option<()> {
+        let document = document.as_mapping_mut()?;
+        document.remove("controlPlane");
+        let bootstrap =
+            document.get_mut("discovery")?.get_mut("bootstrapToken")?.as_mapping_mut()?;
+        bootstrap.insert("token".into(), self.token.as_str().into());
+        let registration = document.get_mut("nodeRegistration")?.as_mapping_mut()?;
+        if registration.contains_key("name") {
+            registration.insert("name".into(), self.name.into());
+        }
+        let provider = format!("kind://docker/{}/{}", self.cluster, self.name);
+        let arguments = registration.entry("kubeletExtraArgs".into()).or_insert(Value::Null);
+        for (name, value) in [
+            ("node-ip", self.address),
+            ("node-labels", self.labels),
+            ("provider-id", provider.as_str()),
+        ] {
+            set_argument(arguments, name, value);
+        }
+        Some(())
+    }
+}
+
+/// A map up to kubeadm's v1beta3, a list of names and values from v1beta4 on.
+fn set_argument(arguments: &mut Value, name: &str, value: &str) {
+    if let Value::Sequence(list) = arguments {
+        list.retain(|argument| argument.get("name").and_then(Value::as_str) != Some(name));
+        let pair = [("name".into(), name.into()), ("value".into(), value.into())];
+        list.push(Value::Mapping(pair.into_iter().collect::<Mapping>()));
+        return;
+    }
+    if !arguments.is_mapping() {
+        *arguments = Value::Mapping(Mapping::new());
+    }
+    if let Value::Mapping(map) = arguments {
+        map.insert(name.into(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATTERN: &str = "kind: ClusterConfiguration
+---
+kind: JoinConfiguration
+controlPlane: {localAPIEndpoint: {advertiseAddress: 172.18.0.2}}
+discovery: {bootstrapToken: {apiServerEndpoint: 'dev-control-plane:6443', token: abcdef.0123456789abcdef}}
+nodeRegistration:
+  kubeletExtraArgs: ARGS
+";
+
+    fn adapted(arguments: &str) -> Value {
+        let joining = Joining {
+            cluster: "dev",
+            name: "dev-worker2",
+            address: "172.18.0.9",
+            token: "new.token".to_owned(),
+            labels: "a=b",
+        };
+        let config =
+            joining.config(&PATTERN.replace("ARGS", arguments)).expect("as kind writes it");
+        let (_, join) = config.split_once("---\n").expect("two documents");
+        serde_yaml::from_str(join).expect("yaml")
+    }
+
+    #[test]
+    fn a_control_planes_file_serves_for_a_worker() {
+        let join =
+            adapted("{node-ip: 172.18.0.2, provider-id: 'kind://docker/dev/dev-control-plane'}");
+        assert!(join.get("controlPlane").is_none());
+        assert_eq!(join["discovery"]["bootstrapToken"]["token"], "new.token");
+        let arguments = &join["nodeRegistration"]["kubeletExtraArgs"];
+        assert_eq!(arguments["node-ip"], "172.18.0.9");
+        assert_eq!(arguments["provider-id"], "kind://docker/dev/dev-worker2");
+        assert_eq!(arguments["node-labels"], "a=b");
+    }
+
+    #[test]
+    fn arguments_may_be_a_list() {
+        let join = adapted("[{name: node-ip, value: 172.18.0.2}, {name: v, value: '4'}]");
+        let arguments = join["nodeRegistration"]["kubeletExtraArgs"].as_sequence().expect("a list");
+        let value = |name: &str| {
+            arguments.iter().find(|pair| pair["name"] == name).map(|pair| pair["value"].clone())
+        };
+        assert_eq!(value("node-ip"), Some("172.18.0.9".into()));
+        assert_eq!(value("v"), Some("4".into()));
+    }
+}

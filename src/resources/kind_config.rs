@@ -1,0 +1,162 @@
+//! What kind is given: the cluster of the file as kind's own configuration.
+
+use serde_json::{Map, Value, json};
+
+use crate::topology::{Cluster, Group, ImageRef, Mount, PortMapping, Proto, Topology};
+
+/// The label that tells which group of the file a worker belongs to.
+pub const GROUP_LABEL: &str = "topo.dev/group";
+
+/// A worker as the file asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worker {
+    pub name: String,
+    /// The group's name; empty where the file only gives a number.
+    pub group: String,
+    pub spec: Value,
+}
+
+/// The whole configuration, workers included, for `kind create`.
+pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Value {
+    let mut config = shared(topology, cluster);
+    let mut nodes: Vec<Value> = (0..cluster.control_planes())
+        .map(
+            |number| {
+                if number == 0 { first_control_plane(cluster) } else { control_plane(cluster) }
+            },
+        )
+        .collect();
+    nodes.extend(workers.iter().map(|worker| worker.spec.clone()));
+    config.insert("nodes".to_owned(), Value::Array(nodes));
+    Value::Object(config)
+}
+
+/// What can only be given when the cluster is made: everything but its workers, which come and go.
+pub fn fixed(topology: &Topology, cluster: &Cluster) -> Value {
+    let mut config = shared(topology, cluster);
+    config.insert("controlPlane".to_owned(), first_control_plane(cluster));
+    Value::Object(config)
+}
+
+fn shared(topology: &Topology, cluster: &Cluster) -> Map<String, Value> {
+    let mut config = Map::new();
+    config.insert("kind".to_owned(), json!("Cluster"));
+    config.insert("apiVersion".to_owned(), json!("kind.x-k8s.io/v1alpha4"));
+    config.insert("name".to_owned(), json!(topology.name));
+    for (key, value) in cluster.kind_config.iter().flatten() {
+        merge(config.entry(key.clone()).or_insert(Value::Null), value);
+    }
+    config
+}
+
+/// Maps merge, lists append, anything else is replaced.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(into), Value::Array(from)) => into.extend(from.iter().cloned()),
+        (into, from) => *into = from.clone(),
+    }
+}
+
+/// Ports of the cluster lead to one node: the first.
+fn first_control_plane(cluster: &Cluster) -> Value {
+    node("control-plane", cluster.image.as_ref(), &cluster.mounts, &cluster.ports)
+}
+
+fn control_plane(cluster: &Cluster) -> Value {
+    node("control-plane", cluster.image.as_ref(), &cluster.mounts, &[])
+}
+
+/// The node of one worker in kind's configuration.
+pub fn worker(cluster: &Cluster, group: Option<&Group>) -> Value {
+    let Some(group) = group else {
+        return node("worker", cluster.image.as_ref(), &cluster.mounts, &[]);
+    };
+    let image = group.image.as_ref().or(cluster.image.as_ref());
+    let mounts: Vec<Mount> = cluster.mounts.iter().chain(&group.mounts).cloned().collect();
+    let mut worker = node("worker", image, &mounts, &group.ports);
+    let mut labels: Map<String, Value> =
+        group.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    labels.insert(GROUP_LABEL.to_owned(), json!(group.name));
+    worker["labels"] = Value::Object(labels);
+    worker
+}
+
+fn node(role: &str, image: Option<&ImageRef>, mounts: &[Mount], ports: &[PortMapping]) -> Value {
+    let mut node = Map::new();
+    node.insert("role".to_owned(), json!(role));
+    if let Some(image) = image {
+        node.insert("image".to_owned(), json!(image));
+    }
+    if !mounts.is_empty() {
+        node.insert("extraMounts".to_owned(), mounts.iter().map(mount).collect());
+    }
+    if !ports.is_empty() {
+        node.insert("extraPortMappings".to_owned(), ports.iter().flat_map(mappings).collect());
+    }
+    Value::Object(node)
+}
+
+fn mount(mount: &Mount) -> Value {
+    json!({
+        "hostPath": mount.host_path,
+        "containerPath": mount.container_path,
+        "readOnly": mount.read_only,
+    })
+}
+
+/// kind maps single ports, so a range is as many mappings.
+fn mappings(mapping: &PortMapping) -> impl Iterator<Item = Value> {
+    let protocol = match mapping.protocol {
+        Proto::Tcp => "TCP",
+        Proto::Udp => "UDP",
+    };
+    mapping.container_port.ports().zip(mapping.host_port.ports()).map(move |(inside, here)| {
+        json!({
+            "containerPort": inside,
+            "hostPort": here,
+            "listenAddress": mapping.listen_address,
+            "protocol": protocol,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(kind_config: Value) -> Topology {
+        let cluster =
+            json!({ "workers": 1, "image": "kindest/node:v1", "kindConfig": kind_config });
+        serde_json::from_value(json!({
+            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev", "cluster": cluster,
+        }))
+        .expect("a topology")
+    }
+
+    #[test]
+    fn raw_configuration_is_merged_beside_the_nodes() {
+        let topology = topology(json!({ "networking": { "apiServerPort": 6500 } }));
+        let cluster = topology.cluster.as_ref().expect("a cluster");
+        let workers = [Worker {
+            name: "dev-worker".to_owned(),
+            group: String::new(),
+            spec: worker(cluster, None),
+        }];
+        let config = whole(&topology, cluster, &workers);
+        assert_eq!(config["networking"]["apiServerPort"], 6500);
+        assert_eq!(config["nodes"][0]["role"], "control-plane");
+        assert_eq!(config["nodes"][1], json!({ "role": "worker", "image": "kindest/node:v1" }));
+    }
+
+    #[test]
+    fn workers_are_no_part_of_what_is_fixed() {
+        let topology = topology(json!({}));
+        let cluster = topology.cluster.as_ref().expect("a cluster");
+        assert!(fixed(&topology, cluster).get("nodes").is_none());
+    }
+}

@@ -1,0 +1,409 @@
+//! The inside of the cluster: one look at everything that bears this topology's mark, by one list
+//! for each kind, whatever the number of objects.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::DynamicObject;
+
+use super::object::{self, Objects};
+use super::{Context, cluster, compare, drift, manifest, marks, metallb, pool, ready};
+use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
+use crate::engine::Failure;
+use crate::manifest::{Kind, Kinds};
+use crate::plan::{
+    Action, Bond, Cause, Fields, Id, Item, Outputs, Owner, Plan, Record, Resource, Seen, Shown,
+    State, World,
+};
+
+/// How many calls are under way at a time.
+const AT_ONCE: usize = 8;
+/// In more namespaces than this, missing objects are looked for by one list over all of them.
+const MANY_NAMESPACES: usize = 20;
+
+/// What was found in the cluster, by kind.
+#[derive(Default)]
+pub struct Live {
+    found: Vec<(Arc<Kind>, Vec<DynamicObject>)>,
+}
+
+impl Live {
+    pub fn of(&self, kind: &Kind) -> impl Iterator<Item = &DynamicObject> {
+        let group = self.found.iter().find(|(of, _)| of.is(&kind.group, &kind.name));
+        group.into_iter().flat_map(|(_, objects)| objects)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
+        self.found.iter().flat_map(|(kind, objects)| objects.iter().map(move |one| (&**kind, one)))
+    }
+
+    pub fn with_id(&self, id: &Id) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
+        self.all().filter(move |(_, object)| marks::kube_id(object).as_ref() == Some(id))
+    }
+}
+
+/// Sees everything inside of the cluster, which has been seen before.
+pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
+    let objects = cx.objects().await?;
+    objects.inventory.lock().await.expect(object::members(&objects, [].into_iter()));
+    if cx.makes_cluster() {
+        let id = cluster::id(&cx.name);
+        let up = world.things.get(&id).is_some_and(|seen| {
+            matches!(seen.owner, Owner::Mine(_))
+                && !matches!(seen.state, State::Partial | State::Stopped)
+        });
+        if !up || world.blind.contains_key(&id) {
+            return Ok(());
+        }
+    }
+    let kube = cx.kube_ready().await?;
+    let failed = |error: KubeError| Failure::because("cannot look into the cluster", &error);
+
+    let kinds = kinds(cx, &kube, &objects).await.map_err(failed)?;
+    let live = look(&kube, kinds, &marks::selector(&cx.name)).await.map_err(failed)?;
+    if let Some(topology) = cx.file.as_deref() {
+        manifest::observe(topology, world);
+    }
+    let foreign = foreign_metallb(cx, &kube, &live).await.map_err(failed)?;
+    metallb::observe(cx, &live, foreign.as_ref(), world);
+    pool::observe(cx, &live, world);
+    see_objects(cx, &objects, &live, world);
+    see_strangers(cx, &kube, &objects, world).await.map_err(failed)?;
+    see_lookups(cx, &kube, &objects, world).await.map_err(failed)?;
+
+    let there = live.all().filter(|(_, object)| is_object(object)).map(|(kind, object)| {
+        (kind, object.metadata.namespace.as_deref(), object.metadata.name.as_deref().unwrap_or(""))
+    });
+    let members = object::members(&objects, there);
+    objects.inventory.lock().await.expect(members);
+    Ok(())
+}
+
+fn is_object(object: &DynamicObject) -> bool {
+    marks::kube_id(object).is_some_and(|id| id.kind() == object::TABLE.kind)
+}
+
+/// The kinds that may hold something of this topology's.
+async fn kinds(cx: &Context, kube: &Kube, objects: &Objects) -> Result<Vec<Arc<Kind>>, KubeError> {
+    let mut kinds: BTreeMap<(Box<str>, Box<str>), Arc<Kind>> = BTreeMap::new();
+    let mut add = |kind: Arc<Kind>| {
+        kinds.entry((kind.group.clone(), kind.name.clone())).or_insert(kind);
+    };
+    let mut met = HashSet::new();
+    for object in &objects.manifests.objects {
+        if met.insert(&object.kind) {
+            add(objects.served(kube, &object.kind).await?);
+        }
+    }
+    pool::kinds().into_iter().for_each(&mut add);
+    let wants_metallb = cx.file.as_ref().is_none_or(|file| file.metallb.is_some());
+    if wants_metallb || !cx.makes_cluster() {
+        metallb::kinds().into_iter().for_each(&mut add);
+    } else {
+        // What is left of a MetalLB that has left the file is found by its workload.
+        let deployment = metallb::kinds().into_iter().filter(|kind| kind.is("apps", "Deployment"));
+        deployment.for_each(&mut add);
+    }
+    let listed = objects.inventory.lock().await.read(kube).await?;
+    let unknown: BTreeSet<(String, String)> = listed
+        .into_iter()
+        .filter(|(group, name)| !kinds.contains_key(&(group.as_str().into(), name.as_str().into())))
+        .collect();
+    if !unknown.is_empty() {
+        let mut served = kube.served().await?;
+        for (group, name) in unknown {
+            let key = (group.into(), name.into());
+            if let Some(kind) = served.remove(&key) {
+                kinds.insert(key, kind);
+            }
+        }
+    }
+    Ok(kinds.into_values().collect())
+}
+
+async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Live, KubeError> {
+    let found = stream::iter(kinds)
+        .map(|kind| async move {
+            // Pools of others are looked at too: they are few, and may stand in the way.
+            let labels = if pool::kinds().contains(&kind) { "" } else { labels };
+            let objects = kube.list(&kind, labels).await?;
+            Ok::<_, KubeError>((kind, objects))
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(Live { found })
+}
+
+async fn foreign_metallb(
+    cx: &Context,
+    kube: &Kube,
+    live: &Live,
+) -> Result<Option<DynamicObject>, KubeError> {
+    let wanted = cx.file.as_ref().is_some_and(|file| file.metallb.is_some());
+    if !wanted || live.with_id(&metallb::id()).next().is_some() {
+        return Ok(None);
+    }
+    let deployment = Kinds::default().named(&"apps/v1".into(), &"Deployment".into());
+    let found = kube.list(&deployment, "app=metallb,component=controller").await?;
+    Ok(found.into_iter().find(|object| !marks::is_mine(object, &cx.name)))
+}
+
+fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) {
+    let namespaces: HashSet<&str> = live
+        .all()
+        .filter(|(kind, object)| kind.is("", "Namespace") && is_object(object))
+        .filter_map(|(_, object)| object.metadata.name.as_deref())
+        .collect();
+    let definitions: HashMap<(&str, &str), Id> = live
+        .all()
+        .filter(|(kind, object)| {
+            kind.is("apiextensions.k8s.io", "CustomResourceDefinition") && is_object(object)
+        })
+        .filter_map(|(_, object)| {
+            let spec = &object.data["spec"];
+            let defined = (spec["group"].as_str()?, spec["names"]["kind"].as_str()?);
+            Some((defined, marks::kube_id(object)?))
+        })
+        .collect();
+    for (kind, object) in live.all().filter(|(_, object)| is_object(object)) {
+        let Some(id) = marks::kube_id(object) else { continue };
+        let mut needs: Vec<Bond> = Vec::new();
+        if cx.makes_cluster() {
+            needs.push(Bond::Inside(cluster::id(&cx.name)));
+        }
+        let namespace = object.metadata.namespace.as_deref();
+        if let Some(namespace) = namespace.filter(|name| namespaces.contains(name)) {
+            let of = Kinds::default().named(&"v1".into(), &"Namespace".into());
+            needs.push(Bond::Holds(object::id(&of, None, namespace)));
+        }
+        needs.extend(definitions.get(&(&*kind.group, &*kind.name)).cloned().map(Bond::Holds));
+        if kind.is("", "Service") && object.data["spec"]["type"] == "LoadBalancer" {
+            let pools = world.things.iter().filter(|(id, seen)| {
+                id.kind() == pool::TABLE.kind && matches!(seen.owner, Owner::Mine(_))
+            });
+            needs.extend(pools.map(|(id, _)| Bond::Uses(id.clone())));
+        }
+        let seen = see(objects, &id, kind, object, needs);
+        world.add(id, seen);
+    }
+}
+
+fn see(objects: &Objects, id: &Id, kind: &Kind, live: &DynamicObject, needs: Vec<Bond>) -> Seen {
+    let hash = marks::note(live, marks::KUBE_HASH).unwrap_or_default();
+    let record = Record {
+        format: crate::plan::FORMAT,
+        fields: Fields::new().with("hash", hash.into()),
+        needs,
+        ..Record::default()
+    };
+    let mut seen = Seen::mine(record);
+    match ready::judge(kind, Some(live)) {
+        Verdict::Done(outputs) => seen.outputs = outputs,
+        Verdict::NotYet(last) | Verdict::Failed(last) => seen.state = State::Unready(last),
+    }
+    if let Some(object) = objects.get(id) {
+        // Under a changed hash the file decides; then what others changed is no drift but in the way.
+        if object.secret || object.hash() == hash {
+            let wanted = object::wanted(objects, object);
+            let drifted = drift::drift(&wanted, live);
+            seen.drift = if object.secret { drift::masked(drifted) } else { drifted };
+        }
+    }
+    seen
+}
+
+/// Objects without this topology's mark that stand where one of its own belongs.
+async fn see_strangers(
+    cx: &Context,
+    kube: &Kube,
+    objects: &Objects,
+    world: &mut World,
+) -> Result<(), KubeError> {
+    let mut missing: BTreeMap<(Box<str>, Box<str>), (Arc<Kind>, BTreeSet<Option<Arc<str>>>)> =
+        BTreeMap::new();
+    let mut wanted: HashSet<Id> = HashSet::new();
+    for object in &objects.manifests.objects {
+        let id = object::id(&object.kind, object.namespace.as_deref(), &object.name);
+        if world.things.contains_key(&id) {
+            continue;
+        }
+        wanted.insert(id);
+        let key = (object.kind.group.clone(), object.kind.name.clone());
+        let entry = missing.entry(key).or_insert_with(|| (object.kind.clone(), BTreeSet::new()));
+        entry.1.insert(object.namespace.clone());
+    }
+    let mut looks = Vec::new();
+    for (kind, namespaces) in missing.into_values() {
+        let served = objects.served(kube, &kind).await?;
+        let everywhere = namespaces.len() > MANY_NAMESPACES || !served.namespaced;
+        let scopes = if everywhere { [None].into() } else { namespaces };
+        looks.extend(scopes.into_iter().map(|scope| (served.clone(), scope)));
+    }
+    let found: Vec<(Arc<Kind>, Vec<DynamicObject>)> = stream::iter(looks)
+        .map(|(kind, namespace)| async move {
+            let named = kube.marks_in(&kind, namespace.as_deref()).await?;
+            Ok::<_, KubeError>((kind, named))
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    for (kind, strangers) in found {
+        for stranger in strangers {
+            let namespace = stranger.metadata.namespace.as_deref();
+            let name = stranger.metadata.name.as_deref().unwrap_or_default();
+            let id = object::id(&kind, namespace, name);
+            if !wanted.contains(&id) || marks::is_mine(&stranger, &cx.name) {
+                continue;
+            }
+            let target = Target { kind: &kind, namespace, name };
+            let seen = if kind.is("", "Namespace") {
+                Seen::borrowed()
+            } else {
+                Seen::foreign(object::foreign(&stranger, &target))
+            };
+            world.add(id, seen);
+        }
+    }
+    Ok(())
+}
+
+/// Services that forwards follow and that nothing of this topology makes.
+async fn see_lookups(
+    cx: &Context,
+    kube: &Kube,
+    objects: &Objects,
+    world: &mut World,
+) -> Result<(), KubeError> {
+    let Some(topology) = cx.file.as_deref() else { return Ok(()) };
+    let wanted = object::followed(topology, objects);
+    let namespaces: BTreeSet<&str> =
+        wanted.iter().map(|service| service.namespace.as_str()).collect();
+    let kind = Kinds::default().named(&"v1".into(), &"Service".into());
+    for namespace in namespaces {
+        for service in kube.list_in(&kind, Some(namespace), "").await? {
+            let name = service.metadata.name.as_deref().unwrap_or_default();
+            let is_wanted = wanted
+                .iter()
+                .any(|one| one.namespace.as_str() == namespace && one.name.as_str() == name);
+            if !is_wanted {
+                continue;
+            }
+            let mut seen = Seen::borrowed();
+            match ready::judge(&kind, Some(&service)) {
+                Verdict::Done(outputs) => seen.outputs = outputs,
+                Verdict::NotYet(last) | Verdict::Failed(last) => {
+                    seen.outputs = Outputs::new().with("ports", ready::named_ports(&service.data));
+                    seen.state = State::Unready(last);
+                }
+            }
+            world.add(object::service_id(namespace, name), seen);
+        }
+    }
+    Ok(())
+}
+
+/// Fills the plan up with what only the cluster can tell: which fields of a changed object would
+/// change, who is in the way, and which Services would lose their address.
+pub async fn explain(
+    cx: &Context,
+    plan: &mut Plan,
+    desired: &[Resource],
+    world: &World,
+) -> Result<(), Failure> {
+    let by_id: HashMap<&Id, &Resource> =
+        desired.iter().map(|resource| (&resource.id, resource)).collect();
+    let changed = |item: &Item| {
+        item.action == Action::Update
+            && item.id.kind() == object::TABLE.kind
+            && item.changes.iter().any(|change| change.path == "hash")
+    };
+    let pools = |item: &Item| {
+        item.id.kind() == pool::TABLE.kind && matches!(item.action, Action::Update | Action::Delete)
+    };
+    if !plan.items.iter().any(|item| changed(item) || pools(item)) {
+        return Ok(());
+    }
+    let kube = cx.kube().await?;
+    let objects = cx.objects().await?;
+    let failed = |error: KubeError| Failure::because("cannot look into the cluster", &error);
+    if plan.items.iter().any(pools) {
+        let kind = Kinds::default().named(&"v1".into(), &"Service".into());
+        let services = kube.list(&kind, "").await.map_err(failed)?;
+        for item in plan.items.iter_mut().filter(|item| pools(item)) {
+            if let Some(seen) = world.things.get(&item.id) {
+                pool::warn_of_losses(item, by_id.get(&item.id).copied(), seen, &services);
+            }
+        }
+    }
+    let items: Vec<&mut Item> = plan.items.iter_mut().filter(|item| changed(item)).collect();
+    stream::iter(items)
+        .map(|item| explain_object(cx, &kube, &objects, &by_id, item))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn explain_object(
+    cx: &Context,
+    kube: &Kube,
+    objects: &Objects,
+    resources: &HashMap<&Id, &Resource>,
+    item: &mut Item,
+) -> Result<(), KubeError> {
+    let (Some(object), Some(resource)) = (objects.get(&item.id), resources.get(&item.id)) else {
+        return Ok(());
+    };
+    let kind = objects.served(kube, &object.kind).await?;
+    let target = object::target(&kind, object);
+    let values = Fields::new().with("hash", object.hash().into());
+    let body = object::stamped(cx, objects, object, resource, &values).await;
+    let Some(live) = kube.get(&target).await? else { return Ok(()) };
+    let how = Apply { force: cx.forces_conflicts(), dry_run: true };
+    match kube.apply(&target, &body, how).await {
+        Ok(applied) => {
+            let template = item.changes.iter().find(|change| change.path == "hash").cloned();
+            let Some(template) = template else { return Ok(()) };
+            let fields = compare::changes(&live, &applied);
+            if fields.is_empty() {
+                return Ok(());
+            }
+            item.changes.retain(|change| change.path != "hash");
+            item.changes.extend(fields.into_iter().map(|field| crate::plan::Change {
+                path: field.path,
+                before: shown(object.secret, field.before),
+                after: shown(object.secret, field.after),
+                ..template.clone()
+            }));
+        }
+        Err(KubeError::Conflict { conflicts, .. }) if !conflicts.is_empty() => {
+            let fields: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+            item.action = Action::Blocked;
+            item.cause = Some(Cause::Both);
+            item.why = Some(format!("{}; `--force-conflicts` takes over", fields.join("; ")));
+        }
+        Err(KubeError::Refused(why)) => {
+            item.action = Action::Blocked;
+            let hint = if why.contains("immutable") || why.contains("Forbidden: updates") {
+                format!("; `--replace {}` removes it and makes it anew", item.id)
+            } else {
+                String::new()
+            };
+            item.why = Some(format!("{why}{hint}"));
+        }
+        Err(error) if error.is_passing() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn shown(secret: bool, value: Option<serde_json::Value>) -> Shown {
+    match value {
+        None => Shown::Absent,
+        Some(_) if secret => Shown::Sensitive,
+        Some(value) => Shown::Value(value),
+    }
+}

@@ -1,0 +1,143 @@
+//! The kinds of resources, one module each, and the one place where they are registered.
+//!
+//! A module describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
+//! What is to be done is decided in `plan`.
+
+mod build_folder;
+mod claim;
+mod cluster;
+mod compare;
+mod context;
+mod drift;
+mod gateway;
+mod image;
+mod inventory;
+mod join;
+mod kind_config;
+mod live;
+mod manifest;
+mod marks;
+mod metallb;
+mod network;
+mod node;
+mod object;
+mod pool;
+mod port;
+mod ready;
+
+use crate::backend::docker::Snapshot;
+use crate::engine::{Driver, Failure, Turn};
+use crate::plan::{Id, Outputs, Resource, Table, World};
+use crate::templates::Templates;
+use crate::topology::Topology;
+
+pub use claim::{Claim, Claims, Reservation};
+pub use context::{Context, Setting, Variables};
+pub use live::explain;
+pub use object::Objects;
+
+/// Registers a kind: its table, and which module carries out its turns.
+macro_rules! kinds {
+    ($($module:ident),+ $(,)?) => {
+        /// What each kind tells the planner about itself.
+        pub fn table(kind: &str) -> Option<&'static Table> {
+            const TABLES: &[&Table] = &[$(&$module::TABLE),+];
+            TABLES.iter().find(|table| table.kind == kind).copied()
+        }
+
+        async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+            match turn.id().kind() {
+                $(kind if kind == $module::TABLE.kind => $module::change(cx, turn).await,)+
+                kind => Err(unknown(kind, turn.id())),
+            }
+        }
+
+        async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+            match turn.id().kind() {
+                $(kind if kind == $module::TABLE.kind => $module::wait(cx, turn).await,)+
+                kind => Err(unknown(kind, turn.id())),
+            }
+        }
+    };
+}
+
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
+
+fn unknown(kind: &str, id: &Id) -> Failure {
+    Failure::new(format!(
+        "`{id}` was made by a topo that knows the kind `{kind}`; this one does not"
+    ))
+}
+
+/// What the wanted resources are made from. Nothing in it is asked for its state.
+pub struct Ingredients<'a> {
+    pub topology: &'a Topology,
+    pub objects: &'a Objects,
+    pub templates: &'a Templates,
+    pub claim: Option<&'a Claim>,
+    /// For the ids of local images.
+    pub snapshot: &'a Snapshot,
+}
+
+/// Everything that the file asks for.
+pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    let topology = from.topology;
+    let mut nodes = cluster::control_plane_names(topology);
+    nodes.extend(node::workers(topology, from.claim).into_iter().map(|worker| worker.name));
+    nodes.sort();
+    let keys = gateway::authorized_keys(topology)?;
+    let gateway = gateway::desired(topology, from.templates, &keys)
+        .map_err(|error| Failure::because("cannot render the gateway", &error))?;
+
+    let mut resources = vec![network::desired(topology)];
+    resources.extend(cluster::desired(topology));
+    resources.extend(node::desired(topology, from.claim));
+    resources.extend(image::desired(topology, &nodes, from.snapshot));
+    resources.extend(metallb::desired(topology)?);
+    resources.extend(pool::desired(topology));
+    resources.extend(object::desired(topology, from.objects));
+    resources.extend(manifest::desired(topology, from.objects));
+    resources.extend(gateway);
+    resources.extend(port::desired(topology));
+    Ok(resources)
+}
+
+/// The addresses that no other topology on the same network may have.
+pub fn reservations(_topology: &Topology, _desired: &[Resource]) -> Vec<Reservation> {
+    Vec::new()
+}
+
+/// One look at everything, in a few calls.
+pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure> {
+    let mut world = World::default();
+    network::observe(cx, snapshot, &mut world);
+    cluster::observe(cx, snapshot, &mut world).await?;
+    node::observe(cx, snapshot, &mut world).await;
+    live::observe(cx, &mut world).await?;
+    image::observe(cx, snapshot, &mut world).await;
+    gateway::observe(cx, snapshot, &mut world).await?;
+    port::observe(cx, snapshot, &mut world).await?;
+    Ok(world)
+}
+
+/// Carries out what the engine asks for.
+pub struct Hands(pub Context);
+
+impl Driver for Hands {
+    async fn change(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        change(&self.0, turn).await
+    }
+
+    async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(&self.0, turn).await
+    }
+
+    async fn look(&self) -> Result<World, Failure> {
+        observe(&self.0, &self.0.snapshot().await?).await
+    }
+}
+
+/// The context that the cluster of a topology has in the user's kubeconfig: kind's own way.
+pub fn context_name(topology: &str) -> String {
+    format!("kind-{topology}")
+}

@@ -1,0 +1,475 @@
+//! The Docker network that everything lives on: made by topo, or used as it is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Claims, Context, marks};
+use crate::backend::docker::{
+    AbsentIsFine, Error, Labels, Network, NetworkRequest, Snapshot, SubnetRequest,
+};
+use crate::backend::host;
+use crate::engine::{Failure, Turn, Work};
+use crate::plan::{
+    Effect, Fields, Id, Origin, Outputs, Owner, Record, Resource, Seen, State, Table, Want, World,
+};
+use crate::topology::{AddressRange, GatewayMode, Subnet, Topology};
+
+pub const TABLE: Table = Table {
+    effects: &[
+        ("subnet", Effect::Replace),
+        ("subnet6", Effect::Replace),
+        ("ipRange", Effect::Replace),
+        ("gateway", Effect::Replace),
+        ("gatewayMode", Effect::Replace),
+    ],
+    borrows: true,
+    precious: |_| true,
+    ..Table::plain("network")
+};
+
+/// The bridge driver's option; engines before 27 know none and drop nothing.
+const GATEWAY_MODE: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+
+/// Two that choose at the same moment choose the same subnet, and one of them chooses again.
+const ATTEMPTS: usize = 5;
+
+pub fn id(topology: &Topology) -> Id {
+    Id::new(TABLE.kind, topology.network_name())
+}
+
+pub fn desired(topology: &Topology) -> Resource {
+    let network = &topology.network;
+    let given = |text: Option<String>| text.map_or(Want::Auto, Want::is);
+    let subnet = network.ipv4_subnet();
+    let mut resource = Resource::new(id(topology), &TABLE)
+        .field("subnet", given(subnet.map(|subnet| subnet.to_string())))
+        .field("ipRange", given(network.ip_range.map(|range| range.to_string())))
+        .field("gatewayMode", Want::is(network.gateway_mode.as_str()))
+        .origin(Origin::Key("network".into()));
+    if let Some(gateway) = network.gateway {
+        resource = resource.field("gateway", Want::is(gateway.to_string()));
+    }
+    if network.has_ipv6() {
+        let subnet6 = network.ipv6_subnet().map(|subnet| subnet.to_string());
+        resource = resource.field("subnet6", given(subnet6));
+    }
+    resource.protect = network.protect;
+    resource
+}
+
+pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
+    let claims = Claims::read(snapshot);
+    for network in &snapshot.networks {
+        if let Some((id, record)) = own_record(cx, network, &claims) {
+            world.add(id, look_at(network, Owner::Mine(record)));
+        }
+    }
+    let Some(topology) = cx.file.as_deref() else { return };
+    let id = id(topology);
+    if world.things.contains_key(&id) {
+        return;
+    }
+    if let Some(network) = snapshot.network(&topology.network_name()) {
+        let owner = match unfit(topology, network) {
+            Some(why) => Owner::Foreign(why),
+            None => Owner::Borrowed,
+        };
+        world.add(id, look_at(network, owner));
+    }
+}
+
+/// The record of a network that this topology made, or that was left to it: the one that made a
+/// shared network may go first, and the network goes with the last.
+fn own_record(cx: &Context, network: &Network, claims: &Claims) -> Option<(Id, Record)> {
+    let maker = network.labels.get(marks::TOPOLOGY)?;
+    let wanted = cx.file.as_ref().is_some_and(|file| file.network_name() == network.name);
+    let left_behind = wanted && claims.of(maker).is_none() && !claims.newer.contains_key(maker);
+    if *maker == cx.name || left_behind { marks::record(maker, &network.labels) } else { None }
+}
+
+fn look_at(network: &Network, owner: Owner) -> Seen {
+    let fields = live_fields(network);
+    let outputs = fields.clone();
+    Seen { fields, outputs, ..Seen::new(owner, State::Ready) }
+}
+
+fn live_fields(network: &Network) -> Fields<Value> {
+    let mut fields = Fields::new().with("gatewayMode", json!(gateway_mode(network)));
+    if let Some(v4) = network.v4() {
+        fields.set("subnet", json!(v4.net));
+        fields.set("ipRange", v4.range.map_or(Value::Null, |range| json!(range)));
+        fields.set("gateway", v4.gateway.map_or(Value::Null, |gateway| json!(gateway)));
+    }
+    if let Some(v6) = network.v6() {
+        fields.set("subnet6", json!(v6.net));
+    }
+    fields
+}
+
+fn gateway_mode(network: &Network) -> &str {
+    network.options.get(GATEWAY_MODE).map_or(GatewayMode::Nat.as_str(), String::as_str)
+}
+
+/// What an existing network lacks for this topology, and what to do about it.
+fn unfit(topology: &Topology, network: &Network) -> Option<String> {
+    let name = &network.name;
+    if network.driver != "bridge" {
+        return Some(format!(
+            "the network `{name}` exists and has the driver `{}`: only bridge networks carry a cluster; choose another `network.name`",
+            network.driver
+        ));
+    }
+    let Some(v4) = network.v4() else {
+        return Some(format!(
+            "the network `{name}` exists and has no IPv4 subnet: choose another `network.name`"
+        ));
+    };
+    let asked = topology.network.ipv4_subnet().filter(|asked| asked.net() != v4.net);
+    if let Some(asked) = asked {
+        return Some(format!(
+            "the network `{name}` exists with the subnet {}, not {asked}: write that one or choose another `network.name`",
+            v4.net
+        ));
+    }
+    let outside = fixed_addresses(topology)
+        .into_iter()
+        .find(|(_, range)| range.is_ipv4() && !Subnet::of(v4.net).range().covers(*range));
+    outside.map(|(what, range)| {
+        let range = if range.count() == 1 { range.first().to_string() } else { range.to_string() };
+        format!(
+            "{what} is {range}, outside of the network `{name}` ({}): write addresses of that subnet or choose another `network.name`",
+            v4.net
+        )
+    })
+}
+
+/// Addresses that the file names, and what it calls them.
+fn fixed_addresses(topology: &Topology) -> Vec<(String, AddressRange)> {
+    let gateway = topology.gateway.as_ref().and_then(|gateway| {
+        let address = gateway.address?;
+        Some(("`gateway.address`".to_owned(), AddressRange::new(address, address)?))
+    });
+    let pools = topology.pools().iter().flat_map(|pool| {
+        pool.addresses.iter().map(|range| (format!("the pool `{}`", pool.name), *range))
+    });
+    gateway.into_iter().chain(pools).collect()
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    match turn.work {
+        Work::Create => create(cx, turn).await,
+        Work::Delete => delete(cx, turn).await,
+        Work::Update | Work::Start | Work::Keep => outputs(cx, turn).await,
+    }
+}
+
+/// What others need of it, once it is there.
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    outputs(cx, turn).await
+}
+
+async fn outputs(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let snapshot = cx.snapshot().await?;
+    Ok(snapshot.network(turn.id().name()).map(live_fields).unwrap_or_default())
+}
+
+async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let topology = cx.topology()?;
+    let name = turn.id().name();
+    let mut refused: Vec<IpNet> = Vec::new();
+    loop {
+        let snapshot = cx.snapshot().await?;
+        let mut taken = taken_nets(&snapshot, host::routes().await);
+        taken.extend(&refused);
+        let layout = Layout::new(topology, &turn.values, &taken)?;
+        turn.say(format!("with the subnet {}", layout.subnet));
+        match cx.docker.create_network(layout.request(cx, turn)).await {
+            Ok(_) => return outputs(cx, turn).await,
+            Err(Error::SubnetTaken(_)) if !layout.was_asked_for && refused.len() < ATTEMPTS => {
+                refused.push(layout.subnet.into());
+            }
+            Err(error) => {
+                let why = format!("cannot make the network `{name}`");
+                let failure = Failure::because(why, &error);
+                return Err(match (&error, overlapping(&snapshot, layout.subnet.into())) {
+                    (Error::SubnetTaken(_), Some(other)) => failure.hint(format!(
+                        "the network `{}` has {}: choose another `network.subnet`, or leave it out",
+                        other.name,
+                        other.v4().map_or_else(String::new, |v4| v4.net.to_string()),
+                    )),
+                    _ => failure,
+                });
+            }
+        }
+    }
+}
+
+/// Every subnet that is in use: the engine's own networks and this machine's routes.
+fn taken_nets(snapshot: &Snapshot, routes: Vec<IpNet>) -> Vec<IpNet> {
+    let live = snapshot.networks.iter().flat_map(|network| &network.subnets);
+    live.map(|subnet| subnet.net).chain(routes).collect()
+}
+
+fn overlapping(snapshot: &Snapshot, wanted: IpNet) -> Option<&Network> {
+    snapshot
+        .networks
+        .iter()
+        .find(|network| network.subnets.iter().any(|subnet| overlap(&subnet.net, &wanted)))
+}
+
+/// A shared network goes with whoever leaves last.
+async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let name = turn.id().name();
+    let snapshot = cx.snapshot().await?;
+    let failed =
+        |error: Error| Failure::because(format!("cannot remove the network `{name}`"), &error);
+    let Some(network) = snapshot.network(name) else { return Ok(Outputs::new()) };
+    let guests: Vec<&str> =
+        snapshot.on_network(name).map(|container| container.name.as_str()).collect();
+    if !guests.is_empty() {
+        turn.warn(format!("`{name}` stays: {} still on it", listed(&guests)));
+        return Ok(Outputs::new());
+    }
+    if let Some(other) = claimed_by_another(cx, &snapshot, name) {
+        turn.warn(format!(
+            "`{name}` stays: the topology `{other}` uses it, and removes it when it goes"
+        ));
+        return Ok(Outputs::new());
+    }
+    cx.docker.remove_network(&network.id).await.if_present().map_err(failed)?;
+    Ok(Outputs::new())
+}
+
+fn listed(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("{} {}", quoted.join(", "), if names.len() == 1 { "is" } else { "are" })
+}
+
+fn claimed_by_another(cx: &Context, snapshot: &Snapshot, network: &str) -> Option<String> {
+    let uses = |record: &Record| {
+        record.fields.get("network").and_then(Value::as_str).is_some_and(|used| used == network)
+    };
+    Claims::read(snapshot)
+        .current
+        .into_values()
+        .find(|claim| {
+            claim.topology != cx.name
+                && (claim.reserved.iter().any(|reserved| reserved.network == network)
+                    || claim.records.values().any(uses))
+        })
+        .map(|claim| claim.topology)
+}
+
+/// The addresses of a network that is about to be made.
+struct Layout {
+    subnet: Ipv4Net,
+    was_asked_for: bool,
+    range: Option<Ipv4Net>,
+    gateway: IpAddr,
+    subnet6: Option<Ipv6Net>,
+}
+
+impl Layout {
+    fn new(topology: &Topology, values: &Fields<Value>, taken: &[IpNet]) -> Result<Self, Failure> {
+        let kept = |name: &str| values.get(name).and_then(Value::as_str);
+        let asked = kept("subnet").and_then(|text| text.parse().ok());
+        let subnet = asked.or_else(|| free_subnet(taken)).ok_or_else(|| {
+            Failure::new("every subnet that topo chooses from is in use").hint(
+                "remove networks that nobody needs (`docker network prune`), or write `network.subnet`",
+            )
+        })?;
+        let fixed: Vec<AddressRange> =
+            fixed_addresses(topology).into_iter().map(|(_, range)| range).collect();
+        let range = match kept("ipRange") {
+            Some(text) => text.parse().ok(),
+            None => own_range(subnet, &fixed),
+        };
+        let wants_v6 = topology.network.has_ipv6();
+        Ok(Self {
+            subnet,
+            was_asked_for: asked.is_some(),
+            range,
+            gateway: topology.network.gateway_in(Subnet::of(subnet.into())),
+            subnet6: kept("subnet6")
+                .and_then(|text| text.parse().ok())
+                .or_else(|| wants_v6.then(|| free_subnet6(&topology.name.to_string(), taken))),
+        })
+    }
+
+    fn request(&self, cx: &Context, turn: &Turn) -> NetworkRequest {
+        let v4 = SubnetRequest {
+            net: self.subnet.into(),
+            range: self.range.map(IpNet::from),
+            // Told nothing, the engine takes the first address of the range.
+            gateway: Some(self.gateway),
+            // It would hand out the range's own first address, which ends in .0.
+            withheld: self
+                .range
+                .map(|range| range.network())
+                .filter(|first| *first != self.subnet.network())
+                .map(IpAddr::from),
+        };
+        let v6 = self.subnet6.map(|net| SubnetRequest {
+            net: net.into(),
+            range: None,
+            gateway: None,
+            withheld: None,
+        });
+        let mode = turn.text("gatewayMode").filter(|mode| *mode != GatewayMode::Nat.as_str());
+        NetworkRequest {
+            name: turn.id().name().to_owned(),
+            subnets: std::iter::once(v4).chain(v6).collect(),
+            labels: self.labels(cx, turn),
+            options: mode
+                .map(|mode| (GATEWAY_MODE.to_owned(), mode.to_owned()))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn labels(&self, cx: &Context, turn: &Turn) -> Labels {
+        let Some(resource) = &turn.resource else { return Labels::new() };
+        let mut values = turn.values.clone();
+        values.set("subnet", json!(self.subnet));
+        values.set("ipRange", self.range.map_or(Value::Null, |range| json!(range)));
+        if let Some(subnet6) = self.subnet6 {
+            values.set("subnet6", json!(subnet6));
+        }
+        marks::labels(&cx.name, turn.id(), &Record::of(resource, &values, &cx.key))
+    }
+}
+
+/// A private subnet that meets no other, out of those that Docker itself chooses from.
+fn free_subnet(taken: &[IpNet]) -> Option<Ipv4Net> {
+    let large = (20..=31).map(|second| Ipv4Net::new_assert(Ipv4Addr::new(172, second, 0, 0), 16));
+    let small = (0..16).map(|part| Ipv4Net::new_assert(Ipv4Addr::new(192, 168, part * 16, 0), 20));
+    large.chain(small).find(|net| !taken.iter().any(|other| overlap(other, &IpNet::V4(*net))))
+}
+
+/// A unique local subnet, drawn from the topology's name so that it stays the same.
+fn free_subnet6(topology: &str, taken: &[IpNet]) -> Ipv6Net {
+    let drawn = |attempt: u16| {
+        let digest = Sha256::digest(format!("{topology}.{attempt}"));
+        let mut octets = [0; 16];
+        octets[0] = 0xfd;
+        octets[1..8].copy_from_slice(&digest[..7]);
+        Ipv6Net::new_assert(Ipv6Addr::from(octets), 64)
+    };
+    (0..u16::MAX)
+        .map(drawn)
+        .find(|net| !taken.iter().any(|other| overlap(other, &IpNet::V6(*net))))
+        .unwrap_or_else(|| drawn(u16::MAX))
+}
+
+fn overlap(one: &IpNet, other: &IpNet) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
+/// The part of a subnet that Docker may hand out by itself: the largest that holds none of the
+/// addresses the file names and leaves the top quarter to pools that come later.
+fn own_range(subnet: Ipv4Net, fixed: &[AddressRange]) -> Option<Ipv4Net> {
+    /// Nodes, gateway and servers of a small topology.
+    const SMALLEST: u8 = 28;
+    let parts = |length| subnet.subnets(length).into_iter().flatten();
+    let top_quarter = parts(subnet.prefix_len() + 2).last()?;
+    (subnet.prefix_len() + 1..=SMALLEST).find_map(|length| {
+        parts(length).find(|part| {
+            let range = Subnet::of(IpNet::V4(*part)).range();
+            !overlap(&IpNet::V4(*part), &IpNet::V4(top_quarter))
+                && !fixed.iter().any(|named| named.meets(range))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> IpNet {
+        text.parse().expect("a network")
+    }
+
+    fn range(text: &str) -> AddressRange {
+        text.parse().expect("a range")
+    }
+
+    fn topology(extra: Value) -> Topology {
+        let mut file = json!({ "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev" });
+        file.as_object_mut().expect("a map").extend(extra.as_object().expect("a map").clone());
+        serde_json::from_value(file).expect("a topology")
+    }
+
+    #[test]
+    fn the_first_free_subnet_is_away_from_networks_and_routes() {
+        let chosen = |taken: &[&str]| {
+            let taken: Vec<IpNet> = taken.iter().map(|text| net(text)).collect();
+            free_subnet(&taken).map(|net| net.to_string())
+        };
+        assert_eq!(chosen(&[]).as_deref(), Some("172.20.0.0/16"));
+        assert_eq!(chosen(&["172.20.0.0/24", "172.21.7.7/32"]).as_deref(), Some("172.22.0.0/16"));
+        assert_eq!(chosen(&["172.16.0.0/12"]).as_deref(), Some("192.168.0.0/20"));
+        assert_eq!(chosen(&["172.16.0.0/12", "192.168.0.0/16"]), None);
+    }
+
+    #[test]
+    fn docker_keeps_away_from_named_addresses_and_the_top() {
+        let own = |subnet: &str, fixed: &[&str]| {
+            let fixed: Vec<AddressRange> = fixed.iter().map(|text| range(text)).collect();
+            own_range(subnet.parse().expect("a subnet"), &fixed).map(|net| net.to_string())
+        };
+        assert_eq!(own("172.22.0.0/16", &[]).as_deref(), Some("172.22.0.0/17"));
+        assert_eq!(
+            own("172.22.0.0/16", &["172.22.0.12-172.22.0.12", "172.22.255.200-172.22.255.250"])
+                .as_deref(),
+            Some("172.22.64.0/18")
+        );
+        assert_eq!(own("10.0.0.0/24", &["10.0.0.0/25"]).as_deref(), Some("10.0.0.128/26"));
+        assert_eq!(own("10.0.0.0/29", &[]), None);
+    }
+
+    #[test]
+    fn a_v6_subnet_is_unique_local_and_stays_the_same() {
+        let first = free_subnet6("dev", &[]);
+        assert_eq!(first, free_subnet6("dev", &[]));
+        assert!(net("fd00::/8").contains(&IpNet::V6(first)));
+        assert_ne!(first, free_subnet6("dev", &[first.into()]));
+    }
+
+    #[test]
+    fn what_the_file_leaves_open_is_chosen_and_kept() {
+        let resource = desired(&topology(json!({ "network": { "ipv6": true } })));
+        assert_eq!(resource.id.as_str(), "network/topo-dev");
+        assert_eq!(resource.fields.get("subnet"), Some(&Want::Auto));
+        assert_eq!(resource.fields.get("subnet6"), Some(&Want::Auto));
+        assert_eq!(resource.fields.get("gatewayMode"), Some(&Want::is("nat")));
+    }
+
+    #[test]
+    fn an_existing_network_is_used_only_if_it_serves() {
+        let existing = |subnet: &str| Network {
+            name: "kind".to_owned(),
+            driver: "bridge".to_owned(),
+            subnets: vec![crate::backend::docker::Subnet {
+                net: net(subnet),
+                range: None,
+                gateway: None,
+            }],
+            ..Network::default()
+        };
+        let wants = topology(json!({
+            "network": { "name": "kind" },
+            "gateway": { "address": "172.22.0.12" },
+        }));
+        assert_eq!(unfit(&wants, &existing("172.22.0.0/16")), None);
+        let why = unfit(&wants, &existing("172.18.0.0/16")).expect("it does not");
+        assert!(why.starts_with("`gateway.address` is 172.22.0.12, outside of"), "{why}");
+        let wants = topology(json!({ "network": { "name": "kind", "subnet": "172.22.0.0/16" } }));
+        let why = unfit(&wants, &existing("172.18.0.0/16")).expect("it does not");
+        assert!(why.contains("with the subnet 172.18.0.0/16, not 172.22.0.0/16"), "{why}");
+        let overlay = Network { driver: "overlay".to_owned(), ..existing("172.22.0.0/16") };
+        assert!(unfit(&wants, &overlay).is_some());
+    }
+}

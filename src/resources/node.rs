@@ -1,0 +1,221 @@
+//! Workers: made with the cluster, or joined to it and drained from it later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::claim::Claim;
+use super::{Context, cluster, kind_config};
+use crate::backend::docker::Snapshot;
+use crate::engine::{Failure, Turn, Work};
+use crate::plan::{
+    Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
+};
+use crate::topology::{Cluster, Topology};
+use kind_config::Worker;
+
+pub const TABLE: Table =
+    Table { effects: &[("spec", Effect::Replace)], precious: |_| true, ..Table::plain("node") };
+
+const READY_DEADLINE: Duration = Duration::from_mins(3);
+
+pub fn desired(topology: &Topology, claim: Option<&Claim>) -> Vec<Resource> {
+    workers(topology, claim)
+        .into_iter()
+        .map(|worker| {
+            let origin = if worker.group.is_empty() { "cluster.workers" } else { "cluster.groups" };
+            Resource::new(Id::new(TABLE.kind, &worker.name), &TABLE)
+                .field("spec", Want::Is(worker.spec))
+                .field("group", Want::is(worker.group))
+                .bond(Bond::Holds(cluster::id(topology.name.as_str())))
+                .origin(Origin::Key(origin.into()))
+        })
+        .collect()
+}
+
+/// The workers of the file with their names. Those a group has already keep theirs, the lowest
+/// numbers first; new ones take the lowest numbers that are free.
+pub fn workers(topology: &Topology, claim: Option<&Claim>) -> Vec<Worker> {
+    let Some(cluster) = topology.cluster.as_ref().filter(|cluster| cluster.context.is_none())
+    else {
+        return Vec::new();
+    };
+    let mut taken: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for (id, record) in claim.iter().flat_map(|claim| &claim.records) {
+        if id.kind() == TABLE.kind
+            && let Some(number) = number_of(topology.name.as_str(), id.name())
+        {
+            let group = record.fields.get("group").and_then(Value::as_str).unwrap_or_default();
+            taken.entry(group.to_owned()).or_default().insert(number);
+        }
+    }
+    let all: BTreeSet<usize> = taken.values().flatten().copied().collect();
+    let mut free = (1..).filter(|number| !all.contains(number));
+    let mut workers = Vec::new();
+    for (group, count, spec) in groups(cluster) {
+        let own = taken.remove(&group).unwrap_or_default();
+        workers.extend(own.into_iter().chain(&mut free).take(count).map(|number| Worker {
+            name: name_of(topology.name.as_str(), number),
+            group: group.clone(),
+            spec: spec.clone(),
+        }));
+    }
+    workers.sort_by_key(|worker| number_of(topology.name.as_str(), &worker.name));
+    workers
+}
+
+fn groups(cluster: &Cluster) -> Vec<(String, usize, Value)> {
+    let plain = usize::from(cluster.workers.unwrap_or_default());
+    let mut groups = vec![(String::new(), plain, kind_config::worker(cluster, None))];
+    groups.extend(cluster.groups.iter().map(|group| {
+        (
+            group.name.to_string(),
+            usize::from(group.count),
+            kind_config::worker(cluster, Some(group)),
+        )
+    }));
+    groups
+}
+
+/// kind calls the first worker `<cluster>-worker` and the second `<cluster>-worker2`.
+fn name_of(cluster: &str, number: usize) -> String {
+    if number == 1 { format!("{cluster}-worker") } else { format!("{cluster}-worker{number}") }
+}
+
+fn number_of(cluster: &str, name: &str) -> Option<usize> {
+    match name.strip_prefix(cluster)?.strip_prefix("-worker")? {
+        "" => Some(1),
+        digits => digits.parse().ok(),
+    }
+}
+
+pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
+    let Some(claim) = cx.claim().await else { return };
+    for (id, record) in claim.records.iter().filter(|(id, _)| id.kind() == TABLE.kind) {
+        world.remembered.insert(id.clone(), record.clone());
+        let Some(container) = snapshot.container(id.name()) else { continue };
+        let mut seen = Seen::mine(record.clone());
+        if !container.is_running() {
+            seen.state = State::Stopped;
+        }
+        if let Some(spec) = record.fields.get("spec") {
+            seen.fields =
+                Fields::new().with("spec", seen_spec(spec, cluster::image_name(container)));
+        }
+        world.add(id.clone(), seen);
+    }
+}
+
+/// The recorded spec, with the image that the node really runs.
+fn seen_spec(recorded: &Value, image: Option<&str>) -> Value {
+    let mut spec = recorded.clone();
+    if let (Some(named), Some(image)) = (spec.get_mut("image"), image) {
+        *named = json!(image);
+    }
+    spec
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    match turn.work {
+        Work::Create => {
+            let snapshot = cx.snapshot().await?;
+            if snapshot.container(turn.id().name()).is_none() {
+                super::join::join(cx, turn, &snapshot).await?;
+            }
+            remember(cx, turn).await?;
+        }
+        Work::Update => remember(cx, turn).await?,
+        Work::Start => cx
+            .docker
+            .start_container(turn.id().name())
+            .await
+            .map_err(|error| Failure::because("cannot start the node", &error))?,
+        Work::Delete => {
+            super::join::leave(cx, turn).await?;
+            cx.change_claim(|claim| {
+                claim.records.remove(turn.id());
+            })
+            .await?;
+        }
+        Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let Some(resource) = &turn.resource else { return Ok(()) };
+    let record = Record::of(resource, &turn.values, &cx.key);
+    cx.change_claim(|claim| {
+        claim.records.insert(turn.id().clone(), record);
+    })
+    .await
+}
+
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    cx.wait_for_nodes(&[turn.id().name().to_owned()].into(), READY_DEADLINE, |what| turn.say(what))
+        .await?;
+    Ok(Outputs::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(cluster: Value) -> Topology {
+        serde_json::from_value(json!({
+            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev", "cluster": cluster,
+        }))
+        .expect("a topology")
+    }
+
+    fn claim(nodes: &[(&str, &str)]) -> Claim {
+        let mut claim = Claim::new("dev", "/topo.yaml");
+        for (name, group) in nodes {
+            let record =
+                Record { fields: Fields::new().with("group", json!(group)), ..Record::default() };
+            claim.records.insert(Id::new("node", name), record);
+        }
+        claim
+    }
+
+    fn names(topology: &Topology, claim: Option<&Claim>) -> Vec<(String, String)> {
+        workers(topology, claim).into_iter().map(|worker| (worker.name, worker.group)).collect()
+    }
+
+    fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, group)| ((*name).to_owned(), (*group).to_owned())).collect()
+    }
+
+    #[test]
+    fn names_are_kinds() {
+        let topology = topology(json!({ "workers": 3 }));
+        assert_eq!(
+            names(&topology, None),
+            expected(&[("dev-worker", ""), ("dev-worker2", ""), ("dev-worker3", "")])
+        );
+    }
+
+    #[test]
+    fn the_highest_number_of_a_group_goes_first_and_a_new_one_fills_a_gap() {
+        let groups = |a: u8, b: u8| {
+            topology(
+                json!({ "groups": [{ "name": "a", "count": a }, { "name": "b", "count": b }] }),
+            )
+        };
+        let claim = claim(&[("dev-worker", "a"), ("dev-worker3", "a"), ("dev-worker10", "b")]);
+        assert_eq!(
+            names(&groups(1, 1), Some(&claim)),
+            expected(&[("dev-worker", "a"), ("dev-worker10", "b")])
+        );
+        assert_eq!(
+            names(&groups(2, 2), Some(&claim)),
+            expected(&[
+                ("dev-worker", "a"),
+                ("dev-worker2", "b"),
+                ("dev-worker3", "a"),
+                ("dev-worker10", "b"),
+            ])
+        );
+    }
+}

@@ -1,0 +1,622 @@
+//! Kubernetes objects of the topology's manifests: applied server-side, seen by lists, pruned.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::inventory::{self, Inventory, Members};
+use super::{Context, Variables, cluster, marks, pool, ready};
+use crate::backend::download::Downloads;
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
+use crate::engine::{Failure, Turn, Work};
+use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
+use crate::plan::{Bond, Cause, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want};
+use crate::topology::manifest::Source as Written;
+use crate::topology::{ImageRef, ServiceRef, Target as Forward, Topology};
+
+pub const TABLE: Table = Table { precious: is_precious, ..Table::plain("object") };
+
+/// A Service that a forward names and no manifest makes.
+const LOOKUP: Table = Table { lookup: true, borrows: true, ..Table::plain("object") };
+
+/// How long something that passes, such as a webhook that cannot be called yet, is put up with.
+const PASSING: Duration = Duration::from_secs(30);
+/// How long an object may take to go; namespaces take what is in them along.
+const GONE: Duration = Duration::from_secs(120);
+
+fn is_precious(id: &Id) -> bool {
+    let kind = id.name().split('/').nth(1).unwrap_or_default();
+    matches!(
+        kind,
+        "Namespace"
+            | "StatefulSet"
+            | "CustomResourceDefinition"
+            | "PersistentVolumeClaim"
+            | "PersistentVolume"
+    )
+}
+
+/// `object/apps/Deployment/default/web`
+pub fn id(kind: &Kind, namespace: Option<&str>, name: &str) -> Id {
+    let group = if kind.group.is_empty() { "core" } else { &kind.group };
+    Id::new(TABLE.kind, format_args!("{group}/{}/{}/{name}", kind.name, namespace.unwrap_or("_")))
+}
+
+/// The Service that gives a forward its address.
+pub fn service_id(namespace: &str, name: &str) -> Id {
+    Id::new(TABLE.kind, format_args!("core/Service/{namespace}/{name}"))
+}
+
+/// The objects of a topology's manifests, read once.
+pub struct Objects {
+    pub manifests: Manifests,
+    index: HashMap<Id, usize>,
+    /// The scope and plural of kinds that neither the manifests nor topo know by heart.
+    served: Mutex<BTreeMap<(Box<str>, Box<str>), Arc<Kind>>>,
+    pub inventory: Mutex<Inventory>,
+}
+
+impl Objects {
+    /// Those of the file's manifests; none without a file.
+    pub async fn read(
+        topology: Option<&Topology>,
+        name: &str,
+        downloads: &Downloads,
+        variable: &Variables,
+    ) -> Result<Self, Failure> {
+        let mut sources = Vec::new();
+        let mut faults = Vec::new();
+        let (mut secrets, mut inventory_namespace) = (Vec::new(), None);
+        if let Some(topology) = topology {
+            let values = template_values(topology);
+            for (entry, written) in topology.manifests.iter().enumerate() {
+                match sources_of(downloads, entry, written, &values).await? {
+                    Ok(read) => sources.extend(read),
+                    Err(wrong) => faults.extend(wrong),
+                }
+            }
+            secrets.extend(topology.sensitive.iter().filter_map(|name| variable(name.as_str())));
+            secrets.retain(|value| !value.is_empty());
+            let cluster = topology.cluster.as_ref();
+            inventory_namespace =
+                cluster.and_then(|cluster| cluster.inventory_namespace.as_ref()?.as_str().into());
+        }
+        let manifests = manifest::read(sources, &mut Kinds::default(), &secrets);
+        let manifests = match manifests {
+            Ok(manifests) if faults.is_empty() => manifests,
+            Ok(_) => return Err(unreadable(&faults)),
+            Err(more) => {
+                faults.extend(more);
+                return Err(unreadable(&faults));
+            }
+        };
+        let index = manifests
+            .objects
+            .iter()
+            .enumerate()
+            .map(|(at, object)| (id(&object.kind, object.namespace.as_deref(), &object.name), at))
+            .collect();
+        Ok(Self {
+            manifests,
+            index,
+            served: Mutex::default(),
+            inventory: Mutex::new(Inventory::new(name, inventory_namespace)),
+        })
+    }
+
+    pub fn get(&self, id: &Id) -> Option<&Object> {
+        self.index.get(id).map(|at| &self.manifests.objects[*at])
+    }
+
+    /// How the cluster addresses a kind, where that is not known by heart.
+    pub async fn served(&self, kube: &Kube, kind: &Arc<Kind>) -> Result<Arc<Kind>, KubeError> {
+        if kind.certain {
+            return Ok(kind.clone());
+        }
+        let key = (kind.group.clone(), kind.name.clone());
+        let mut served = self.served.lock().await;
+        if !served.contains_key(&key) {
+            *served = kube.served().await?;
+        }
+        Ok(served.get(&key).map_or_else(
+            || kind.clone(),
+            |known| Arc::new(Kind { version: kind.version.clone(), ..(**known).clone() }),
+        ))
+    }
+}
+
+async fn sources_of(
+    downloads: &Downloads,
+    entry: usize,
+    written: &crate::topology::Manifest,
+    values: &Value,
+) -> Result<Result<Vec<Source>, Vec<Fault>>, Failure> {
+    match written.source() {
+        Some(Written::Path(path)) => {
+            Ok(manifest::files::sources(entry, path.path(), path.written(), values))
+        }
+        Some(Written::Url { url, sha256 }) => {
+            let kept = downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
+            let kept = kept.map_err(|error| Failure::because("cannot fetch a manifest", &error))?;
+            Ok(manifest::files::sources(entry, &kept, url.as_str(), values))
+        }
+        None => Ok(Ok(Vec::new())),
+    }
+}
+
+fn unreadable(faults: &[Fault]) -> Failure {
+    let mut lines = faults.iter().map(|fault| match &fault.hint {
+        Some(hint) => format!("{fault}; {hint}"),
+        None => fault.to_string(),
+    });
+    let first = lines.next().unwrap_or_default();
+    lines.fold(Failure::new(first), Failure::caused_by)
+}
+
+/// What templates among the manifests may name.
+fn template_values(topology: &Topology) -> Value {
+    let mut values = json!(topology.vars);
+    let subnets: Vec<String> = topology.network.subnets().iter().map(ToString::to_string).collect();
+    let pools: Vec<Value> = topology
+        .pools()
+        .iter()
+        .map(|pool| json!({"name": pool.name.as_str(), "addresses": pool::written(pool)}))
+        .collect();
+    values["vars"] = json!(topology.vars);
+    values["topology"] = json!({"name": topology.name.as_str()});
+    values["network"] = json!({"name": topology.network_name(), "subnets": subnets});
+    values["pools"] = json!(pools);
+    values
+}
+
+pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
+    let edges = Edges::of(topology, objects);
+    let lines = objects.manifests.lines();
+    let mut resources: Vec<Resource> = objects
+        .manifests
+        .objects
+        .iter()
+        .zip(lines)
+        .map(|(object, line)| {
+            let hash = Value::String(object.hash());
+            let want = if object.secret { Want::Secret(hash) } else { Want::Is(hash) };
+            let file = objects.manifests.sources[object.source].name.clone();
+            let id = id(&object.kind, object.namespace.as_deref(), &object.name);
+            let mut resource =
+                Resource::new(id, &TABLE).field("hash", want).origin(Origin::Line { file, line });
+            resource.bonds = edges.bonds(object);
+            resource
+        })
+        .collect();
+    resources.extend(lookups(topology, objects));
+    resources
+}
+
+/// The Services that forwards name and that come from elsewhere.
+pub fn followed<'a>(topology: &'a Topology, objects: &Objects) -> BTreeSet<&'a ServiceRef> {
+    let named = topology.ports().iter().filter_map(|port| match &port.to {
+        Forward::Service { service, .. } => Some(service),
+        _ => None,
+    });
+    named
+        .filter(|service| {
+            objects.get(&service_id(service.namespace.as_str(), service.name.as_str())).is_none()
+        })
+        .collect()
+}
+
+fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
+    followed(topology, objects)
+        .into_iter()
+        .map(|service| {
+            let id = service_id(service.namespace.as_str(), service.name.as_str());
+            let mut resource = Resource::new(id, &LOOKUP);
+            resource.bonds.extend(cluster::inside(topology));
+            resource
+        })
+        .collect()
+}
+
+/// Everything an object may need, by the names that objects use.
+struct Edges<'a> {
+    cluster: Option<Bond>,
+    namespaces: HashMap<&'a str, Id>,
+    definitions: HashMap<(&'a str, &'a str), Id>,
+    images: HashMap<String, Id>,
+    pools: BTreeMap<&'a str, Id>,
+    claims: HashMap<(&'a str, &'a str), Id>,
+    chain: Vec<Vec<Bond>>,
+    objects: &'a Objects,
+}
+
+impl<'a> Edges<'a> {
+    fn of(topology: &'a Topology, objects: &'a Objects) -> Self {
+        let (mut namespaces, mut definitions) = (HashMap::new(), HashMap::new());
+        for object in &objects.manifests.objects {
+            let id = || id(&object.kind, None, &object.name);
+            if object.kind.is("", "Namespace") {
+                namespaces.insert(&*object.name, id());
+            }
+            if let Facts::Defines(definition) = &object.facts {
+                definitions.insert((definition.group.as_str(), definition.kind.as_str()), id());
+            }
+        }
+        let image = |image: &crate::topology::Image| {
+            (image.name.canonical(), Id::new("image", image.name.as_str()))
+        };
+        let share = |share: &'a crate::topology::Share| {
+            let claim = (share.claim.namespace.as_str(), share.claim_name());
+            (claim, Id::new("share", share.name.as_str()))
+        };
+        Self {
+            cluster: cluster::inside(topology),
+            namespaces,
+            definitions,
+            images: topology.images.iter().map(image).collect(),
+            pools: topology
+                .pools()
+                .iter()
+                .map(|pool| (pool.name.as_str(), pool::id(pool.name.as_str())))
+                .collect(),
+            claims: topology.shares.iter().map(share).collect(),
+            chain: super::manifest::chain(topology),
+            objects,
+        }
+    }
+
+    fn bonds(&self, object: &Object) -> Vec<Bond> {
+        let mut bonds: Vec<Bond> = self.cluster.iter().cloned().collect();
+        let namespace = object.namespace.as_deref();
+        bonds
+            .extend(namespace.and_then(|name| self.namespaces.get(name)).cloned().map(Bond::Holds));
+        let kind = (&*object.kind.group, &*object.kind.name);
+        bonds.extend(self.definitions.get(&kind).cloned().map(Bond::Holds));
+        match &object.facts {
+            Facts::Plain | Facts::Defines(_) => {}
+            Facts::Balanced { pool: None } => {
+                bonds.extend(self.pools.values().cloned().map(Bond::Uses))
+            }
+            Facts::Balanced { pool: Some(pool) } => {
+                bonds.extend(self.pools.get(&**pool).cloned().map(Bond::Uses));
+            }
+            Facts::Runs { images, claims } => {
+                let canonical = |image: &str| Some(image.parse::<ImageRef>().ok()?.canonical());
+                let images = images.iter().filter_map(|image| self.images.get(&canonical(image)?));
+                bonds.extend(images.cloned().map(Bond::Uses));
+                let claims =
+                    claims.iter().filter_map(|claim| self.claims.get(&(namespace?, &**claim)));
+                bonds.extend(claims.cloned().map(Bond::Uses));
+            }
+        }
+        let entry = self.objects.manifests.sources[object.source].entry;
+        bonds.extend(self.chain.get(entry).into_iter().flatten().cloned());
+        let mut met = HashSet::new();
+        bonds.retain(|bond| met.insert(bond.id().clone()));
+        bonds
+    }
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    match turn.work {
+        Work::Create | Work::Update => apply(cx, turn).await?,
+        Work::Delete => delete(cx, turn).await?,
+        Work::Start | Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let objects = cx.objects().await?;
+    let (Some(object), Some(resource)) = (objects.get(turn.id()), turn.resource.as_deref()) else {
+        return Ok(());
+    };
+    let kube = cx.kube().await?;
+    let failed = |error: &KubeError| refused(object, turn.id(), error);
+    let kind = objects.served(&kube, &object.kind).await.map_err(|error| failed(&error))?;
+    let target = target(&kind, object);
+    if turn.work == Work::Create
+        && !may_create(cx, &kube, &target).await.map_err(|error| failed(&error))?
+    {
+        return Ok(());
+    }
+    {
+        let mut inventory = objects.inventory.lock().await;
+        inventory.ensure(&kube).await.map_err(|error| {
+            Failure::because("cannot write down what is about to be applied", &error)
+        })?;
+    }
+    let body = stamped(cx, &objects, object, resource, &turn.values).await;
+    // What others changed of an object that the file did not change is taken back.
+    let taken_back = turn.item.cause == Some(Cause::Drift);
+    let how = Apply { force: taken_back || cx.forces_conflicts(), dry_run: false };
+    let send = || {
+        kube.persist(
+            Deadline::after(PASSING),
+            |said| turn.say(said),
+            || kube.apply(&target, &body, how),
+        )
+    };
+    let mut sent = send().await;
+    if taken_back && matches!(&sent, Err(WaitError::Kube(error)) if meets_its_double(error)) {
+        let lists = drifted_lists(&turn.item, &body);
+        kube.patch(&target, &lists).await.map_err(|error| failed(&error))?;
+        sent = send().await;
+    }
+    sent.map(drop).map_err(|error| match error {
+        WaitError::Kube(error) => failed(&error),
+        other => Failure::because(format!("cannot apply {object}"), &other),
+    })
+}
+
+/// Somebody changed the key of an item in a list, so that topo's own item comes as another one
+/// beside it: `spec.ports[1].name: Duplicate value`.
+fn meets_its_double(error: &KubeError) -> bool {
+    matches!(error, KubeError::Refused(message) if message.contains("Duplicate value"))
+}
+
+/// A merge patch that puts whole lists back in which something drifted.
+fn drifted_lists(item: &Item, body: &Value) -> Value {
+    let mut patch = json!({});
+    for change in &item.changes {
+        let path = change.path.split('[').next().unwrap_or_default();
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let Some(list) = body.pointer(&pointer).filter(|value| value.is_array()) else { continue };
+        let mut at = &mut patch;
+        for part in path.split('.') {
+            at = &mut at[part];
+        }
+        *at = list.clone();
+    }
+    patch
+}
+
+/// Looks once more, just before making it. A Namespace that is there by now is used as it is.
+async fn may_create(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<bool, KubeError> {
+    let Some(there) = kube.get(target).await? else { return Ok(true) };
+    if marks::is_mine(&there, &cx.name) {
+        return Ok(true);
+    }
+    if target.kind.is("", "Namespace") {
+        return Ok(false);
+    }
+    Err(KubeError::Refused(foreign(&there, target)))
+}
+
+/// Whose an object is that stands where one of this topology belongs, and what to do.
+pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
+    let labels = there.metadata.labels.as_ref();
+    let other = labels.and_then(|labels| labels.get(marks::KUBE_TOPOLOGY));
+    let whose = match other {
+        Some(topology) => format!("belongs to topology `{topology}`"),
+        None => {
+            let managers = there.metadata.managed_fields.iter().flatten();
+            let maker = managers.filter_map(|entry| entry.manager.as_deref()).next();
+            format!("was made by `{}`", maker.unwrap_or("somebody else"))
+        }
+    };
+    let place = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    format!(
+        "{} {place}{} exists and {whose}; remove it, or give the one in the manifest another name",
+        target.kind.name, target.name
+    )
+}
+
+fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {
+    let failure = Failure::because(format!("cannot apply {object}"), error);
+    match error {
+        KubeError::Conflict { conflicts, .. } if !conflicts.is_empty() => {
+            failure.hint("`--force-conflicts` takes these fields over")
+        }
+        KubeError::NotFound(_) => failure.hint(format!(
+            "the cluster serves no `{} {}`: what defines it belongs in an earlier manifest",
+            object.kind.api_version(),
+            object.kind.name
+        )),
+        KubeError::Refused(message)
+            if message.contains("immutable") || message.contains("Forbidden: updates") =>
+        {
+            failure.hint(format!("`topo apply --replace {id}` removes it and makes it anew"))
+        }
+        _ => failure,
+    }
+}
+
+pub fn target<'a>(kind: &'a Kind, object: &'a Object) -> Target<'a> {
+    let namespace = object.namespace.as_deref().filter(|_| kind.namespaced);
+    Target { kind, namespace, name: &object.name }
+}
+
+/// The body as it is sent: with topo's marks.
+pub async fn stamped(
+    cx: &Context,
+    objects: &Objects,
+    object: &Object,
+    resource: &Resource,
+    values: &Fields<Value>,
+) -> Value {
+    let mut body = wanted(objects, object);
+    let record = Record::of(resource, values, &cx.key);
+    let hash = record.fields.get("hash").cloned().unwrap_or_default();
+    marks::stamp(&mut body, &cx.name, &resource.id);
+    marks::annotate(&mut body, marks::KUBE_HASH, hash);
+    marks::label(&mut body, inventory::PART_OF, objects.inventory.lock().await.id());
+    body
+}
+
+/// What the manifest says, in the form in which the API keeps it.
+pub fn wanted(objects: &Objects, object: &Object) -> Value {
+    let mut body = objects.manifests.body(object);
+    if object.kind.is("", "Secret") {
+        encode_string_data(&mut body);
+    }
+    body
+}
+
+/// `stringData` is never read back: sent as `data`, the fields that were applied can be told from others.
+fn encode_string_data(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else { return };
+    let Some(Value::Object(texts)) = fields.remove("stringData") else { return };
+    let data = fields.entry("data").or_insert_with(|| json!({}));
+    for (key, text) in texts {
+        if let Some(text) = text.as_str() {
+            data[key] = BASE64_STANDARD.encode(text).into();
+        }
+    }
+}
+
+async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let objects = cx.objects().await?;
+    let kube = cx.kube().await?;
+    let id = turn.id();
+    let failed = |error: &KubeError| Failure::because(format!("cannot delete {id}"), error);
+    let Some((group, kind, namespace, name)) = parts(id) else { return Ok(()) };
+    let kind = objects
+        .get(id)
+        .map(|object| object.kind.clone())
+        .or(known_kind(&kube, group, kind).await.map_err(|error| failed(&error))?);
+    let Some(kind) = kind else { return Ok(()) };
+    let target = Target { kind: &kind, namespace, name };
+    let there = kube.get(&target).await.map_err(|error| failed(&error))?;
+    if let Some(there) = there.filter(|there| marks::is_mine(there, &cx.name)) {
+        let uid = there.metadata.uid.as_deref();
+        kube.delete(&target, uid).await.map_err(|error| failed(&error))?;
+        kube.until_gone(&target, uid, Deadline::after(GONE))
+            .await
+            .map_err(|error| Failure::because(format!("{id} does not go"), &error))?;
+    }
+    let mut inventory = objects.inventory.lock().await;
+    inventory
+        .forget(&kube, &kind, namespace)
+        .await
+        .map_err(|error| Failure::because("cannot write down what is left", &error))
+}
+
+/// Group, kind, namespace and name of an id.
+fn parts(id: &Id) -> Option<(&str, &str, Option<&str>, &str)> {
+    let mut parts = id.name().splitn(4, '/');
+    let group = parts.next()?;
+    let kind = parts.next()?;
+    let namespace = parts.next()?;
+    let name = parts.next()?;
+    let group = if group == "core" { "" } else { group };
+    Some((group, kind, Some(namespace).filter(|name| *name != "_"), name))
+}
+
+/// The kind in the version that the cluster prefers.
+async fn known_kind(kube: &Kube, group: &str, kind: &str) -> Result<Option<Arc<Kind>>, KubeError> {
+    Ok(kube.served().await?.remove(&(group.into(), kind.into())))
+}
+
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let objects = cx.objects().await?;
+    let Some(object) = objects.get(turn.id()).filter(|_| turn.work != Work::Delete) else {
+        return Ok(Outputs::new());
+    };
+    let limit = cx
+        .topology()?
+        .manifests
+        .get(objects.manifests.sources[object.source].entry)
+        .map_or(PASSING, |entry| entry.wait.get());
+    if limit.is_zero() || !ready::is_awaited(&object.kind) {
+        return Ok(Outputs::new());
+    }
+    let kube = cx.kube().await?;
+    let target = target(&object.kind, object);
+    let judge = |live: Option<&DynamicObject>| ready::judge(&object.kind, live);
+    let waited = kube.until(&target, Deadline::after(limit), judge, |said| turn.say(said)).await;
+    match waited {
+        Ok(outputs) => Ok(outputs),
+        Err(error) => {
+            let verb =
+                if matches!(error, WaitError::Failed(_)) { "failed" } else { "is not ready" };
+            let failure = Failure::because(format!("{object} {verb}"), &error);
+            let said = ready::why(&kube, &target).await;
+            Err(said.into_iter().fold(failure, Failure::caused_by))
+        }
+    }
+}
+
+/// The members that the inventory has while this file is applied: what is there and what shall be.
+pub fn members<'a>(
+    objects: &'a Objects,
+    there: impl Iterator<Item = (&'a Kind, Option<&'a str>, &'a str)>,
+) -> Members {
+    let mut seen = HashSet::new();
+    let mut members = Members::default();
+    let wanted = objects
+        .manifests
+        .objects
+        .iter()
+        .map(|object| (&*object.kind, object.namespace.as_deref(), &*object.name));
+    for (kind, namespace, name) in wanted.chain(there) {
+        if seen.insert((&kind.group, &kind.name, namespace, name)) {
+            members.add(kind, namespace);
+        }
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_apart_as_it_was_put_together() {
+        let mut kinds = Kinds::default();
+        let deployment = kinds.named(&"apps/v1".into(), &"Deployment".into());
+        let one = id(&deployment, Some("default"), "web");
+        assert_eq!(one.as_str(), "object/apps/Deployment/default/web");
+        assert_eq!(parts(&one), Some(("apps", "Deployment", Some("default"), "web")));
+
+        let role = kinds.named(&"rbac.authorization.k8s.io/v1".into(), &"ClusterRole".into());
+        let two = id(&role, None, "system:x/y");
+        assert_eq!(
+            parts(&two),
+            Some(("rbac.authorization.k8s.io", "ClusterRole", None, "system:x/y"))
+        );
+        assert_eq!(parts(&service_id("a", "b")), Some(("", "Service", Some("a"), "b")));
+    }
+
+    #[test]
+    fn lists_that_drifted_are_put_back_whole() {
+        use crate::plan::{Action, Change, Shown};
+        let change = |path: &str| Change {
+            path: path.to_owned(),
+            before: Shown::Absent,
+            after: Shown::Absent,
+            at: None,
+            forces_replace: false,
+            cause: Cause::Drift,
+            by: None,
+        };
+        let mut item = Item::new(service_id("default", "web"), Action::Update);
+        item.changes = vec![change("spec.ports[http]"), change("metadata.labels.a")];
+        let body = json!({
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {"ports": [{"name": "http", "port": 80}], "type": "NodePort"},
+        });
+        assert_eq!(
+            drifted_lists(&item, &body),
+            json!({"spec": {"ports": [{"name": "http", "port": 80}]}})
+        );
+    }
+
+    #[test]
+    fn what_holds_data_is_precious() {
+        assert!(is_precious(&"object/core/Namespace/_/n".parse().expect("an id")));
+        assert!(!is_precious(&"object/apps/Deployment/default/web".parse().expect("an id")));
+    }
+
+    #[test]
+    fn string_data_is_sent_as_data() {
+        let mut secret = json!({"data": {"a": "eA=="}, "stringData": {"b": "y"}});
+        encode_string_data(&mut secret);
+        assert_eq!(secret, json!({"data": {"a": "eA==", "b": "eQ=="}}));
+    }
+}

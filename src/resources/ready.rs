@@ -1,0 +1,369 @@
+//! Whether an object works, by its kind, and why not, in the words of its pods.
+
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::backend::kube::{Kube, Target, Verdict};
+use crate::manifest::{Kind, Kinds};
+use crate::plan::Outputs;
+
+/// How much of a container's log is shown when it fails.
+const LOG_LINES: i64 = 10;
+
+/// What an object comes to. Kinds that have no notion of being ready are so by being there.
+pub fn judge(kind: &Kind, object: Option<&DynamicObject>) -> Verdict<Outputs> {
+    let Some(object) = object else {
+        return Verdict::NotYet("it is not there".to_owned());
+    };
+    if object.metadata.deletion_timestamp.is_some() {
+        return Verdict::NotYet("it is being deleted".to_owned());
+    }
+    let body = &object.data;
+    match (&*kind.group, &*kind.name) {
+        ("", "Service") => service(body),
+        ("", "Pod") => pod(body),
+        ("", "PersistentVolumeClaim") => claim(body),
+        ("", "Namespace") => phase(body, "Active"),
+        ("apps", "Deployment") => current(object, deployment),
+        ("apps", "StatefulSet") => current(object, stateful_set),
+        ("apps", "DaemonSet") => current(object, daemon_set),
+        ("apps", "ReplicaSet") => current(object, |body| {
+            counted(count(body, "/status/readyReplicas"), wanted_replicas(body))
+        }),
+        ("batch", "Job") => job(body),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => condition(body, "Established"),
+        ("apiregistration.k8s.io", "APIService") => condition(body, "Available"),
+        _ => ready(),
+    }
+}
+
+/// Whether objects of this kind become ready some time after they are there.
+pub fn is_awaited(kind: &Kind) -> bool {
+    let kinds: &[&str] = match &*kind.group {
+        "" => &["Service", "Pod", "PersistentVolumeClaim", "Namespace"],
+        "apps" => &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"],
+        "batch" => &["Job"],
+        "apiextensions.k8s.io" => &["CustomResourceDefinition"],
+        "apiregistration.k8s.io" => &["APIService"],
+        _ => &[],
+    };
+    kinds.contains(&&*kind.name)
+}
+
+fn ready() -> Verdict<Outputs> {
+    Verdict::Done(Outputs::new())
+}
+
+/// A status that speaks of an older spec says nothing about this one.
+fn current(object: &DynamicObject, judge: impl Fn(&Value) -> Verdict<Outputs>) -> Verdict<Outputs> {
+    let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    if observed < object.metadata.generation {
+        return Verdict::NotYet("its controller has not looked at it yet".to_owned());
+    }
+    judge(&object.data)
+}
+
+fn deployment(body: &Value) -> Verdict<Outputs> {
+    let stalled = conditions(body).find(|condition| {
+        condition["type"] == "Progressing" && condition["reason"] == "ProgressDeadlineExceeded"
+    });
+    if let Some(condition) = stalled {
+        return Verdict::Failed(text(condition, "message"));
+    }
+    let wanted = wanted_replicas(body);
+    let updated = count(body, "/status/updatedReplicas");
+    if updated < wanted {
+        return Verdict::NotYet(format!("{updated} of {wanted} pods are of the new version"));
+    }
+    counted(count(body, "/status/availableReplicas"), wanted)
+}
+
+fn stateful_set(body: &Value) -> Verdict<Outputs> {
+    let wanted = wanted_replicas(body);
+    let status = &body["status"];
+    let rolls = body.pointer("/spec/updateStrategy/type").is_none_or(|kind| kind != "OnDelete");
+    if rolls && status["updateRevision"] != status["currentRevision"] {
+        let updated = count(body, "/status/updatedReplicas");
+        if updated < wanted {
+            return Verdict::NotYet(format!("{updated} of {wanted} pods are of the new version"));
+        }
+    }
+    counted(count(body, "/status/readyReplicas"), wanted)
+}
+
+fn daemon_set(body: &Value) -> Verdict<Outputs> {
+    let wanted = count(body, "/status/desiredNumberScheduled");
+    let updated = count(body, "/status/updatedNumberScheduled");
+    if updated < wanted {
+        return Verdict::NotYet(format!("{updated} of {wanted} nodes have the new version"));
+    }
+    counted(count(body, "/status/numberAvailable"), wanted)
+}
+
+fn counted(ready: u64, wanted: u64) -> Verdict<Outputs> {
+    if ready >= wanted {
+        self::ready()
+    } else {
+        Verdict::NotYet(format!("{ready} of {wanted} pods are ready"))
+    }
+}
+
+fn job(body: &Value) -> Verdict<Outputs> {
+    for condition in conditions(body).filter(|condition| condition["status"] == "True") {
+        match condition["type"].as_str() {
+            Some("Complete" | "SuccessCriteriaMet") => return ready(),
+            Some("Failed") => return Verdict::Failed(text(condition, "message")),
+            _ => {}
+        }
+    }
+    if body.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
+        return ready();
+    }
+    let wanted = body.pointer("/spec/completions").and_then(Value::as_u64).unwrap_or(1);
+    let done = count(body, "/status/succeeded");
+    Verdict::NotYet(format!("{done} of {wanted} runs are complete"))
+}
+
+fn pod(body: &Value) -> Verdict<Outputs> {
+    match body.pointer("/status/phase").and_then(Value::as_str) {
+        Some("Succeeded") => ready(),
+        Some("Failed") => Verdict::Failed(complaint(body).unwrap_or_else(|| "it failed".into())),
+        _ if has_condition(body, "Ready") => ready(),
+        phase => Verdict::NotYet(
+            complaint(body).unwrap_or_else(|| phase.unwrap_or("not looked at yet").to_owned()),
+        ),
+    }
+}
+
+/// A Service of type LoadBalancer works once it has an address; its ports are known at once.
+fn service(body: &Value) -> Verdict<Outputs> {
+    let spec = &body["spec"];
+    let outputs = Outputs::new().with("ports", named_ports(body));
+    if spec["type"] != "LoadBalancer" {
+        return Verdict::Done(outputs);
+    }
+    match address(body) {
+        Some(address) => Verdict::Done(outputs.with("address", json!(address))),
+        None => Verdict::NotYet("no address was given to it".to_owned()),
+    }
+}
+
+/// The numbers of a Service's ports by their names.
+pub fn named_ports(service: &Value) -> Value {
+    let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+    ports
+        .filter_map(|port| Some((port["name"].as_str()?.to_owned(), port["port"].clone())))
+        .collect()
+}
+
+/// The address that a load balancer gave to a Service.
+pub fn address(body: &Value) -> Option<&str> {
+    let first = body.pointer("/status/loadBalancer/ingress/0")?;
+    first["ip"].as_str().or_else(|| first["hostname"].as_str())
+}
+
+fn claim(body: &Value) -> Verdict<Outputs> {
+    match body.pointer("/status/phase").and_then(Value::as_str) {
+        Some("Bound") => ready(),
+        Some("Lost") => Verdict::Failed("its volume is lost".to_owned()),
+        // Most classes bind a claim only when a pod uses it, and that pod may come later.
+        _ => ready(),
+    }
+}
+
+fn phase(body: &Value, wanted: &str) -> Verdict<Outputs> {
+    match body.pointer("/status/phase").and_then(Value::as_str) {
+        Some(phase) if phase == wanted => ready(),
+        phase => Verdict::NotYet(phase.unwrap_or("not looked at yet").to_owned()),
+    }
+}
+
+fn condition(body: &Value, wanted: &str) -> Verdict<Outputs> {
+    if has_condition(body, wanted) {
+        return ready();
+    }
+    let refused = conditions(body)
+        .find(|condition| condition["type"] == "NamesAccepted" && condition["status"] == "False");
+    match refused {
+        Some(condition) => Verdict::Failed(text(condition, "message")),
+        None => Verdict::NotYet(format!("not {wanted} yet")),
+    }
+}
+
+fn has_condition(body: &Value, kind: &str) -> bool {
+    conditions(body).any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+fn conditions(body: &Value) -> impl Iterator<Item = &Value> {
+    body.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn count(body: &Value, pointer: &str) -> u64 {
+    body.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn wanted_replicas(body: &Value) -> u64 {
+    body.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1)
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or("it does not say why").to_owned()
+}
+
+/// What is wrong with a pod: `Pending: 0/3 nodes are available: Insufficient cpu`,
+/// `web: ImagePullBackOff: …`. Nothing if it is only not ready yet.
+fn complaint(body: &Value) -> Option<String> {
+    let unscheduled = conditions(body)
+        .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False");
+    if let Some(condition) = unscheduled {
+        return Some(format!("Pending: {}", text(condition, "message")));
+    }
+    container_statuses(body).find_map(|status| {
+        let name = status["name"].as_str()?;
+        if let Some(waiting) = status.pointer("/state/waiting") {
+            let reason = waiting["reason"].as_str()?;
+            if matches!(reason, "ContainerCreating" | "PodInitializing") {
+                return None;
+            }
+            return Some(match waiting["message"].as_str() {
+                Some(message) => format!("{name}: {reason}: {message}"),
+                None => format!("{name}: {reason}"),
+            });
+        }
+        let ended = status.pointer("/state/terminated")?;
+        let code = ended["exitCode"].as_i64().filter(|code| *code != 0)?;
+        let reason = ended["reason"].as_str().unwrap_or("Error");
+        Some(format!("{name}: {reason}, exit code {code}"))
+    })
+}
+
+fn container_statuses(body: &Value) -> impl Iterator<Item = &Value> {
+    ["/status/initContainerStatuses", "/status/containerStatuses"]
+        .into_iter()
+        .filter_map(|pointer| body.pointer(pointer)?.as_array())
+        .flatten()
+}
+
+/// A container that ended or was started again: its log says why.
+fn fallen(body: &Value) -> Option<(&str, bool)> {
+    container_statuses(body).find_map(|status| {
+        let name = status["name"].as_str()?;
+        let ended = status.pointer("/state/terminated/exitCode").and_then(Value::as_i64);
+        if ended.is_some_and(|code| code != 0) {
+            return Some((name, false));
+        }
+        status.pointer("/lastState/terminated").map(|_| (name, true))
+    })
+}
+
+/// Why an object does not work, as its pods tell it; nothing if they have no complaint.
+pub async fn why(kube: &Kube, target: &Target<'_>) -> Vec<String> {
+    let Ok(Some(object)) = kube.get(target).await else { return Vec::new() };
+    let pods = if target.kind.is("", "Pod") {
+        vec![object]
+    } else {
+        let Some(labels) = selector(&object.data) else { return Vec::new() };
+        let pod = Kinds::default().named(&"v1".into(), &"Pod".into());
+        kube.list_in(&pod, target.namespace, &labels).await.unwrap_or_default()
+    };
+    let mut said = Vec::new();
+    for pod in &pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let Some(complaint) = complaint(&pod.data) else { continue };
+        said.push(format!("pod {name}: {complaint}"));
+        if let (Some(namespace), Some((container, previous))) =
+            (target.namespace, fallen(&pod.data))
+        {
+            let log = kube.log_tail(namespace, name, container, previous, LOG_LINES).await;
+            said.extend(log.unwrap_or_default().into_iter().map(|line| format!("    {line}")));
+            // One log is enough: the pods of one object fail alike.
+            break;
+        }
+    }
+    said
+}
+
+fn selector(body: &Value) -> Option<String> {
+    let labels = body.pointer("/spec/selector/matchLabels")?.as_object()?;
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
+        .collect();
+    (!pairs.is_empty()).then(|| pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(api_version: &str, kind: &str, generation: i64, body: Value) -> Verdict<Outputs> {
+        let kind = Kinds::default().named(&api_version.into(), &kind.into());
+        let mut object: DynamicObject = serde_json::from_value(body).expect("an object");
+        object.metadata.generation = Some(generation);
+        judge(&kind, Some(&object))
+    }
+
+    fn not_yet(verdict: Verdict<Outputs>) -> String {
+        match verdict {
+            Verdict::NotYet(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_deployment_is_ready_when_all_pods_of_the_new_version_are() {
+        let status = |generation: i64, updated: u64, available: u64| {
+            json!({"metadata": {}, "spec": {"replicas": 2}, "status": {
+                "observedGeneration": generation,
+                "updatedReplicas": updated,
+                "availableReplicas": available,
+            }})
+        };
+        let judge = |body| judged("apps/v1", "Deployment", 2, body);
+        assert!(not_yet(judge(status(1, 2, 2))).contains("has not looked"));
+        assert_eq!(not_yet(judge(status(2, 1, 2))), "1 of 2 pods are of the new version");
+        assert_eq!(not_yet(judge(status(2, 2, 1))), "1 of 2 pods are ready");
+        assert_eq!(judge(status(2, 2, 2)), ready());
+    }
+
+    #[test]
+    fn a_failed_job_fails_at_once() {
+        let body = json!({"metadata": {}, "spec": {}, "status": {"conditions": [
+            {"type": "Failed", "status": "True", "message": "Job has reached the specified backoff limit"},
+        ]}});
+        let verdict = judged("batch/v1", "Job", 1, body);
+        assert_eq!(
+            verdict,
+            Verdict::Failed("Job has reached the specified backoff limit".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_load_balancer_gives_its_address_and_waits_for_it() {
+        let mut body = json!({"metadata": {}, "spec": {
+            "type": "LoadBalancer",
+            "ports": [{"name": "http", "port": 80}, {"port": 81}],
+        }});
+        assert!(not_yet(judged("v1", "Service", 1, body.clone())).contains("no address"));
+        body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
+        let Verdict::Done(outputs) = judged("v1", "Service", 1, body) else { panic!("not done") };
+        assert_eq!(outputs.get("address"), Some(&json!("172.22.255.201")));
+        assert_eq!(outputs.get("ports"), Some(&json!({"http": 80})));
+    }
+
+    #[test]
+    fn a_pod_complains_in_its_own_terms() {
+        let pulling = json!({"status": {"phase": "Pending", "containerStatuses": [
+            {"name": "web", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
+        ]}});
+        assert_eq!(complaint(&pulling).expect("says"), "web: ImagePullBackOff: no such image");
+        let unfit = json!({"status": {"conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: Insufficient cpu"},
+        ]}});
+        assert!(complaint(&unfit).expect("says").starts_with("Pending: 0/1 nodes"));
+        let starting = json!({"status": {"containerStatuses": [
+            {"name": "web", "state": {"waiting": {"reason": "ContainerCreating"}}},
+        ]}});
+        assert_eq!(complaint(&starting), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! What people and programs get to see: the only code that prints.
+//!
+//! Commands and the engine hand over plain data; a [`View`] shows it, as text or as JSON.
+//! Results go to stdout, everything else to stderr.
+
+mod console;
+mod follow;
+pub mod graph;
+mod human;
+mod json;
+mod plan;
+mod problems;
+mod progress;
+mod prompt;
+#[cfg(test)]
+mod samples;
+mod status;
+mod summary;
+mod text;
+
+use std::time::Duration;
+
+pub use console::{Console, Settings};
+pub use follow::follow;
+pub use problems::Sources;
+pub use prompt::Answer;
+pub use status::{
+    Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus,
+};
+
+use graph::Picture;
+
+use crate::engine::{Event, Report};
+use crate::error::{Error, Exit};
+use crate::plan::Plan;
+use crate::topology::Diagnostic;
+
+pub trait View: Send {
+    /// A finished text that was asked for: a schema, a picture, a rendered file.
+    fn data(&mut self, text: &str);
+    fn graph(&mut self, picture: &Picture, format: graph::Format);
+    /// These words shall never be shown, wherever they come up.
+    fn hide(&mut self, secrets: &[String]);
+    /// Everything that is wrong with a file, errors and warnings.
+    fn problems(&mut self, sources: &Sources, problems: &[Diagnostic]);
+    fn plan(&mut self, plan: &Plan);
+    /// Something happened while a plan is carried out.
+    fn event(&mut self, event: &Event);
+    /// Time went by; called several times a second while a plan is carried out.
+    fn tick(&mut self);
+    fn summary(&mut self, ending: &Ending);
+    fn status(&mut self, status: &Status);
+    fn note(&mut self, text: &str);
+    fn warning(&mut self, text: &str);
+    fn error(&mut self, error: &Error);
+    /// Whether the person agrees to what the plan asks for.
+    fn confirm(&mut self, asks: &[String]) -> Answer;
+    /// Everything is said; answers the exit code, which a broken stdout may worsen.
+    fn close(&mut self, exit: Exit) -> Exit;
+}
+
+/// How carrying out a plan ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    pub doing: Doing,
+    pub topology: &'a str,
+    pub report: &'a Report,
+    pub elapsed: Duration,
+    /// The forwards as they were tried from the host.
+    pub ports: &'a [PortStatus],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    Apply,
+    Destroy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+    Trace,
+}
+
+/// Whether a command answers with one result or tells what it does as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The plan is the result.
+    Result,
+    /// The plan comes first, then what happens.
+    Story,
+}
+
+/// The view that the settings ask for.
+pub fn of(settings: &Settings, shape: Shape) -> Box<dyn View> {
+    let console = Console::new(settings);
+    match settings.format {
+        Format::Text => Box::new(human::Human::new(console, shape)),
+        Format::Json => Box::new(json::Json::new(console, shape)),
+    }
+}

@@ -1,0 +1,133 @@
+//! How a run ended, as text: failures with their causes, then one line of totals.
+
+use std::fmt::Write;
+
+use owo_colors::OwoColorize;
+
+use super::text::{elapsed, tame, wrap};
+use super::{Doing, Ending};
+use crate::engine::{Failure, Outcome};
+use crate::plan::Action;
+
+/// `error:`, `Caused by:` and, after an empty line, `hint:`.
+pub fn failure(failure: &Failure) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{} {}", "error:".red().bold(), indented(&failure.message, 2));
+    for cause in &failure.causes {
+        let _ = writeln!(text, "  {} {}", "Caused by:".red(), indented(cause, 4));
+    }
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(text, "\n{} {}", "hint:".cyan().bold(), indented(hint, 6));
+    }
+    text
+}
+
+/// Lines after the first stand under it; what a child process said keeps its lines.
+fn indented(text: &str, by: usize) -> String {
+    let lines: Vec<String> = text.trim_end().lines().map(tame).collect();
+    lines.join(&format!("\n{:by$}", ""))
+}
+
+/// What was done, what was not, and what to do next.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    pub done: usize,
+    pub failed: usize,
+    pub skipped: usize,
+    pub unchanged: usize,
+}
+
+impl Totals {
+    pub fn of(ending: &Ending) -> Self {
+        let mut totals = Self::default();
+        for (_, outcome) in &ending.report.outcomes {
+            *match outcome {
+                Outcome::Done(Action::None) => &mut totals.unchanged,
+                Outcome::Done(_) => &mut totals.done,
+                Outcome::Failed(_) => &mut totals.failed,
+                Outcome::Skipped(_) => &mut totals.skipped,
+            } += 1;
+        }
+        totals
+    }
+}
+
+pub fn render(ending: &Ending, width: Option<usize>) -> String {
+    let mut text = String::new();
+    for (_, why) in ending.report.failures() {
+        text.push('\n');
+        text.push_str(&failure(why));
+    }
+    if !text.is_empty() || ending.report.interrupted {
+        text.push('\n');
+    }
+    for line in wrap(&last_line(ending), width) {
+        let _ = writeln!(text, "{}", line.bold());
+    }
+    text
+}
+
+fn last_line(ending: &Ending) -> String {
+    let totals = Totals::of(ending);
+    let took = elapsed(ending.elapsed);
+    let (verb, command) = match ending.doing {
+        Doing::Apply => ("Applied", "apply"),
+        Doing::Destroy => ("Destroyed", "destroy"),
+    };
+    let name = ending.topology;
+    if ending.report.is_complete() {
+        return match (ending.doing, totals.done) {
+            (Doing::Apply, 0) => format!("Applied `{name}`: nothing to change"),
+            (Doing::Destroy, 0) => format!("Destroyed `{name}`: nothing was there"),
+            (Doing::Apply, done) => {
+                format!("{verb} `{name}` in {took}: {done} changed, {} unchanged", totals.unchanged)
+            }
+            (Doing::Destroy, done) => format!("{verb} `{name}` in {took}: {done} removed"),
+        };
+    }
+    let cut_off = if ending.report.interrupted { "interrupted after" } else { "ended after" };
+    format!(
+        "Not all of `{name}`: {cut_off} {took} with {} done, {} failed, {} skipped; run `topo {command}` again to continue",
+        totals.done, totals.failed, totals.skipped
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Report;
+    use crate::plan::Id;
+    use crate::view::samples;
+
+    fn plain(ending: &Ending) -> String {
+        anstream::adapter::strip_str(&render(ending, Some(80))).to_string()
+    }
+
+    #[test]
+    fn a_run_that_failed_says_why_and_what_to_do_next() {
+        insta::assert_snapshot!(plain(&samples::ending(&samples::report())));
+    }
+
+    #[test]
+    fn a_failure_in_color() {
+        insta::assert_snapshot!(failure(&samples::failure()).replace('\u{1b}', "␛"));
+    }
+
+    #[test]
+    fn what_a_program_said_keeps_its_lines() {
+        let said = Failure::new("cannot make `cluster/dev`").caused_by("kind said:\none\ntwo\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&failure(&said)).to_string());
+    }
+
+    #[test]
+    fn a_run_that_did_it_all_is_one_line() {
+        let mut report = Report::default();
+        report.outcomes.push((Id::new("pool", "dev"), Outcome::Done(Action::Update)));
+        let ending = samples::ending(&report);
+        assert_eq!(plain(&ending), "Applied `edge` in 3.2s: 1 changed, 0 unchanged\n");
+        let destroyed = Ending { doing: Doing::Destroy, ..ending };
+        assert_eq!(plain(&destroyed), "Destroyed `edge` in 3.2s: 1 removed\n");
+        let nothing = Ending { report: &Report::default(), ..ending };
+        assert_eq!(plain(&nothing), "Applied `edge`: nothing to change\n");
+    }
+}
