@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::address::{from_bits, to_bits};
-use super::super::{AddressRange, Pool, Subnet, Topology};
+use super::super::{AddressRange, Cluster, Pool, Subnet, Topology};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -22,6 +22,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     for (what, at, reserved) in reserved_paths(topology) {
         clear_of(&ranges, &what, &at, reserved, rules);
     }
+    subnet_known(topology, rules);
     sizes_fit(topology, rules);
 }
 
@@ -138,22 +139,52 @@ fn sizes_fit(topology: &Topology, rules: &mut Rules) {
     else {
         return;
     };
-    let mut taken = reserved(topology);
+    let sizes = || topology.pools().iter().filter_map(|pool| pool.size);
+    let all = sizes().fold(0, u32::saturating_add);
+    // Each pool takes the highest free addresses, so together they take what one of all their sizes would.
+    let Err(NoRoom { mut free }) = carve(subnet, &reserved(topology), all) else {
+        return;
+    };
     for (at, pool) in topology.pools().iter().enumerate() {
         let Some(size) = pool.size else { continue };
-        match carve(subnet, &taken, size) {
-            Ok(carved) => taken.extend(carved),
-            Err(NoRoom { free }) => {
-                let problem = rules
-                    .error(
-                        "no-room",
-                        &format!("metallb.pools.{at}.size"),
-                        format!("{subnet} has {free} addresses left for a pool, not {size}"),
-                    )
-                    .seen(size.to_string());
-                rules.report(problem);
-            }
+        if size <= free {
+            free -= size;
+            continue;
         }
+        let problem = rules
+            .error(
+                "no-room",
+                &format!("metallb.pools.{at}.size"),
+                format!("{subnet} has {free} addresses left for a pool, not {size}"),
+            )
+            .seen(size.to_string());
+        rules.report(problem);
+    }
+}
+
+/// Addresses can be named only where it is known which there will be: topo chooses a subnet if nobody does.
+fn subnet_known(topology: &Topology, rules: &mut Rules) {
+    let network = &topology.network;
+    let elsewhere = topology.cluster.as_ref().is_some_and(Cluster::exists);
+    if network.name.is_some()
+        || elsewhere
+        || rules.places.has("network.subnet")
+        || rules.places.has("network.subnets")
+    {
+        return;
+    }
+    for (at, pool) in topology.pools().iter().enumerate() {
+        if pool.addresses.is_empty() {
+            continue;
+        }
+        let problem = rules
+            .error(
+                "unknown-subnet",
+                &format!("metallb.pools.{at}.addresses"),
+                "the network has no subnet written, so topo chooses one, and these addresses would not lie in it",
+            )
+            .help("`network: { subnet: … }` that holds them, or a `size` instead of `addresses`");
+        rules.report(problem);
     }
 }
 
