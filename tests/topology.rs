@@ -1,10 +1,13 @@
 //! Whole topology files: every valid one loads, every invalid one fails at the right places, and an independent
 //! validator of the published schema agrees.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its fixtures has failed")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use topo::topology::{
     Diagnostic, FileKind, Files, FolderEntry, Input, Loaded, Problems, Severity, load, schema,
@@ -65,14 +68,15 @@ fn fixtures(folder: &str) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-fn validator() -> jsonschema::Validator {
-    jsonschema::draft202012::new(schema()).unwrap()
-}
+static VALIDATOR: LazyLock<jsonschema::Validator> =
+    LazyLock::new(|| jsonschema::draft202012::new(schema()).unwrap());
 
 /// What the schema says of a file as it stands, or `None` where it is no YAML of strings and numbers at all.
 fn schema_accepts(bytes: &[u8]) -> Option<bool> {
-    let value: serde_json::Value = serde_yaml::from_slice(bytes).ok()?;
-    Some(validator().is_valid(&value))
+    let text = str::from_utf8(bytes).ok()?;
+    let value: serde_json::Value =
+        serde_yaml::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    Some(VALIDATOR.is_valid(&value))
 }
 
 fn shown(problem: &Diagnostic) -> String {
@@ -113,18 +117,23 @@ fn every_valid_file_loads_and_its_schema_agrees() {
 
 #[test]
 fn every_invalid_file_fails_at_its_places() {
+    let mut report = String::new();
     for (name, path) in fixtures("invalid") {
         let bytes = fs::read(&path).unwrap();
-        let problems = load_bytes(&path, &bytes).expect_err(&name);
-        assert!(problems.errors().count() > 0, "{name}");
-        let text: String = problems.0.iter().map(shown).collect();
         let schema = match schema_accepts(&bytes) {
-            Some(true) => "allows it",
-            Some(false) => "refuses it",
-            None => "cannot read it",
+            Some(true) => "the schema allows it",
+            Some(false) => "the schema refuses it",
+            None => "it is not read as YAML",
         };
-        insta::assert_snapshot!(format!("invalid/{name}"), format!("schema: {schema}\n{text}"));
+        writeln!(report, "# {name}: {schema}").unwrap();
+        match load_bytes(&path, &bytes) {
+            Ok(_) => report.push_str("LOADS\n"),
+            Err(problems) => problems.0.iter().for_each(|problem| report.push_str(&shown(problem))),
+        }
+        report.push('\n');
     }
+    assert!(!report.contains("LOADS"), "an invalid file loads:\n{report}");
+    insta::assert_snapshot!("invalid", report);
 }
 
 #[test]
@@ -136,4 +145,105 @@ fn whatever_the_schema_refuses_topo_refuses() {
             assert!(load_bytes(&path, &bytes).is_err(), "{name}");
         }
     }
+}
+
+/// A row of the reference for every key of the schema: where it stands, its type, its default.
+fn rows(
+    at: &str,
+    schema: &serde_json::Value,
+    definitions: &serde_json::Value,
+    rows: &mut Vec<(String, String, String)>,
+) {
+    let schema = resolved(schema, definitions);
+    if let Some(branches) = schema["anyOf"].as_array() {
+        branches.iter().for_each(|branch| self::rows(at, branch, definitions, rows));
+    }
+    for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+        let default =
+            property.get("default").or_else(|| resolved(property, definitions).get("default"));
+        let default = match default {
+            Some(
+                value @ (serde_json::Value::Bool(_)
+                | serde_json::Value::String(_)
+                | serde_json::Value::Number(_)),
+            ) => format!("`{value}`").replace('"', ""),
+            _ => String::new(),
+        };
+        rows.push((path.clone(), type_of(property, definitions), default));
+        let inner = resolved(property, definitions);
+        if inner.get("items").is_some() {
+            self::rows(&format!("{path}[]"), &inner["items"], definitions, rows);
+        } else {
+            self::rows(&path, inner, definitions, rows);
+        }
+    }
+}
+
+fn resolved<'a>(
+    schema: &'a serde_json::Value,
+    definitions: &'a serde_json::Value,
+) -> &'a serde_json::Value {
+    match schema["$ref"].as_str() {
+        Some(name) => &definitions[name.trim_start_matches("#/$defs/")],
+        None => schema,
+    }
+}
+
+fn type_of(schema: &serde_json::Value, definitions: &serde_json::Value) -> String {
+    let schema = resolved(schema, definitions);
+    if let Some(branches) = schema["anyOf"].as_array() {
+        return branches
+            .iter()
+            .map(|branch| type_of(branch, definitions))
+            .collect::<Vec<_>>()
+            .join(" or ");
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        return words
+            .iter()
+            .map(|word| format!("`{}`", word.as_str().unwrap()))
+            .collect::<Vec<_>>()
+            .join(", ");
+    }
+    if let Some(word) = schema["const"].as_str() {
+        return format!("`{word}`");
+    }
+    if let Some(items) = schema.get("items") {
+        return format!("list of {}", type_of(items, definitions));
+    }
+    match (
+        schema["format"].as_str().filter(|name| !name.starts_with("uint")),
+        schema["type"].as_str(),
+    ) {
+        (Some(format), _) => format.replace('-', " "),
+        (None, Some("object")) => "map".to_owned(),
+        (None, Some("array")) => "list".to_owned(),
+        (None, Some(name)) => name.to_owned(),
+        (None, None) => "any value".to_owned(),
+    }
+}
+
+#[test]
+fn the_reference_has_a_row_for_every_key() {
+    let mut expected = Vec::new();
+    rows("", schema(), &schema()["$defs"], &mut expected);
+    let page = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/topology.md"),
+    )
+    .unwrap_or_default();
+    let written: Vec<(String, String, String)> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .filter_map(|line| {
+            let mut cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned());
+            Some((cells.next()?.trim_matches('`').to_owned(), cells.next()?, cells.next()?))
+        })
+        .collect();
+    let listed = |rows: &[(String, String, String)]| {
+        rows.iter()
+            .map(|(key, kind, default)| format!("{key} | {kind} | {default}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&written).join("\n"), listed(&expected).join("\n"));
 }

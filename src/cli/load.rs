@@ -1,28 +1,21 @@
 //! Reads the topology file for a command, and shows what is wrong with it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::backend::host::Disk;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::Variables;
-use crate::topology::{self, Input, Loaded};
+use crate::topology::{self, Input, Loaded, Problems};
 use crate::view::{Sources, View};
 
+/// The topology, or everything that is wrong with its file, which the view has then shown.
 pub fn load(path: &Path, variable: &Variables, view: &mut dyn View) -> Result<Loaded, Error> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    let home = variable("HOME").map(PathBuf::from);
-    let input = Input {
-        path,
-        bytes: &bytes,
-        vars: &|name| variable(name),
-        home: home.as_deref(),
-        files: &Disk,
-    };
-    let sources =
-        Sources::default().with(path.display().to_string(), String::from_utf8_lossy(&bytes));
-    match topology::load(&input) {
+    let (sources, result) = check(path, variable)?;
+    match result {
         Ok(loaded) => {
+            view.hide(&loaded.secrets);
             if !loaded.warnings.is_empty() {
                 view.problems(&sources, &loaded.warnings);
             }
@@ -35,11 +28,41 @@ pub fn load(path: &Path, variable: &Variables, view: &mut dyn View) -> Result<Lo
     }
 }
 
+/// What reading the file comes to, and its text to show what is wrong in it.
+pub fn check(
+    path: &Path,
+    variable: &Variables,
+) -> Result<(Sources, Result<Loaded, Problems>), Error> {
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let home = variable("HOME").map(PathBuf::from);
+    let result = topology::load(&Input {
+        path,
+        bytes: &bytes,
+        vars: &|name| variable(name),
+        home: home.as_deref(),
+        files: &Disk,
+    });
+    let sources = match String::from_utf8(bytes) {
+        Ok(text) => Sources::default().with(path.display().to_string(), text),
+        // Places in it count bytes that no text has.
+        Err(_) => Sources::default(),
+    };
+    Ok((sources, result))
+}
+
+/// The environment of this process.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     let failure = Failure::because(format!("cannot read `{}`", path.display()), error);
-    Error::refused(if error.kind() == std::io::ErrorKind::NotFound {
-        failure.hint("name the topology file, or go to its folder")
-    } else {
-        failure
+    Error::refused(match error.kind() {
+        ErrorKind::NotFound => {
+            failure.hint("name the topology file, or make one here with `topo init`")
+        }
+        ErrorKind::IsADirectory => failure
+            .hint(format!("name a file in it, such as `{}`", path.join("topo.yaml").display())),
+        _ => failure,
     })
 }

@@ -31,7 +31,11 @@ fn command(named: Option<&str>) -> Result<clap::Command, Error> {
     let mut topo = Cli::command();
     topo.build();
     let Some(name) = named else { return Ok(topo) };
-    let known: Vec<&str> = topo.get_subcommands().map(clap::Command::get_name).collect();
+    let known: Vec<&str> = topo
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .filter(|name| *name != "help")
+        .collect();
     let unknown = Failure::new(format!("`{name}` is not a command of topo"))
         .hint(format!("one of {}", known.join(", ")));
     topo.find_subcommand(name).cloned().ok_or_else(|| Error::refused(unknown))

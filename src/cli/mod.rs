@@ -5,10 +5,15 @@ mod args;
 mod completions;
 mod destroy;
 mod diff;
+mod graph;
+mod init;
 mod load;
 mod man;
 mod run;
+mod schema;
 mod session;
+mod status;
+mod validate;
 
 use std::ffi::OsString;
 
@@ -40,7 +45,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or in sync
   1    `diff` found changes or drift
-  2    wrong usage, invalid topology or unusable environment; nothing was changed
+  2    nothing was changed: wrong usage, invalid file or unusable environment
   3    failed part-way; says what was done and what was not
   130  interrupted";
 
@@ -49,6 +54,11 @@ enum Command {
     Apply(ApplyArgs),
     Diff(DiffArgs),
     Destroy(DestroyArgs),
+    Status(StatusArgs),
+    Graph(graph::Args),
+    Validate(validate::Args),
+    Schema(schema::Args),
+    Init(init::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -56,8 +66,14 @@ enum Command {
 impl Command {
     fn shape(&self) -> Shape {
         match self {
-            Self::Apply(_) | Self::Destroy(_) => Shape::Story,
-            Self::Diff(_) | Self::Completions(_) | Self::Man(_) => Shape::Result,
+            Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
+            Self::Diff(_)
+            | Self::Status(_)
+            | Self::Graph(_)
+            | Self::Schema(_)
+            | Self::Init(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Shape::Result,
         }
     }
 }
@@ -80,7 +96,12 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
     match command {
         Command::Apply(args) => in_runtime(apply::apply(args, view)),
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
+        Command::Status(args) => in_runtime(status::status(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
+        Command::Graph(args) => in_runtime(graph::run(args, view)),
+        Command::Validate(args) => validate::run(args, view),
+        Command::Schema(args) => schema::run(args, view),
+        Command::Init(args) => init::run(args, view),
         Command::Completions(args) => Ok(completions::run(args, view)),
         Command::Man(args) => man::run(args, view),
     }

@@ -9,7 +9,7 @@ use crate::backend::host::{Kubeconfig, Lock, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, Plan, Request, Resource, SecretKey, World};
-use crate::resources::{self, Claim, Claims, Context, Hands, Setting, Variables};
+use crate::resources::{self, Claim, Claims, Context, Hands, Ingredients, Setting, Variables};
 use crate::templates::Templates;
 use crate::topology::{Places, Topology};
 use crate::view::View;
@@ -57,7 +57,7 @@ impl Session {
         command: &str,
         view: &mut dyn View,
     ) -> Result<Self, Error> {
-        let variable: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
+        let variable: Arc<Variables> = Arc::new(load::environment);
         let (file, loaded) = match which {
             Which::File(path) => {
                 let loaded = load::load(path, variable.as_ref(), view)?;
@@ -130,6 +130,15 @@ impl Session {
                 .hint("use the newer topo for this topology"),
             ));
         }
+        if let Some((volume, why)) = self.claims.unreadable.get(self.name()) {
+            return Err(Error::refused(
+                Failure::new(format!(
+                    "the claim of topology `{}`, the volume `{volume}`, cannot be read: {why}",
+                    self.name()
+                ))
+                .hint("without it topo cannot tell what is its own; remove the volume and what the topology made by hand"),
+            ));
+        }
         let Some(claim) = self.claims.of(self.name()) else { return Ok(()) };
         let Some(file) = &self.file else { return Ok(()) };
         if !moved && Path::new(&claim.file) != file {
@@ -154,9 +163,14 @@ impl Session {
         let world = resources::observe(self.cx(), &snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
-                let claim = self.claims.of(self.name());
                 let objects = self.cx().objects().await?;
-                resources::desired(topology, claim, &self.cx().templates, &snapshot, &objects)?
+                resources::desired(&Ingredients {
+                    topology,
+                    objects: &objects,
+                    templates: &self.cx().templates,
+                    claim: self.claims.of(self.name()),
+                    snapshot: &snapshot,
+                })?
             }
             _ => Vec::new(),
         };

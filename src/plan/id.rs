@@ -1,15 +1,21 @@
 //! The name of a resource: its kind and its own name, `gateway/dev-gw`.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `<kind>/<name>`; the name may itself hold slashes, the kind never does.
-/// Cheap to clone: ids are in every edge, event and record.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(Arc<str>);
+/// Cheap to clone, to compare and to look up: ids are in every edge, event and record.
+#[derive(Clone)]
+pub struct Id {
+    text: Arc<str>,
+    /// Of the text, made once: a plan looks each id up many times.
+    hash: u64,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a resource id: write `<kind>/<name>`, such as `gateway/dev-gw`")]
@@ -18,19 +24,25 @@ pub struct InvalidId(String);
 impl Id {
     pub fn new(kind: &str, name: impl fmt::Display) -> Self {
         debug_assert!(!kind.is_empty() && !kind.contains('/'));
-        Self(format!("{kind}/{name}").into())
+        Self::of(format!("{kind}/{name}").into())
+    }
+
+    fn of(text: Arc<str>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self { hash: hasher.finish(), text }
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     pub fn kind(&self) -> &str {
-        self.0.split_once('/').map_or("", |(kind, _)| kind)
+        self.text.split_once('/').map_or("", |(kind, _)| kind)
     }
 
     pub fn name(&self) -> &str {
-        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+        self.text.split_once('/').map_or(&self.text, |(_, name)| name)
     }
 
     /// Whether `typed` is a shorthand for this id: its last part, and any of those before it in
@@ -38,11 +50,37 @@ impl Id {
     pub fn answers_to(&self, typed: &str) -> bool {
         let answers =
             |part: &str, typed: &str| part == typed || part.rsplit(':').next() == Some(typed);
-        let mut parts = self.0.rsplit('/');
+        let mut parts = self.text.rsplit('/');
         let mut typed = typed.rsplit('/');
         let last = parts.next().zip(typed.next());
         last.is_some_and(|(part, typed)| answers(part, typed))
             && typed.all(|typed| parts.any(|part| answers(part, typed)))
+    }
+}
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Eq for Id {}
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl PartialOrd for Id {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Id {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
     }
 }
 
@@ -51,7 +89,7 @@ impl FromStr for Id {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         match text.split_once('/') {
-            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self(text.into())),
+            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self::of(text.into())),
             _ => Err(InvalidId(text.to_owned())),
         }
     }
@@ -59,19 +97,19 @@ impl FromStr for Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.text)
     }
 }
 
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.text)
     }
 }
 

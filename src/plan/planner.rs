@@ -86,6 +86,8 @@ struct Planner<'a> {
 pub(super) struct Decision {
     action: Action,
     cause: Option<Cause>,
+    /// It is there, and goes before it is made.
+    vanishes: bool,
     /// Its outputs may come out otherwise than they are now.
     unsettled: bool,
     /// It stands still or could not be looked at, so what is in it is not to be seen.
@@ -95,8 +97,12 @@ pub(super) struct Decision {
 }
 
 impl Decision {
-    pub(super) fn is_made_anew(&self) -> bool {
+    fn is_made_anew(&self) -> bool {
         matches!(self.action, Action::Create | Action::Replace)
+    }
+
+    pub(super) fn vanishes(&self) -> bool {
+        self.vanishes
     }
 
     pub(super) fn is_blocked(&self) -> bool {
@@ -117,8 +123,10 @@ impl Planner<'_> {
             item.block(whose);
         } else if let Some(parent) = self.foreign_parent(resource) {
             item.block(format!("it belongs in `{parent}`, which is blocked"));
-        } else if let Some((parent, decision)) = self.parent_made_anew(resource, Bond::is_held) {
-            self.made_with_parent(resource, seen, parent, decision, &mut item);
+        } else if let Some((parent, decision)) = self.parent_made_anew(resource, Bond::is_held)
+            && !self.outlives_its_holders(&resource.id)
+        {
+            made_with_parent(resource, seen, parent, decision, &mut item);
         } else if let Some(why) = self.out_of_sight(resource, seen) {
             item.action = Action::Deferred;
             item.why = Some(why);
@@ -137,6 +145,14 @@ impl Planner<'_> {
         item
     }
 
+    /// Whether it is there and nothing that it was made in goes: then its being made in another
+    /// does not take it away.
+    fn outlives_its_holders(&self, id: &Id) -> bool {
+        let vanishes =
+            |holder: &Id| self.decided.get(holder).is_some_and(|decision| decision.vanishes);
+        self.request.world.record(id).is_some_and(|record| !record.holders().any(vanishes))
+    }
+
     fn decision(&self, item: &Item, resource: &Resource) -> Decision {
         let seen = self.request.world.things.get(&item.id);
         let unsettled = match item.action {
@@ -150,6 +166,8 @@ impl Planner<'_> {
         Decision {
             action: item.action,
             cause: item.cause,
+            vanishes: item.action == Action::Replace
+                || (item.action == Action::Create && seen.is_some()),
             unsettled: unsettled || seen.is_some_and(|seen| seen.state == State::Stopped),
             closed: item.action == Action::Deferred
                 || self.request.world.blind.contains_key(&item.id)
@@ -184,24 +202,6 @@ impl Planner<'_> {
             let decision = self.decided.get(bond.id())?;
             decision.is_made_anew().then(|| (bond.id(), decision))
         })
-    }
-
-    fn made_with_parent(
-        &self,
-        resource: &Resource,
-        seen: Option<&Seen>,
-        parent: &Id,
-        decision: &Decision,
-        item: &mut Item,
-    ) {
-        item.cause = decision.cause;
-        if resource.table.lookup {
-            item.action = Action::Deferred;
-            item.why = Some(format!("it is looked for in `{parent}`, which is not there yet"));
-        } else {
-            item.action = Action::Create;
-            item.why = seen.map(|_| format!("`{parent}` is made anew"));
-        }
     }
 
     /// Why the resource cannot be looked at now: what it is inside of is stopped or does not answer.
@@ -322,22 +322,18 @@ impl Planner<'_> {
         item.cause = cause;
     }
 
-    /// Replaced because a person says so, because what it rests on has to go, or because what
-    /// it lives in is another than before.
+    /// Replaced because a person says so, because what it rests on has to go, or because its place
+    /// is another than before.
     fn reason_to_replace(&self, resource: &Resource, record: &Record) -> Option<(String, Cause)> {
         if self.request.replace.contains(&resource.id) {
             return Some(("asked for by --replace".to_owned(), Cause::File));
         }
-        let rests = |bond: &Bond| matches!(bond, Bond::Rests(_));
-        if let Some((parent, decision)) = self.parent_made_anew(resource, rests) {
-            let why = format!("it rests on `{parent}`, which is made anew");
-            return Some((why, decision.cause.unwrap_or(Cause::File)));
+        if let Some(why) = moved(resource, record) {
+            return Some((why, Cause::File));
         }
-        let was = record.holders().next()?;
-        let is = resource.bonds.iter().find(|bond| bond.is_held())?.id();
-        let stayed = |holder: &Id| resource.bonds.iter().any(|bond| bond.id() == holder);
-        (!record.holders().any(stayed))
-            .then(|| (format!("it moves from `{was}` to `{is}`"), Cause::File))
+        let (parent, decision) = self.parent_made_anew(resource, Bond::goes_along)?;
+        let why = format!("it rests on `{parent}`, which is made anew");
+        Some((why, decision.cause.unwrap_or(Cause::File)))
     }
 
     /// Outputs of a resource that will not change them; those of others are not known yet.
@@ -393,6 +389,32 @@ impl Planner<'_> {
                 losers.join(", ")
             ));
         }
+    }
+}
+
+/// Where it was made is written in its bonds, so another place is another thing.
+fn moved(resource: &Resource, record: &Record) -> Option<String> {
+    let stays =
+        |was: &Bond| resource.bonds.iter().any(|bond| bond.id() == was.id() && bond.goes_along());
+    let left = record.needs.iter().find(|was| was.goes_along() && !stays(was))?;
+    let word = if left.is_held() { "in" } else { "on" };
+    Some(format!("it was made {word} `{}`, and belongs elsewhere now", left.id()))
+}
+
+fn made_with_parent(
+    resource: &Resource,
+    seen: Option<&Seen>,
+    parent: &Id,
+    decision: &Decision,
+    item: &mut Item,
+) {
+    item.cause = decision.cause;
+    if resource.table.lookup {
+        item.action = Action::Deferred;
+        item.why = Some(format!("it is looked for in `{parent}`, which is not there yet"));
+    } else {
+        item.action = Action::Create;
+        item.why = seen.map(|_| format!("`{parent}` is made anew"));
     }
 }
 

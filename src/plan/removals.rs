@@ -18,20 +18,22 @@ pub(super) fn removals(
         .filter(|id| !desired.contains_key(id))
         .filter_map(|id| Some((id, world.record(id)?)))
         .collect();
-    let removals = Removals { request, decided, kept: kept(request, decided, &leaving), leaving };
-
-    let mut items: Vec<Item> = removals
-        .leaving
-        .iter()
-        .filter(|(id, record)| removals.kept.contains_key(*id) || !removals.goes_with(record))
-        .map(|(id, record)| removals.item(id, record))
-        .collect();
-    let unseen = world
+    let mut removals = Removals { request, decided, leaving, kept: HashMap::new() };
+    removals.keep_what_is_protected();
+    let mut items: Vec<Item> = world
         .remembered
         .iter()
         .filter(|(id, _)| !desired.contains_key(id) && !world.things.contains_key(*id))
-        .filter_map(|(id, record)| removals.unseen(id, record));
-    items.extend(unseen);
+        .filter_map(|(id, record)| removals.unseen(id, record))
+        .collect();
+    removals.keep_what_is_needed_by(&items);
+    items.extend(
+        removals
+            .leaving
+            .iter()
+            .filter(|(id, record)| removals.kept.contains_key(*id) || !removals.goes_with(record))
+            .map(|(id, record)| removals.item(id, record)),
+    );
     items.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     dependents_first(items)
 }
@@ -40,41 +42,59 @@ struct Removals<'a> {
     request: &'a Request<'a>,
     decided: &'a HashMap<Id, Decision>,
     leaving: HashMap<&'a Id, &'a Record>,
-    kept: HashMap<&'a Id, String>,
+    /// What has to stay though it left the file.
+    kept: HashMap<&'a Id, Stay>,
 }
 
-/// What has to stay though it left the file, and why: it is protected, or needed by what stays as it is.
-fn kept<'a>(
-    request: &'a Request<'a>,
-    decided: &'a HashMap<Id, Decision>,
-    leaving: &HashMap<&'a Id, &'a Record>,
-) -> HashMap<&'a Id, String> {
-    let mut kept: HashMap<&Id, String> = HashMap::new();
-    let mut open: Vec<(&Id, &Record)> = Vec::new();
-    for (id, record) in leaving.iter().filter(|(_, record)| record.protect) {
-        let why = "it is protected: apply a file that has it without `protect: true` first";
-        kept.insert(id, why.to_owned());
-        open.push((id, record));
-    }
-    let refused = decided.iter().filter(|(_, decision)| decision.is_blocked());
-    open.extend(refused.filter_map(|(id, _)| Some((id, request.world.record(id)?))));
-    open.sort_unstable_by_key(|(id, _)| *id);
+struct Stay {
+    /// `Blocked` for good, or `Deferred` until what needs it can be seen.
+    action: Action,
+    why: String,
+}
 
-    while let Some((by, record)) = open.pop() {
-        for bond in &record.needs {
-            if let Some((id, record)) = leaving.get_key_value(bond.id())
-                && !kept.contains_key(id)
-            {
-                kept.insert(id, format!("`{by}`, which needs it, stays"));
-                open.push((id, record));
+impl<'a> Removals<'a> {
+    /// With all that it needs; and what is needed by a resource that could not be replaced.
+    fn keep_what_is_protected(&mut self) {
+        let protected: Vec<(&Id, &Record)> = self
+            .leaving
+            .iter()
+            .filter(|(_, record)| record.protect)
+            .map(|(id, record)| (*id, *record))
+            .collect();
+        for (id, _) in &protected {
+            let why = "it is protected: apply a file that has it without `protect: true` first";
+            self.kept.insert(id, Stay { action: Action::Blocked, why: why.to_owned() });
+        }
+        let world = self.request.world;
+        let refused = self.decided.iter().filter(|(_, decision)| decision.is_blocked());
+        let refused = refused.filter_map(|(id, _)| Some((id, world.record(id)?)));
+        let staying = protected.into_iter().chain(refused).collect();
+        self.keep_needs_of(staying, Action::Blocked, "stays");
+    }
+
+    /// What could not be seen cannot be removed yet, so nothing is taken from under it.
+    fn keep_what_is_needed_by(&mut self, unseen: &[Item]) {
+        let remembered = &self.request.world.remembered;
+        let unseen = unseen.iter().filter_map(|item| remembered.get_key_value(&item.id)).collect();
+        self.keep_needs_of(unseen, Action::Deferred, "cannot be looked at yet");
+    }
+
+    fn keep_needs_of(&mut self, mut open: Vec<(&'a Id, &'a Record)>, action: Action, so: &str) {
+        open.sort_unstable_by_key(|(id, _)| *id);
+        while let Some((by, record)) = open.pop() {
+            for bond in &record.needs {
+                if let Some((id, record)) = self.leaving.get_key_value(bond.id())
+                    && !self.kept.contains_key(id)
+                {
+                    let why = format!("`{by}`, which needs it, {so}");
+                    self.kept.insert(id, Stay { action, why });
+                    open.push((id, record));
+                }
             }
         }
     }
-    kept
-}
 
-impl Removals<'_> {
-    /// Whether it needs no removal of its own, since what it lives in goes, for good or to be made anew.
+    /// Whether it needs no removal of its own, since what it lives in goes, for good or to be made again.
     fn goes_with(&self, record: &Record) -> bool {
         record.holders().any(|holder| self.goes(holder))
     }
@@ -82,7 +102,7 @@ impl Removals<'_> {
     fn goes(&self, id: &Id) -> bool {
         self.decided.get(id).map_or_else(
             || self.leaving.contains_key(id) && !self.kept.contains_key(id),
-            Decision::is_made_anew,
+            Decision::vanishes,
         )
     }
 
@@ -90,8 +110,9 @@ impl Removals<'_> {
         let mut item = Item::new(id.clone(), Action::Delete);
         item.cause = Some(Cause::File);
         item.bonds.clone_from(&record.needs);
-        if let Some(why) = self.kept.get(id) {
-            item.block(why.clone());
+        if let Some(stay) = self.kept.get(id) {
+            item.action = stay.action;
+            item.why = Some(stay.why.clone());
         } else if (self.request.tables)(id.kind()).is_some_and(|table| (table.precious)(id)) {
             item.asks = Some(format!("deletes `{id}`: what is in it is lost"));
         }

@@ -60,6 +60,15 @@ impl Resource {
         self
     }
 
+    /// The values that the file itself states, without those that are chosen or given later.
+    pub fn stated(&self) -> Fields<Value> {
+        let stated = self.fields.iter().filter_map(|(name, want)| match want {
+            Want::Is(value) | Want::Secret(value) => Some((name.clone(), value.clone())),
+            Want::Auto | Want::After(..) => None,
+        });
+        stated.collect()
+    }
+
     /// What it needs: its bonds, and whoever gives one of its fields.
     pub fn needs(&self) -> impl Iterator<Item = &Id> {
         let givers = self.fields.iter().filter_map(|(_, want)| match want {

@@ -4,14 +4,14 @@ use super::Id;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotOne {
-    #[error("no resource is called `{typed}`{}", did_you_mean(.nearest))]
+    #[error("no resource is called `{typed}`{}", did_you_mean(.nearest.as_ref()))]
     None { typed: String, nearest: Option<Id> },
     #[error("`{typed}` may be any of {}: write more of it", list(.candidates))]
     Several { typed: String, candidates: Vec<Id> },
 }
 
-fn did_you_mean(nearest: &Option<Id>) -> String {
-    nearest.as_ref().map_or_else(String::new, |id| format!("; did you mean `{id}`?"))
+fn did_you_mean(nearest: Option<&Id>) -> String {
+    nearest.map_or_else(String::new, |id| format!("; did you mean `{id}`?"))
 }
 
 /// The first few by name, the rest by number.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 
-use super::{Action, Bond, Id, Item, Plan, Resource, Span, World};
+use super::{Action, Bond, Id, Item, Plan, Record, Resource, Span, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -49,8 +49,9 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
     for item in &plan.items {
         graph.edges(stages.of_needs(item, resources.get(&item.id).copied()));
     }
-    let removing = plan.items.iter().flat_map(|item| stages.of_removals(item, world));
-    graph.edges_unless_circular(removing.collect());
+    let (own, held) = stages.of_removals(world);
+    graph.edges_unless_circular(own);
+    graph.edges_unless_circular(held);
     let handovers = handovers(plan, &resources, world).into_iter();
     graph.edges_unless_circular(
         handovers.filter_map(|(frees, takes)| stages.of_handover(frees, takes)).collect(),
@@ -155,11 +156,45 @@ impl<'a> Stages<'a> {
         edges
     }
 
-    /// What needed a removed one, as it was applied, is removed before it.
-    fn of_removals(&self, item: &Item, world: &World) -> Vec<(usize, usize)> {
-        let Some(remove) = self.removes.get(&item.id) else { return Vec::new() };
-        let needs = world.record(&item.id).map_or(&item.bonds, |record| &record.needs);
-        needs.iter().filter_map(|bond| Some((*remove, *self.removes.get(bond.id())?))).collect()
+    /// What needed a removed one, as it was applied, is removed before it: by itself, or with what
+    /// it lives in.
+    fn of_removals(&self, world: &World) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+        let (mut own, mut held) = (Vec::new(), Vec::new());
+        if self.removes.is_empty() {
+            return (own, held);
+        }
+        let recorded = world.things.keys().filter_map(|id| Some((id, world.record(id)?)));
+        for (id, record) in recorded.chain(&world.remembered) {
+            let mut needed =
+                record.needs.iter().filter_map(|bond| self.removes.get(bond.id())).peekable();
+            if needed.peek().is_some()
+                && let Some(remove) = self.removal_of(id, world)
+            {
+                let edges = if self.removes.contains_key(id) { &mut own } else { &mut held };
+                edges.extend(needed.map(|then| (remove, *then)).filter(|(a, b)| a != b));
+            }
+        }
+        own.sort_unstable();
+        held.sort_unstable();
+        held.dedup();
+        (own, held)
+    }
+
+    /// The step by which a thing goes: its own, or that of something it lives in.
+    fn removal_of(&self, id: &Id, world: &World) -> Option<usize> {
+        let mut open = vec![id];
+        let mut met: Vec<&Id> = Vec::new();
+        while let Some(id) = open.pop() {
+            if let Some(remove) = self.removes.get(id) {
+                return Some(*remove);
+            }
+            if !met.contains(&id) {
+                met.push(id);
+                let record = world.record(id).or_else(|| world.remembered.get(id));
+                open.extend(record.into_iter().flat_map(Record::holders));
+            }
+        }
+        None
     }
 
     /// What stays and no longer needs another lets go of it before that one is touched.
@@ -175,7 +210,8 @@ impl<'a> Stages<'a> {
         if item.action == Action::None {
             return Vec::new();
         }
-        let Some(record) = world.record(&item.id) else { return Vec::new() };
+        let record = world.record(&item.id).or_else(|| world.remembered.get(&item.id));
+        let Some(record) = record else { return Vec::new() };
         let left = record.needs.iter().map(Bond::id);
         left.filter(|id| resource.needs().all(|needed| needed != *id))
             .filter_map(|id| Some((*make, self.first(id)?)))

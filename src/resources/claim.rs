@@ -86,6 +86,8 @@ pub struct Claims {
     pub outdated: Vec<String>,
     /// Claims in a format of a newer topo, by topology.
     pub newer: BTreeMap<String, u32>,
+    /// Claims that cannot be made sense of: the volume and why, by topology.
+    pub unreadable: BTreeMap<String, (String, String)>,
 }
 
 impl Claims {
@@ -93,18 +95,26 @@ impl Claims {
         #[derive(Deserialize)]
         struct Header {
             format: u32,
-            topology: String,
         }
 
         let mut claims = Self::default();
         for volume in &snapshot.volumes {
             let Some(text) = volume.labels.get(CLAIM) else { continue };
-            let Ok(header) = serde_json::from_str::<Header>(text) else { continue };
-            if header.format > FORMAT {
-                claims.newer.insert(header.topology, header.format);
-                continue;
+            let owner = volume.labels.get(marks::TOPOLOGY).cloned().unwrap_or_default();
+            match serde_json::from_str::<Header>(text) {
+                Ok(header) if header.format > FORMAT => {
+                    claims.newer.insert(owner, header.format);
+                    continue;
+                }
+                _ => {}
             }
-            let Ok(claim) = serde_json::from_str::<Claim>(text) else { continue };
+            let claim: Claim = match serde_json::from_str(text) {
+                Ok(claim) => claim,
+                Err(error) => {
+                    claims.unreadable.insert(owner, (volume.name.clone(), error.to_string()));
+                    continue;
+                }
+            };
             match claims.current.get(&claim.topology) {
                 Some(other) if other.generation >= claim.generation => {
                     claims.outdated.push(volume.name.clone());

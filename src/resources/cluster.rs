@@ -149,6 +149,12 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
     Ok(())
 }
 
+/// The name that a node's image was asked for by. Docker forgets it once the name has moved on to
+/// another image, which is no change of the node.
+pub fn image_name(node: &Container) -> Option<&str> {
+    Some(node.image.as_str()).filter(|image| !image.starts_with("sha256:"))
+}
+
 /// A port that every node serves is reached at the first.
 fn outputs(first: &Container) -> Outputs {
     let address = first.addresses.values().find_map(|address| address.v4);
@@ -157,8 +163,10 @@ fn outputs(first: &Container) -> Outputs {
 
 fn observed_fields(cx: &Context, parts: &[&Container], first: &Container) -> Fields<Value> {
     let planes = parts.iter().filter(|part| is_control_plane(part)).count();
-    let mut fields =
-        Fields::new().with("image", json!(first.image)).with("controlPlanes", json!(planes));
+    let mut fields = Fields::new().with("controlPlanes", json!(planes));
+    if let Some(image) = image_name(first) {
+        fields.set("image", json!(image));
+    }
     let context = context_name(&cx.name);
     let entry = cx.kubeconfig.as_ref().and_then(|file| file.server(&context).ok().flatten());
     fields.set("kubeconfig", entry.map_or(Value::Null, |_| json!(context)));
@@ -230,7 +238,7 @@ async fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
     if values.get("image").is_none() {
         let snapshot = cx.snapshot().await?;
         if let Some(node) = containers(&snapshot, &cx.name).find(|node| is_control_plane(node)) {
-            values.set("image", json!(node.image));
+            values.set("image", json!(image_name(node)));
         }
     }
     Ok(Record::of(resource, &values, &cx.key))

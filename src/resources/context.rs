@@ -167,7 +167,12 @@ impl Context {
 
     /// The objects of the topology's manifests, read when they are first asked for.
     pub async fn objects(&self) -> Result<Arc<Objects>, Failure> {
-        let read = || async { Objects::read(self).await.map(Arc::new) };
+        let read = || async {
+            let topology = self.file.as_deref();
+            Objects::read(topology, &self.name, &self.downloads, self.variable.as_ref())
+                .await
+                .map(Arc::new)
+        };
         self.objects.get_or_try_init(read).await.cloned()
     }
 

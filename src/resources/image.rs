@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Context, cluster};
+use super::{Context, cluster, metallb};
 use crate::backend::docker::{Amount as Downloaded, BuildRequest, Docker, Error, Snapshot};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
-use crate::topology::Topology;
+use crate::topology::{Cluster, Topology};
 
 pub const TABLE: Table = Table::plain("image");
 
@@ -25,30 +25,40 @@ pub fn id(name: &str) -> Id {
 }
 
 pub fn desired(topology: &Topology, nodes: &[String], snapshot: &Snapshot) -> Vec<Resource> {
-    if !topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists()) {
+    if topology.cluster.as_ref().is_none_or(Cluster::exists) {
         return Vec::new();
     }
-    let workers = nodes.iter().filter(|node| cluster::is_worker_name(topology.name.as_str(), node));
-    let workers: Vec<Id> = workers.map(|node| Id::new("node", node)).collect();
-    topology
-        .images
-        .iter()
-        .enumerate()
-        .map(|(at, image)| {
-            let name = image.name.to_string();
-            let local = snapshot.image(&name).map(|image| Want::is(image.id.as_str()));
-            let mut resource = Resource::new(id(&name), &TABLE)
-                .field("id", local.unwrap_or(Want::Auto))
-                .field("nodes", Want::Is(json!(nodes)))
-                .bond(Bond::Inside(cluster::id(topology.name.as_str())))
-                .origin(Origin::Key(format!("images.{at}").into()));
-            if let Some(build) = &image.build {
-                resource = resource.field("build", Want::Is(json!(build)));
+    let asked = topology.images.iter().enumerate().map(|(at, image)| {
+        let key = format!("images.{at}");
+        (image.name.to_string(), image.build.as_ref(), key)
+    });
+    let mut resources: Vec<Resource> = asked
+        .map(|(name, build, key)| {
+            let resource = on_nodes(topology, nodes, snapshot, &name);
+            let resource = resource.origin(Origin::Key(key.into()));
+            match build {
+                Some(build) => resource.field("build", Want::Is(json!(build))),
+                None => resource,
             }
-            resource.bonds.extend(workers.iter().cloned().map(Bond::Uses));
-            resource
         })
-        .collect()
+        .collect();
+    for name in metallb::images_to_bring(topology) {
+        let resource = on_nodes(topology, nodes, snapshot, &name);
+        resources.push(resource.origin(Origin::Key("metallb".into())));
+    }
+    resources
+}
+
+fn on_nodes(topology: &Topology, nodes: &[String], snapshot: &Snapshot, name: &str) -> Resource {
+    let cluster = topology.name.as_str();
+    let local = snapshot.image(name).map(|image| Want::is(image.id.as_str()));
+    let mut resource = Resource::new(id(name), &TABLE)
+        .field("id", local.unwrap_or(Want::Auto))
+        .field("nodes", Want::Is(json!(nodes)))
+        .bond(Bond::Inside(cluster::id(cluster)));
+    let workers = nodes.iter().filter(|node| cluster::is_worker_name(cluster, node));
+    resource.bonds.extend(workers.map(|node| Bond::Uses(Id::new("node", node))));
+    resource
 }
 
 /// What topo brought onto one node: the engine's image id by containerd's name.

@@ -151,6 +151,14 @@ fn change_probes(body: &mut Value) {
     }
 }
 
+/// Those of its images that the file does not name itself: brought onto the nodes ahead, so that
+/// nothing has to be pulled while its webhook is waited for.
+pub fn images_to_bring(topology: &Topology) -> Vec<String> {
+    let Some(metallb) = &topology.metallb else { return Vec::new() };
+    let named = |name: &String| topology.images.iter().any(|image| image.name.to_string() == *name);
+    images(metallb).into_iter().filter(|name| !named(name)).collect()
+}
+
 pub fn desired(topology: &Topology) -> Result<Option<Resource>, Failure> {
     let Some(metallb) = &topology.metallb else { return Ok(None) };
     let mut resource = Resource::new(id(), &TABLE)
@@ -158,10 +166,9 @@ pub fn desired(topology: &Topology) -> Result<Option<Resource>, Failure> {
         .field("manifest", Want::is(Origins::of(metallb)?.fingerprint()))
         .origin(Origin::Key("metallb".into()));
     resource.bonds.extend(cluster::inside(topology));
-    let own = images(metallb);
-    let loaded = topology.images.iter().filter(|image| own.contains(&image.name.canonical()));
-    for image in loaded {
-        resource = resource.bond(Bond::Uses(Id::new("image", image.name.as_str())));
+    if topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists()) {
+        let images = images(metallb).map(|name| Bond::Uses(Id::new("image", name)));
+        resource.bonds.extend(images);
     }
     Ok(Some(resource))
 }

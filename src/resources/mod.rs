@@ -31,11 +31,10 @@ use crate::plan::{Id, Outputs, Resource, Table, World};
 use crate::templates::Templates;
 use crate::topology::Topology;
 
-use object::Objects;
-
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
 pub use live::explain;
+pub use object::Objects;
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -62,7 +61,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, object, manifest, gateway, port);
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -70,31 +69,36 @@ fn unknown(kind: &str, id: &Id) -> Failure {
     ))
 }
 
+/// What the wanted resources are made from. Nothing in it is asked for its state.
+pub struct Ingredients<'a> {
+    pub topology: &'a Topology,
+    pub objects: &'a Objects,
+    pub templates: &'a Templates,
+    pub claim: Option<&'a Claim>,
+    /// For the ids of local images.
+    pub snapshot: &'a Snapshot,
+}
+
 /// Everything that the file asks for.
-pub fn desired(
-    topology: &Topology,
-    claim: Option<&Claim>,
-    templates: &Templates,
-    snapshot: &Snapshot,
-    objects: &Objects,
-) -> Result<Vec<Resource>, Failure> {
+pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    let topology = from.topology;
     let mut nodes = cluster::control_plane_names(topology);
-    nodes.extend(node::workers(topology, claim).into_iter().map(|worker| worker.name));
+    nodes.extend(node::workers(topology, from.claim).into_iter().map(|worker| worker.name));
     nodes.sort();
+    let keys = gateway::authorized_keys(topology)?;
+    let gateway = gateway::desired(topology, from.templates, &keys)
+        .map_err(|error| Failure::because("cannot render the gateway", &error))?;
 
     let mut resources = vec![network::desired(topology)];
     resources.extend(cluster::desired(topology));
-    resources.extend(node::desired(topology, claim));
-    resources.extend(image::desired(topology, &nodes, snapshot));
-    let keys = gateway::authorized_keys(topology)?;
-    let gateway = gateway::desired(topology, templates, &keys)
-        .map_err(|error| Failure::because("cannot render the gateway", &error))?;
-    resources.extend(gateway);
-    resources.extend(port::desired(topology));
+    resources.extend(node::desired(topology, from.claim));
+    resources.extend(image::desired(topology, &nodes, from.snapshot));
     resources.extend(metallb::desired(topology)?);
     resources.extend(pool::desired(topology));
-    resources.extend(object::desired(topology, objects));
-    resources.extend(manifest::desired(topology, objects));
+    resources.extend(object::desired(topology, from.objects));
+    resources.extend(manifest::desired(topology, from.objects));
+    resources.extend(gateway);
+    resources.extend(port::desired(topology));
     Ok(resources)
 }
 

@@ -100,16 +100,17 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
             seen.state = State::Stopped;
         }
         if let Some(spec) = record.fields.get("spec") {
-            seen.fields = Fields::new().with("spec", seen_spec(spec, &container.image));
+            seen.fields =
+                Fields::new().with("spec", seen_spec(spec, cluster::image_name(container)));
         }
         world.add(id.clone(), seen);
     }
 }
 
 /// The recorded spec, with the image that the node really runs.
-fn seen_spec(recorded: &Value, image: &str) -> Value {
+fn seen_spec(recorded: &Value, image: Option<&str>) -> Value {
     let mut spec = recorded.clone();
-    if let Some(named) = spec.get_mut("image") {
+    if let (Some(named), Some(image)) = (spec.get_mut("image"), image) {
         *named = json!(image);
     }
     spec

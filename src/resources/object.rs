@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::inventory::{self, Gone, Inventory, Members};
-use super::{Context, cluster, marks, pool, ready};
+use super::{Context, Variables, cluster, marks, pool, ready};
+use crate::backend::download::Downloads;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, ServedKinds, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
@@ -62,20 +63,25 @@ pub struct Objects {
 }
 
 impl Objects {
-    pub async fn read(cx: &Context) -> Result<Self, Failure> {
+    /// Those of the file's manifests; none without a file.
+    pub async fn read(
+        topology: Option<&Topology>,
+        name: &str,
+        downloads: &Downloads,
+        variable: &Variables,
+    ) -> Result<Self, Failure> {
         let mut sources = Vec::new();
         let mut faults = Vec::new();
         let (mut secrets, mut inventory_namespace) = (Vec::new(), None);
-        if let Some(topology) = cx.file.as_deref() {
+        if let Some(topology) = topology {
             let values = template_values(topology);
             for (entry, written) in topology.manifests.iter().enumerate() {
-                match sources_of(cx, entry, written, &values).await? {
+                match sources_of(downloads, entry, written, &values).await? {
                     Ok(read) => sources.extend(read),
                     Err(wrong) => faults.extend(wrong),
                 }
             }
-            secrets
-                .extend(topology.sensitive.iter().filter_map(|name| (cx.variable)(name.as_str())));
+            secrets.extend(topology.sensitive.iter().filter_map(|name| variable(name.as_str())));
             secrets.retain(|value| !value.is_empty());
             let cluster = topology.cluster.as_ref();
             inventory_namespace =
@@ -100,7 +106,7 @@ impl Objects {
             manifests,
             index,
             served: Mutex::default(),
-            inventory: Mutex::new(Inventory::new(&cx.name, inventory_namespace)),
+            inventory: Mutex::new(Inventory::new(name, inventory_namespace)),
         })
     }
 
@@ -126,7 +132,7 @@ impl Objects {
 }
 
 async fn sources_of(
-    cx: &Context,
+    downloads: &Downloads,
     entry: usize,
     written: &crate::topology::Manifest,
     values: &Value,
@@ -136,7 +142,7 @@ async fn sources_of(
             Ok(manifest::files::sources(entry, path.path(), path.written(), values))
         }
         Some(Written::Url { url, sha256 }) => {
-            let kept = cx.downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
+            let kept = downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
             let kept = kept.map_err(|error| Failure::because("cannot fetch a manifest", &error))?;
             Ok(manifest::files::sources(entry, &kept, url.as_str(), values))
         }

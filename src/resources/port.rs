@@ -1,20 +1,28 @@
 //! A forward: ports of the gateway that lead to a Service, a node port or an address.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::gateway::{self, Edit, Entry, Forward, Live, Saved};
 use super::{Context, cluster};
 use crate::backend::docker::Snapshot;
+use crate::backend::host::{self, Reach};
 use crate::engine::{Failure, Turn, Work};
-use crate::plan::{
-    Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World,
-};
+use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::topology::gateway::ServiceRef;
-use crate::topology::{GatewayForwarding, Listen, Port, PortRange, Target, TargetPort, Topology};
+use crate::topology::{
+    GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort, Topology,
+};
 
-pub const TABLE: Table = Table { effects: &[("target", Effect::InPlace)], ..Table::plain("port") };
+pub const TABLE: Table = Table::plain("port");
+
+/// How long a forward is tried before it is said that nobody answers.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// The output of a Service and of a cluster that a forward leads to.
 const ADDRESS: &str = "address";
@@ -138,9 +146,44 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     Ok(Outputs::new())
 }
 
-/// A rule forwards as soon as it is in force.
-pub async fn wait(_cx: &Context, _turn: &Turn) -> Result<Outputs, Failure> {
+/// A rule forwards as soon as it is in force; whether somebody answers behind it is tried from here,
+/// and told, because what it leads to may just be slow.
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let changed = matches!(turn.work, Work::Create | Work::Update);
+    let listen: Option<Listen> = turn.id().name().parse().ok();
+    let tried = listen.filter(|listen| changed && listen.proto == Proto::Tcp);
+    if let Some((listen, host)) = tried.and_then(|listen| Some((listen, door(cx, listen.addr)?))) {
+        turn.say("trying it from here");
+        for (port, reach) in unanswered(&host, listen.ports).await {
+            turn.warn(format!("port {port} {}", reach.in_words()));
+        }
+    }
     Ok(Outputs::new())
+}
+
+/// Under which name this machine reaches a port that listens at `address`, if it does.
+fn door(cx: &Context, address: IpAddr) -> Option<String> {
+    match (cx.docker.endpoint().remote_host(), address) {
+        (Some(_), address) if address.is_loopback() => None,
+        (Some(remote), address) if address.is_unspecified() => Some(remote.to_owned()),
+        (None, address) if address.is_unspecified() => Some("localhost".to_owned()),
+        (_, address) => Some(address.to_string()),
+    }
+}
+
+/// The ports behind which nobody answers within the time that a pod takes to notice its Service.
+async fn unanswered(host: &str, ports: PortRange) -> Vec<(u16, Reach)> {
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut left: Vec<(u16, Reach)> = ports.ports().map(|port| (port, Reach::Silent)).collect();
+    loop {
+        let tries = left.iter().map(async |(port, _)| (*port, host::reach(host, *port).await));
+        left = join_all(tries).await;
+        left.retain(|(_, reach)| *reach != Reach::Answers);
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
 }
 
 fn gateway_of(turn: &Turn) -> Result<&Id, Failure> {

@@ -248,3 +248,67 @@ pub(super) fn from_bits(bits: u128, ipv4: bool) -> IpAddr {
         IpAddr::V6(Ipv6Addr::from_bits(bits))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ranges() -> impl Strategy<Value = AddressRange> {
+        (any::<IpAddr>(), any::<IpAddr>())
+            .prop_filter_map("one family", |(a, b)| AddressRange::new(a.min(b), a.max(b)))
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_read_back_as_it_is_shown(range in ranges()) {
+            prop_assert_eq!(range.to_string().parse(), Ok(range));
+        }
+
+        #[test]
+        fn a_cidr_is_the_range_it_stands_for(bits in any::<u32>(), length in 0..=32_u8) {
+            let range: AddressRange = format!("{}/{length}", Ipv4Addr::from_bits(bits)).parse()?;
+            prop_assert_eq!(range.count(), 1_u128 << (32 - length));
+            prop_assert!(range.contains(IpAddr::V4(Ipv4Addr::from_bits(bits))));
+        }
+
+        #[test]
+        fn addresses_count_from_the_first(range in ranges(), offset in any::<u64>()) {
+            let offset = u128::from(offset);
+            match range.nth(offset) {
+                Some(addr) => prop_assert!(range.contains(addr)),
+                None => prop_assert!(offset >= range.count()),
+            }
+        }
+
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in "[0-9a-f:./ -]{0,40}") {
+            let _ = (text.parse::<AddressRange>(), text.parse::<Subnet>(), text.parse::<InterfaceAddress>());
+        }
+    }
+
+    #[test]
+    fn blanks_may_stand_around_the_dash() {
+        assert_eq!("10.0.0.1 - 10.0.0.9".parse::<AddressRange>(), "10.0.0.1-10.0.0.9".parse());
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        for text in [
+            "",
+            "10.0.0.1",
+            "10.0.0.9-10.0.0.1",
+            "10.0.0.1-fd00::1",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "10.0.0/24",
+            "010.0.0.0/8",
+            "-",
+            "a-b",
+            "fd00::/129",
+        ] {
+            assert!(text.parse::<AddressRange>().is_err(), "{text:?}");
+        }
+    }
+}

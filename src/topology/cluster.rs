@@ -14,6 +14,13 @@ use super::port::{PortRange, Proto};
 /// The Kubernetes cluster: one that topo makes with kind, or with `context` one that exists.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("dependentSchemas" = {
+    "context": { "properties": {
+        "controlPlanes": false, "workers": false, "groups": false, "image": false, "mounts": false, "ports": false,
+        "kindConfig": false, "protect": false,
+    } },
+    "workers": { "properties": { "groups": false } },
+}))]
 pub struct Cluster {
     /// How many control planes, 1 to 9; an odd number keeps etcd's majority. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]

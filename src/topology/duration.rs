@@ -85,3 +85,39 @@ impl Text for Duration {
     const PATTERN: &'static str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 }
 text_type!(Duration);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_duration_is_read_back_as_it_is_shown(millis in any::<u64>()) {
+            let duration = Duration(StdDuration::from_millis(millis));
+            prop_assert_eq!(duration.to_string().parse(), Ok(duration));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*") {
+            let _ = text.parse::<Duration>();
+        }
+    }
+
+    #[test]
+    fn units_add_up() {
+        assert_eq!(
+            "1h2m3s4ms".parse::<Duration>().map(Duration::get),
+            Ok(StdDuration::from_millis(3_723_004))
+        );
+    }
+
+    #[test]
+    fn what_has_no_unit_or_the_wrong_order_is_refused() {
+        for text in
+            ["", "90", "s", "1s1m", "1m1m", "1d", "-1s", "1.5s", "1 s", "99999999999999999999h"]
+        {
+            assert!(text.parse::<Duration>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use super::host_path::HostPath;
 use super::image_ref::ImageRef;
 use super::name::{DockerName, Label, NeedId, SshHost};
 use super::port::{Listen, ListenSpec, PortRange};
-use super::text::{Malformed, Text, string_or_map, string_or_map_schema, text_type};
+use super::text::{self, Malformed, Text, string_or_map, string_or_map_schema, text_type};
 
 /// The port of the gateway's sshd inside its container.
 pub const SSH_PORT: u16 = 22;
@@ -272,9 +272,9 @@ impl fmt::Display for Target {
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Target", extend("oneOf" = [
-    { "required": ["service", "port"] },
-    { "required": ["nodePort"], "properties": { "port": false } },
-    { "required": ["address", "port"] },
+    { "required": ["service", "port"], "properties": { "nodePort": false, "address": false } },
+    { "required": ["nodePort"], "properties": { "service": false, "address": false, "port": false } },
+    { "required": ["address", "port"], "properties": { "service": false, "nodePort": false, "port": text::schema::<PortRange>() } },
 ]))]
 struct TargetFields {
     /// A Service as `name` or `namespace/name`; the namespace is `default` when left out.

@@ -85,7 +85,11 @@ impl FromStr for ImageRef {
 
 impl Text for ImageRef {
     const FORMAT: &'static str = "image-reference";
-    const PATTERN: &'static str = r"^[a-zA-Z0-9][a-zA-Z0-9._/:-]*(@[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-f]{32,})?$";
+    const PATTERN: &'static str = concat!(
+        r"^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[0-9]{1,5})?/)?",
+        r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
+        r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-f]{32,})?$",
+    );
 }
 text_type!(ImageRef);
 
@@ -136,7 +140,11 @@ fn registry(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new(format!("`{host}` is no registry's host name")));
     }
     match port {
-        Some(port) if port.parse::<u16>().is_err() || !port.bytes().all(|b| b.is_ascii_digit()) => {
+        Some(port)
+            if port.len() > 5
+                || port.parse::<u16>().is_err()
+                || !port.bytes().all(|b| b.is_ascii_digit()) =>
+        {
             Err(Malformed::new(format!("`{port}` is no port of a registry")))
         }
         _ => Ok(()),
@@ -214,4 +222,78 @@ fn digest(text: &str) -> Result<(), Malformed> {
     let length =
         if algorithm == "sha256" { hex.len() == SHA256_DIGITS } else { hex.len() >= FEWEST_DIGITS };
     if known && digits && length { Ok(()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_parts_are_told_apart() {
+        let digest = format!("sha256:{}", "a1".repeat(32));
+        let image: ImageRef =
+            format!("registry.example:5000/team/web:1.2@{digest}").parse().unwrap();
+        assert_eq!(
+            (image.name(), image.tag(), image.digest()),
+            ("registry.example:5000/team/web", Some("1.2"), Some(&*digest))
+        );
+        let plain: ImageRef = "localhost/web".parse().unwrap();
+        assert_eq!((plain.name(), plain.tag(), plain.digest()), ("localhost/web", None, None));
+    }
+
+    #[test]
+    fn the_canonical_name_has_registry_and_tag() {
+        let canonical = |text: &str| text.parse::<ImageRef>().unwrap().canonical();
+        assert_eq!(canonical("debian"), "docker.io/library/debian:latest");
+        assert_eq!(canonical("kindest/node:v1"), "docker.io/kindest/node:v1");
+        assert_eq!(canonical("localhost/web:1"), "localhost/web:1");
+        assert_eq!(canonical("localhost:5000/web"), "localhost:5000/web:latest");
+    }
+
+    #[test]
+    fn what_breaks_the_grammar_is_refused() {
+        for text in [
+            "",
+            ":tag",
+            "web:",
+            "web:-x",
+            "Web",
+            "a//b",
+            "/a",
+            "a/",
+            "a..b",
+            "a___b",
+            "-a",
+            "a-",
+            "web@sha256:12",
+            "web@",
+            "https://a/b",
+            "a b",
+            "a:1:2",
+            "host:port/a",
+            "host:99999/a",
+            "a@sha256:",
+            "ü",
+        ] {
+            assert!(text.parse::<ImageRef>().is_err(), "{text:?}");
+        }
+        for text in
+            ["a", "a.b", "a__b", "a--b", "a/b/c:d", "h.i:1/a", "localhost/a", "UPPER/a", "a:_x"]
+        {
+            assert!(text.parse::<ImageRef>().is_ok(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_put_together_are_the_text(text in "[a-zA-Z0-9./:@_-]{0,40}") {
+            if let Ok(image) = text.parse::<ImageRef>() {
+                let tag = image.tag().map_or_else(String::new, |tag| format!(":{tag}"));
+                let digest = image.digest().map_or_else(String::new, |digest| format!("@{digest}"));
+                prop_assert_eq!(format!("{}{tag}{digest}", image.name()), text);
+                prop_assert!(image.canonical().parse::<ImageRef>().is_ok());
+            }
+        }
+    }
 }

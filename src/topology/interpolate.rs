@@ -131,3 +131,72 @@ pub fn typed(text: &str) -> Option<Value> {
     };
     (spelled == text).then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn filled(text: &str) -> Result<String, String> {
+        let lookup = |name: &str| match name {
+            "SET" => Some("value".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        fill(text, &lookup).map_err(|malformed| malformed.what)
+    }
+
+    #[test]
+    fn variables_and_defaults_are_filled_in() {
+        for (text, wanted) in [
+            ("${SET}", "value"),
+            ("a-${SET}-${SET}", "a-value-value"),
+            ("${UNSET:-b}", "b"),
+            ("${EMPTY:-b}", "b"),
+            ("${EMPTY}", ""),
+            ("${UNSET:-}", ""),
+            ("$$", "$"),
+            ("$${SET}", "${SET}"),
+            ("$SET 5$ $(x)", "$SET 5$ $(x)"),
+        ] {
+            assert_eq!(filled(text).as_deref(), Ok(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_variable_is_refused() {
+        for text in
+            ["${UNSET}", "${", "${SET", "${}", "${1}", "${a b}", "${SET-x}", "${UNSET:-${SET}}"]
+        {
+            assert!(filled(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_spelled_like_a_number_becomes_one() {
+        for (text, number) in [
+            ("3", true),
+            ("0.5", true),
+            ("true", true),
+            ("03", false),
+            ("1e5", false),
+            ("", false),
+            ("null", false),
+            ("1.0.0", false),
+        ] {
+            assert_eq!(typed(text).is_some(), number, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_without_a_dollar_stays(text in "[^$]*") {
+            prop_assert_eq!(filled(&text), Ok(text));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[${}:A-]{0,20}") {
+            let _ = filled(&text);
+        }
+    }
+}

@@ -222,6 +222,14 @@ mod tests {
             .into_iter()
             .map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default()))
             .collect();
-        insta::assert_snapshot!(paths.join("\n"), @"");
+        insta::assert_snapshot!(paths.join("\n"), @r"
+        nodes -> `controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`
+        name -> the topology's `name` is the cluster's
+        network -> `networking`
+        networking.ipFamly -> `ipFamily`
+        networking.kubeProxyMode -> `iptables`
+        featureGates -> 
+        kubeadmConfigPatchesJSON6902.0.patches -> `patch`
+        ");
     }
 }

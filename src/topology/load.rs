@@ -46,12 +46,8 @@ pub fn load(input: &Input) -> Result<Loaded, Problems> {
 
     interpolate::interpolate(&mut value, &mut places, input.vars, &mut problems);
     let secrets = secrets(&value, input.vars);
-    let topology = if shape::prune(schema::schema(), text, &mut value, &mut places, &mut problems) {
-        decode(value, &places, &mut problems)
-    } else {
-        None
-    };
-    let topology = topology.map(|mut topology| {
+    shape::prune(schema::schema(), text, &secrets, &mut value, &mut places, &mut problems);
+    let topology = decode(value, &places, &mut problems).map(|mut topology| {
         rules::check(&mut topology, &places, input, &mut problems);
         topology
     });
@@ -121,7 +117,11 @@ fn secrets(value: &Value, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String
 }
 
 /// After the schema's walk nothing should be left to fail; if the two ever part, that is said, and nothing is guessed.
-fn decode(value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> Option<Topology> {
+fn decode(mut value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> Option<Topology> {
+    // Without a right name there is no topology, but its rules can still be looked at.
+    if let (Value::Object(map), false) = (&mut value, problems.is_empty()) {
+        map.entry("name").or_insert_with(|| "unnamed".into());
+    }
     serde_json::from_value(value)
         .map_err(|error| {
             problems.push(Diagnostic::new(

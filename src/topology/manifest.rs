@@ -15,8 +15,8 @@ use super::text::{Malformed, Text, text_type};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
-    { "required": ["path"], "properties": { "sha256": false } },
-    { "required": ["url", "sha256"] },
+    { "required": ["path"], "properties": { "url": false, "sha256": false } },
+    { "required": ["url", "sha256"], "properties": { "path": false } },
 ]))]
 pub struct Manifest {
     /// A file or a folder; names that end in `.j2` are templates, rendered with `vars`, `topology`, `network` and `pools`.

@@ -5,10 +5,21 @@ pub fn to<'a>(seen: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<
     let folded = seen.to_lowercase();
     allowed
         .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(&folded, &word.to_lowercase()), word))
-        .filter(|(distance, word)| *distance <= (word.len().max(seen.len()) / 3).max(1))
+        .map(|word| (distance(&folded, &word.to_lowercase()), word))
+        .filter(|(distance, word)| *distance <= (word.len().max(seen.len()) / 4).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
+}
+
+/// How many letters differ; a word broken off, or with an ending of its own, counts as one.
+fn distance(seen: &str, word: &str) -> usize {
+    const SHORTEST_STEM: usize = 4;
+    let (short, long) = if seen.len() < word.len() { (seen, word) } else { (word, seen) };
+    if short.len() >= SHORTEST_STEM && long.starts_with(short) {
+        usize::from(short != long)
+    } else {
+        strsim::damerau_levenshtein(seen, word)
+    }
 }
 
 /// The nearest word, or all of them when none is near.

@@ -11,6 +11,11 @@ use super::name::DockerName;
 /// The Docker network the cluster and the gateway live on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("dependentSchemas" = {
+    "subnet": { "properties": { "subnets": false } },
+    "ipRange": { "anyOf": [{ "required": ["subnet"] }, { "required": ["subnets"] }] },
+    "gateway": { "anyOf": [{ "required": ["subnet"] }, { "required": ["subnets"] }] },
+}))]
 pub struct Network {
     /// Name of the network; an existing one of that name is used as it is. `kind` shares kind's own. Default: `topo-<name>`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -286,3 +286,63 @@ impl Text for Listen {
     const INTEGER: bool = true;
 }
 text_type!(Listen);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ranges() -> impl Strategy<Value = PortRange> {
+        (1..=u16::MAX, 1..=u16::MAX)
+            .prop_filter_map("sorted", |(a, b)| PortRange::new(a.min(b), a.max(b)))
+    }
+
+    fn listens() -> impl Strategy<Value = Listen> {
+        (any::<IpAddr>(), ranges(), any::<bool>()).prop_map(|(addr, ports, udp)| Listen {
+            addr,
+            ports,
+            proto: if udp { Proto::Udp } else { Proto::Tcp },
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_read_back_as_it_is_shown(range in ranges()) {
+            prop_assert_eq!(range.to_string().parse(), Ok(range));
+        }
+
+        #[test]
+        fn what_listens_is_read_back_as_it_is_shown(listen in listens()) {
+            prop_assert_eq!(listen.to_string().parse(), Ok(listen));
+        }
+
+        #[test]
+        fn ranges_meet_when_they_share_a_port(a in ranges(), b in ranges()) {
+            prop_assert_eq!(a.meets(b), a.first().max(b.first()) <= a.last().min(b.last()));
+            prop_assert!(!a.covers(b) || a.meets(b) && b.ports().all(|port| a.contains(port)));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*") {
+            let _ = text.parse::<ListenSpec>();
+        }
+    }
+
+    #[test]
+    fn the_canonical_form_names_address_range_and_protocol() {
+        let shown = |text: &str| text.parse::<Listen>().map(|listen| listen.to_string());
+        assert_eq!(shown("10001"), Ok("127.0.0.1:10001/tcp".to_owned()));
+        assert_eq!(shown("10080-10082/udp"), Ok("127.0.0.1:10080-10082/udp".to_owned()));
+        assert_eq!(shown("[::1]:10021/tcp"), Ok("[::1]:10021/tcp".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_plain_digits_is_refused() {
+        for text in [
+            "", "0", "65536", "010", "+1", "-1", "0x10", "1e3", " 80", "80 ", "8 0", "2-1", "1-",
+            "-2", "1-2-3", "ssh", "٣", "1.5", "80/", "80/TCP", ":80", "[::1]", "[::1:80", "::1:80",
+        ] {
+            assert!(text.parse::<ListenSpec>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -2,6 +2,10 @@
 //!
 //! What is wrong is left out of both, so that whatever is right can be decoded and looked at further.
 
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -10,28 +14,32 @@ use super::places::{Entry, Mark, Node, Places, Shape, Style};
 use super::text::{Malformed, Text};
 use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
 
+/// Nobody reads on after so many, and a file of nothing but faults should not take long.
+const MOST_FAULTS: usize = 1000;
+
 /// Prunes `value` and `places` to what the schema allows, and says what it left out and why.
 pub fn prune(
     schema: &Value,
     text: &str,
+    secrets: &[String],
     value: &mut Value,
     places: &mut Places,
     faults: &mut Vec<Diagnostic>,
-) -> bool {
+) {
     let mut root = std::mem::replace(
         &mut places.root,
         Node { mark: Mark::default(), style: Style::Plain, pruned: false, shape: Shape::Scalar },
     );
-    let mut walk = Walk { definitions: &schema["$defs"], text, places, faults };
     let at = root.visible();
-    let right = walk.visit(schema, value, &mut root, at);
+    Walk { definitions: &schema["$defs"], text, secrets, places, faults }
+        .visit(schema, value, &mut root, at);
     places.root = root;
-    right
 }
 
 struct Walk<'a> {
     definitions: &'a Value,
     text: &'a str,
+    secrets: &'a [String],
     places: &'a Places,
     faults: &'a mut Vec<Diagnostic>,
 }
@@ -134,6 +142,15 @@ impl<'a> Walk<'a> {
             None => bounds(schema, value),
         };
         let Some(malformed) = malformed else { return true };
+        if self.secrets.iter().any(|secret| seen.contains(secret)) {
+            // What is wrong with a secret would tell of it.
+            self.fault(
+                code_of(schema),
+                at,
+                "the value of the variable does not fit here".to_owned(),
+            );
+            return false;
+        }
         let mut fault =
             Diagnostic::new(Severity::Error, code_of(schema), self.places.at(at), malformed.what)
                 .seen(seen.clone());
@@ -184,10 +201,11 @@ impl<'a> Walk<'a> {
         let whole = self.required(schema, map, at)
             & self.dependent(schema, map, node)
             & self.one_of(schema, map, node, at);
+        self.excluded(schema, map, node);
         let Some(known) = schema.get("properties").and_then(Value::as_object) else {
             return self.open_map(schema, map, node) && whole;
         };
-        let mut lost = Vec::new();
+        let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
         for (key, value, entry) in &mut entries {
             let right = match known.get(key.as_str()) {
@@ -201,7 +219,7 @@ impl<'a> Walk<'a> {
                 }
             };
             if !right {
-                lost.push(key.clone());
+                lost.insert(key.clone());
             }
         }
         node.pruned |= !lost.is_empty();
@@ -222,14 +240,14 @@ impl<'a> Walk<'a> {
         node: &mut Node,
     ) -> bool {
         let each = schema.get("additionalProperties").filter(|each| each.is_object());
-        let mut lost = Vec::new();
+        let mut lost = HashSet::new();
         let mut entries = entries_of(node, map);
         for (key, value, entry) in &mut entries {
             match each {
                 Some(each) => {
                     let at = at_value(entry);
                     if !self.visit(each, value, &mut entry.value, at) {
-                        lost.push(key.clone());
+                        lost.insert(key.clone());
                     }
                 }
                 None => freely(value, &mut entry.value),
@@ -243,10 +261,35 @@ impl<'a> Walk<'a> {
     fn required(&mut self, schema: &Value, map: &Map<String, Value>, at: Mark) -> bool {
         let missing: Vec<&str> =
             strings(schema.get("required")).filter(|key| !map.contains_key(*key)).collect();
-        for key in &missing {
+        for key in missing.iter().filter(|key| !misspelt(schema, map, key)) {
             self.fault("missing-key", at, format!("the key `{key}` is missing here"));
         }
         missing.is_empty()
+    }
+
+    /// Keys that rule others out. The map can still be decoded, so that more can be said of it.
+    fn excluded(&mut self, schema: &Value, map: &Map<String, Value>, node: &Node) {
+        for (key, beside) in
+            schema.get("dependentSchemas").and_then(Value::as_object).into_iter().flatten()
+        {
+            let others = beside.get("properties").and_then(Value::as_object).into_iter().flatten();
+            for (other, _) in
+                others.filter(|(other, _)| map.contains_key(key) && map.contains_key(*other))
+            {
+                self.exclusive(other, key, node);
+            }
+        }
+    }
+
+    fn exclusive(&mut self, key: &str, other: &str, node: &Node) {
+        let (place, related) =
+            (self.places.at(key_mark(node, key)), self.places.at(key_mark(node, other)));
+        let message = format!("`{key}` and `{other}` exclude each other");
+        self.push(
+            Diagnostic::new(Severity::Error, "exclusive-keys", place, message)
+                .help("keep one of them")
+                .related(related, "the other one"),
+        );
     }
 
     fn dependent(&mut self, schema: &Value, map: &Map<String, Value>, node: &Node) -> bool {
@@ -293,18 +336,9 @@ impl<'a> Walk<'a> {
                 );
                 false
             }
-            [(key, choice)] => self.chosen(key, choice, map, node, at),
+            [(key, choice)] => self.chosen(schema, key, choice, map, node, at),
             [(first, _), rest @ ..] => {
-                for (key, _) in rest {
-                    let related = self.places.at(key_mark(node, first));
-                    let place = self.places.at(key_mark(node, key));
-                    let message = format!("`{key}` and `{first}` exclude each other");
-                    self.push(
-                        Diagnostic::new(Severity::Error, "exclusive-keys", place, message)
-                            .help("keep one of them")
-                            .related(related, "the other one"),
-                    );
-                }
+                rest.iter().for_each(|(key, _)| self.exclusive(key, first, node));
                 false
             }
         }
@@ -312,6 +346,7 @@ impl<'a> Walk<'a> {
 
     fn chosen(
         &mut self,
+        whole: &Value,
         key: &str,
         choice: &'a Value,
         map: &mut Map<String, Value>,
@@ -320,7 +355,9 @@ impl<'a> Walk<'a> {
     ) -> bool {
         let mut right = true;
         for also in strings(choice.get("required")).filter(|also| !map.contains_key(*also)) {
-            self.fault("missing-key", at, format!("`{key}` needs `{also}` beside it"));
+            if !misspelt(whole, map, also) {
+                self.fault("missing-key", at, format!("`{key}` needs `{also}` beside it"));
+            }
             right = false;
         }
         for (other, schema) in
@@ -342,6 +379,9 @@ impl<'a> Walk<'a> {
     }
 
     fn unknown_key(&mut self, known: &Map<String, Value>, entry: &Entry) {
+        if self.faults.len() > MOST_FAULTS {
+            return;
+        }
         let place = self.places.at(entry.key_mark);
         let keys: Vec<&str> = known.keys().map(String::as_str).collect();
         let help = match nearest::to(&entry.key, keys.iter().copied()) {
@@ -376,8 +416,21 @@ impl<'a> Walk<'a> {
             {
                 fault.help(format!("`\"{raw}\"`, in quotes"))
             }
+            Value::Number(_) if text_wanted => {
+                match format_of(schema).and_then(|check| check(&raw).err()?.instead) {
+                    Some(instead) => fault.help(instead),
+                    None => fault,
+                }
+            }
             Value::String(text) if typed(text).is_some_and(|value| accepts(schema, &value)) => {
                 fault.help(format!("`{text}`, without quotes"))
+            }
+            Value::String(text) if accepts(schema, &Value::Bool(true)) => {
+                match text.to_lowercase().as_str() {
+                    "yes" | "on" | "y" => fault.help("`true`"),
+                    "no" | "off" | "n" => fault.help("`false`"),
+                    _ => fault,
+                }
             }
             _ => fault,
         };
@@ -404,7 +457,16 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, fault: Diagnostic) {
-        self.faults.push(fault);
+        match self.faults.len().cmp(&MOST_FAULTS) {
+            Ordering::Less => self.faults.push(fault),
+            Ordering::Equal => self.faults.push(Diagnostic {
+                message: "there are more faults than can be listed".to_owned(),
+                seen: None,
+                help: None,
+                ..fault
+            }),
+            Ordering::Greater => {}
+        }
     }
 }
 
@@ -433,7 +495,7 @@ fn put_back(
     node: &mut Node,
     map: &mut Map<String, Value>,
     entries: Vec<(String, Value, Entry)>,
-    lost: &[String],
+    lost: &HashSet<String>,
 ) {
     let mut places = Vec::with_capacity(entries.len());
     for (key, value, entry) in entries {
@@ -455,6 +517,14 @@ fn key_mark(node: &Node, key: &str) -> Mark {
         (Shape::Map(entries), Some(index)) => entries[index].key_mark,
         _ => node.visible(),
     }
+}
+
+/// Whether an unknown key of the map is most likely this one, misspelt: then it is not missing as well.
+fn misspelt(schema: &Value, map: &Map<String, Value>, key: &str) -> bool {
+    let Some(known) = schema.get("properties").and_then(Value::as_object) else { return false };
+    let mut unknown =
+        map.keys().take(MOST_FAULTS).filter(|written| !known.contains_key(written.as_str()));
+    unknown.any(|written| nearest::to(written, known.keys().map(String::as_str)) == Some(key))
 }
 
 /// Text that came from a variable takes the type that is wanted, if it can.
@@ -482,7 +552,7 @@ fn freely(value: &mut Value, node: &mut Node) {
             if let Value::Object(map) = value {
                 let mut entries = entries_of(node, map);
                 entries.iter_mut().for_each(|(_, value, entry)| freely(value, &mut entry.value));
-                put_back(node, map, entries, &[]);
+                put_back(node, map, entries, &HashSet::new());
             }
         }
         _ => freely_scalar(value, node),
@@ -631,14 +701,16 @@ fn formats() -> impl Iterator<Item = (&'static str, Check)> {
     .into_iter()
 }
 
+static FORMATS: LazyLock<HashMap<&'static str, Check>> = LazyLock::new(|| formats().collect());
+
 fn format_of(schema: &Value) -> Option<Check> {
-    let name = schema.get("format")?.as_str()?;
-    formats().find(|(format, _)| *format == name).map(|(_, check)| check)
+    FORMATS.get(schema.get("format")?.as_str()?).copied()
 }
 
+/// A malformed scalar's fault is called like its format.
 fn code_of(schema: &Value) -> &'static str {
     let name = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-    formats().find(|(format, _)| *format == name).map_or("out-of-range", |(format, _)| format)
+    FORMATS.get_key_value(name).map_or("out-of-range", |(format, _)| format)
 }
 
 #[cfg(test)]
@@ -646,7 +718,7 @@ mod tests {
     use super::*;
 
     /// What the walk understands; a schema that says more would be checked less than it promises.
-    const KEYWORDS: [&str; 22] = [
+    const KEYWORDS: [&str; 23] = [
         "$schema",
         "$defs",
         "$ref",
@@ -669,6 +741,7 @@ mod tests {
         "enum",
         "const",
         "dependentRequired",
+        "dependentSchemas",
     ];
 
     #[test]
@@ -700,6 +773,59 @@ mod tests {
             }
         }
         check(super::super::schema(), "");
+    }
+
+    /// A schema that refused what topo takes would send people's editors astray.
+    #[test]
+    fn a_pattern_accepts_all_that_its_parser_accepts() {
+        use proptest::prelude::*;
+        use proptest::test_runner::{Config, TestRunner};
+
+        let mut schemas = Vec::new();
+        collect(super::super::schema(), &mut schemas);
+        assert!(schemas.len() > 20);
+        for schema in schemas {
+            let (check, format) = (format_of(&schema).unwrap(), schema["format"].clone());
+            let validator = jsonschema::validator_for(&schema).unwrap();
+            let texts = prop_oneof![
+                "[a-z0-9/:.-]{0,12}",
+                "[A-Za-z0-9_@:/.-]{0,20}",
+                "[0-9]{1,6}(-[0-9]{1,6})?(/(tcp|udp))?",
+                "[0-9.]{7,15}(/[0-9]{1,2})?",
+                "[0-9]{1,3}[hms]{1,2}[0-9]{0,2}s?",
+                "[0-9.]{1,4}[KMG]i?",
+                "v[0-9]\\.[0-9]{1,2}\\.[0-9]",
+                "(https?://)?\\PC{0,12}",
+                "[0-9a-f]{64}",
+                "[0-9]{1,5}:[0-9]{1,5}",
+            ];
+            let accepted = |text: String| {
+                prop_assert!(
+                    check(&text).is_err() || validator.is_valid(&Value::String(text.clone())),
+                    "{format}: {text:?}"
+                );
+                Ok(())
+            };
+            TestRunner::new(Config { failure_persistence: None, ..Config::default() })
+                .run(&texts, accepted)
+                .unwrap();
+        }
+    }
+
+    /// Every scalar schema with a format that is parsed, each once.
+    fn collect(schema: &Value, found: &mut Vec<Value>) {
+        match schema {
+            Value::Object(map) if format_of(schema).is_some() => {
+                let mut bare = map.clone();
+                bare.retain(|key, _| matches!(key.as_str(), "type" | "format" | "pattern"));
+                if !found.contains(&Value::Object(bare.clone())) {
+                    found.push(Value::Object(bare));
+                }
+            }
+            Value::Object(map) => map.values().for_each(|inner| collect(inner, found)),
+            Value::Array(items) => items.iter().for_each(|inner| collect(inner, found)),
+            _ => {}
+        }
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn default_size() -> Size {
 }
 
 /// An NFS server that topo does not run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Nfs {
     /// The system it runs on. Default: this machine's.
@@ -218,6 +218,20 @@ pub struct Nfs {
     /// Whether it takes requests from ports above 1023, as every pod's and tunnel's are.
     #[serde(default = "yes")]
     pub unprivileged_ports: bool,
+}
+
+impl Default for Nfs {
+    fn default() -> Self {
+        Self {
+            system: None,
+            version: None,
+            port: None,
+            mount_port: None,
+            mount_protocol: super::port::Proto::default(),
+            clients: Vec::new(),
+            unprivileged_ports: yes(),
+        }
+    }
 }
 
 fn yes() -> bool {

@@ -106,3 +106,48 @@ impl Text for Size {
     const PATTERN: &'static str = r"^[0-9]+(\.[0-9]+)?([KMGTPE]i|[kMGTPE])?$";
 }
 text_type!(Size);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_size_is_read_back_as_it_is_shown(bytes in 1..=u64::MAX) {
+            prop_assert_eq!(Size(bytes).to_string().parse(), Ok(Size(bytes)));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[0-9.]{0,40}[a-zA-Z]{0,3}") {
+            let _ = text.parse::<Size>();
+        }
+    }
+
+    #[test]
+    fn fractions_of_a_unit_are_whole_bytes() {
+        assert_eq!("1.5Gi".parse::<Size>().map(|size| size.to_string()), Ok("1536Mi".to_owned()));
+        assert!("0.1Ki".parse::<Size>().is_err());
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in [
+            "",
+            "0",
+            "0Gi",
+            "Gi",
+            "10GB",
+            "10gi",
+            "-1Gi",
+            "1.Gi",
+            ".5Gi",
+            "1.2.3Gi",
+            "1 Gi",
+            "16Ei",
+            "99999999999999999999",
+        ] {
+            assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -68,12 +68,13 @@ macro_rules! text_type {
 pub(crate) use text_type;
 
 pub fn schema<T: Text>() -> schemars::Schema {
-    let kind = if T::INTEGER {
-        serde_json::json!(["integer", "string"])
-    } else {
-        serde_json::json!("string")
-    };
-    schemars::json_schema!({ "type": kind, "format": T::FORMAT, "pattern": T::PATTERN })
+    if T::INTEGER {
+        // Every bare number in a topology's scalars is a port, or smaller.
+        return schemars::json_schema!({
+            "type": ["integer", "string"], "format": T::FORMAT, "pattern": T::PATTERN, "minimum": 1, "maximum": u16::MAX,
+        });
+    }
+    schemars::json_schema!({ "type": "string", "format": T::FORMAT, "pattern": T::PATTERN })
 }
 
 pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {

@@ -1,7 +1,10 @@
 //! From bytes to values and their places, by two parsers: one for values, one for where they stand.
 
+use std::collections::HashMap;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, Options, Spanned};
 
@@ -12,7 +15,7 @@ use super::places::{Entry, Mark, Node, Places, Shape, Style};
 const MOST_BYTES: usize = 64 << 20;
 const MOST_NODES: usize = 4_000_000;
 /// A topology nests ten deep; raw kind configuration and variables a little more.
-const DEEPEST: usize = 64;
+const DEEPEST: usize = 32;
 /// Aliases may repeat this many values in all.
 const MOST_REPEATED: usize = 200_000;
 
@@ -56,22 +59,63 @@ pub struct Document {
 }
 
 pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
-    let (root, faults) = match locate(text, DuplicateKeyPolicy::Error) {
-        Ok(root) => (root, Vec::new()),
-        Err(error) => {
-            let fault = syntax(file, text, &error);
-            if !matches!(error.without_snippet(), Error::DuplicateMappingKey { .. }) {
-                return Err(Box::new(fault));
-            }
+    let mut faults = Vec::new();
+    let root = match locate(text, DuplicateKeyPolicy::Error) {
+        Ok(root) => root,
+        Err(error) if matches!(cause(&error), Error::DuplicateMappingKey { .. }) => {
             // Reading on finds what else is wrong; the last one wins, as it does for the values.
-            let root = locate(text, DuplicateKeyPolicy::LastWins)
+            let mut root = locate(text, DuplicateKeyPolicy::LastWins)
                 .map_err(|error| Box::new(syntax(file, text, &error)))?;
-            (root, vec![fault])
+            duplicates(file, &mut root, &mut faults);
+            if faults.is_empty() {
+                faults.push(syntax(file, text, &error));
+            }
+            root
         }
+        Err(error) => return Err(Box::new(syntax(file, text, &error))),
     };
+    // The parser of values takes a byte order mark for a document of its own.
+    let marked = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value =
-        serde_yaml::from_str(text).map_err(|error| Box::new(undecoded(file, text, &error)))?;
+        serde_yaml::from_str(marked).map_err(|error| Box::new(undecoded(file, text, &error)))?;
     Ok(Document { value, places: Places { file: file.to_owned(), root }, faults })
+}
+
+/// Reports every key that a map has twice, and keeps the last of each.
+fn duplicates(file: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
+    match &mut node.shape {
+        Shape::Scalar => {}
+        Shape::List(items) => items.iter_mut().for_each(|item| duplicates(file, item, faults)),
+        Shape::Map(entries) => {
+            let mut last: HashMap<Box<str>, usize> = HashMap::new();
+            for at in 0..entries.len() {
+                let entry = &entries[at];
+                if let Some(before) = last.insert(entry.key.clone(), at) {
+                    let place = |mark: Mark| Place {
+                        file: file.to_owned(),
+                        line: mark.line,
+                        column: mark.column,
+                        span: mark.span(),
+                    };
+                    let message = format!("the key `{}` stands in this map twice", entry.key);
+                    let fault = Diagnostic::new(
+                        Severity::Error,
+                        "duplicate-key",
+                        place(entry.key_mark),
+                        message,
+                    );
+                    faults.push(
+                        fault
+                            .help("keep one of them")
+                            .related(place(entries[before].key_mark), "the first one"),
+                    );
+                }
+            }
+            let mut at = 0..;
+            entries.retain(|entry| at.next() == last.get(&entry.key).copied());
+            entries.iter_mut().for_each(|entry| duplicates(file, &mut entry.value, faults));
+        }
+    }
 }
 
 fn locate(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Node, Error> {
@@ -217,14 +261,12 @@ fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
         || Place { file: file.to_owned(), line: 1, column: 1, span: 0..0 },
         |location| place_in(file, text, location.line(), location.column()),
     );
-    let (code, message, help) = match error.without_snippet() {
-        Error::DuplicateMappingKey { key, .. } => {
-            let message = key.as_ref().map_or_else(
-                || "this key stands here twice".to_owned(),
-                |key| format!("the key `{key}` stands in this map twice"),
-            );
-            ("duplicate-key", message, Some("keep one of them"))
-        }
+    let (code, message, help) = match cause(error) {
+        Error::DuplicateMappingKey { .. } => (
+            "duplicate-key",
+            "this key stands in its map twice".to_owned(),
+            Some("keep one of them"),
+        ),
         Error::MultipleDocuments { .. } => (
             "several-documents",
             "a second document begins here; a topology file has one".to_owned(),
@@ -235,13 +277,18 @@ fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
             "`<<` is not read here".to_owned(),
             Some("repeat a whole value with `&name` and `*name`, or write the keys out"),
         ),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            ("too-much", format!("values are nested more than {DEEPEST} deep here"), None)
+        }
+        Error::Budget { .. } => {
+            ("too-much", "the file holds more values than a topology can".to_owned(), None)
+        }
+        Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. } => (
             "too-much",
-            format!("this is more than a topology can hold: {}", bare(error)),
-            Some("nest less, or repeat less by `*name`"),
+            format!("aliases repeat more than {MOST_REPEATED} values"),
+            Some("repeat less by `*name`"),
         ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
             ("recursive-alias", "this alias holds itself".to_owned(), None)
@@ -252,6 +299,14 @@ fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
     match help {
         Some(help) => fault.help(help),
         None => fault,
+    }
+}
+
+/// What went wrong, however it was reached.
+fn cause(error: &Error) -> &Error {
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => cause(error),
+        other => other,
     }
 }
 
@@ -271,7 +326,7 @@ fn syntax_help(text: &str, line: u32) -> Option<&'static str> {
 
 /// The parser's message without the location it ends in.
 fn bare(error: &Error) -> String {
-    let message = error.without_snippet().to_string();
+    let message = cause(error).to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
     message[..end].to_owned()
 }

@@ -1,5 +1,6 @@
 //! The two streams, and what is known about whoever reads them.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
@@ -21,7 +22,18 @@ pub struct Console {
     err: Stream,
     verbosity: Verbosity,
     live: bool,
+    hidden: Hidden,
 }
+
+/// Words that must not be shown: as they are, and as JSON writes them.
+///
+/// A resource that marks its fields as secret never shows them; this is for what quotes them, such as
+/// the message of a program that was handed one.
+#[derive(Debug, Default)]
+struct Hidden(Vec<String>);
+
+/// Hiding anything shorter would hide ordinary words and tell the secret by that.
+const SHORTEST_SECRET: usize = 4;
 
 struct Stream {
     to: Box<dyn Write + Send>,
@@ -49,7 +61,17 @@ impl Console {
                 broken: None,
             },
             verbosity: settings.verbosity,
+            hidden: Hidden::default(),
         }
+    }
+
+    pub fn hide(&mut self, secrets: &[String]) {
+        self.hidden.add(secrets);
+    }
+
+    /// The text as it may be shown.
+    pub fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.hidden.masked(text)
     }
 
     /// A wrong command line, or a call for help: both are clap's to word.
@@ -60,11 +82,11 @@ impl Console {
     }
 
     pub fn out(&mut self, text: &str) {
-        self.out.write(text);
+        self.out.write(&self.hidden.masked(text));
     }
 
     pub fn err(&mut self, text: &str) {
-        self.err.write(text);
+        self.err.write(&self.hidden.masked(text));
     }
 
     /// How many columns stdout has; unlimited where it is no terminal.
@@ -76,8 +98,14 @@ impl Console {
         self.err.width
     }
 
-    pub fn err_has_color(&self) -> bool {
-        self.err.color
+    /// The text as stderr would get it, for what draws there by itself.
+    pub fn for_err(&self, text: &str) -> String {
+        let text = self.hidden.masked(text);
+        if self.err.color {
+            text.into_owned()
+        } else {
+            anstream::adapter::strip_str(&text).to_string()
+        }
     }
 
     pub fn verbosity(&self) -> Verbosity {
@@ -99,6 +127,29 @@ impl Console {
             }
             _ => exit,
         }
+    }
+}
+
+impl Hidden {
+    fn add(&mut self, secrets: &[String]) {
+        for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            let quoted = serde_json::Value::from(secret.as_str()).to_string();
+            self.0.push(quoted.trim_matches('"').to_owned());
+            self.0.push(secret.clone());
+        }
+        // A secret that holds another goes first, or its rest would stay.
+        self.0.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self.0.dedup();
+    }
+
+    fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.0.iter().fold(Cow::Borrowed(text), |text, secret| {
+            if text.contains(secret) {
+                Cow::Owned(text.replace(secret, "(sensitive)"))
+            } else {
+                text
+            }
+        })
     }
 }
 
@@ -138,4 +189,88 @@ fn width_of(
     told.or_else(|| size.map(|(width, _)| usize::from(width.0)))
         .or(is_terminal.then_some(80))
         .filter(|width| *width > 0)
+}
+
+#[cfg(test)]
+pub mod testing {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    /// What has been written to a stream.
+    #[derive(Clone, Default)]
+    pub struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        pub fn text(&self) -> String {
+            let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Fails(ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn stream(to: impl Write + Send + 'static) -> Stream {
+        Stream { to: Box::new(to), color: false, width: Some(80), broken: None }
+    }
+
+    fn console(out: impl Write + Send + 'static, err: Written) -> Console {
+        Console {
+            out: stream(out),
+            err: stream(err),
+            verbosity: Verbosity::Normal,
+            live: false,
+            hidden: Hidden::default(),
+        }
+    }
+
+    /// A console of 80 columns without colours, and what goes to its stdout and stderr.
+    pub fn captured() -> (Console, Written, Written) {
+        let (out, err) = (Written::default(), Written::default());
+        (console(out.clone(), err.clone()), out, err)
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error_and_a_full_disk_is() {
+        let ends = |kind| {
+            let err = Written::default();
+            let mut console = console(Fails(kind), err.clone());
+            console.out("data");
+            (console.close(Exit::Done), err.text())
+        };
+        assert_eq!(ends(ErrorKind::BrokenPipe), (Exit::Done, String::new()));
+        let (exit, said) = ends(ErrorKind::StorageFull);
+        assert_eq!(exit, Exit::Refused);
+        assert!(said.starts_with("error: cannot write the result"), "{said}");
+    }
+
+    #[test]
+    fn secrets_are_hidden_as_they_are_and_as_json_writes_them() {
+        let (mut console, out, err) = captured();
+        console.hide(&["pass\"word".to_owned(), "pass\"word-longer".to_owned(), "a".to_owned()]);
+        console.out(r#"{"x":"pass\"word-longer"} a"#);
+        console.err("said pass\"word!");
+        assert_eq!(out.text(), r#"{"x":"(sensitive)"} a"#);
+        assert_eq!(err.text(), "said (sensitive)!");
+    }
 }

@@ -1,9 +1,11 @@
 //! What people see.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use owo_colors::{AnsiColors, OwoColorize};
 
+use super::graph::{Format, Picture};
 use super::plan::{Layout, render};
 use super::progress::{Columns, Live, Plain};
 use super::{
@@ -42,10 +44,7 @@ impl Human {
     /// A line on stderr, above whatever is being drawn there.
     fn say(&mut self, line: &str) {
         match &self.progress {
-            Some(Progress::Live(live)) if self.console.err_has_color() => live.print(line),
-            Some(Progress::Live(live)) => {
-                live.print(&anstream::adapter::strip_str(line).to_string());
-            }
+            Some(Progress::Live(live)) => live.print(&self.console.for_err(line)),
             _ => self.console.err(&format!("{}\n", line.trim_end_matches('\n'))),
         }
     }
@@ -69,6 +68,18 @@ impl Human {
         })
     }
 
+    /// Running steps are drawn past the console, which would have masked them.
+    fn masked<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+        match event {
+            Event::Progress { id, detail, amount } => Cow::Owned(Event::Progress {
+                id: id.clone(),
+                detail: self.console.masked(detail).into_owned(),
+                amount: *amount,
+            }),
+            other => Cow::Borrowed(other),
+        }
+    }
+
     fn end_progress(&mut self) {
         if let Some(Progress::Live(live)) = self.progress.take() {
             live.clear();
@@ -79,6 +90,14 @@ impl Human {
 impl View for Human {
     fn data(&mut self, text: &str) {
         self.console.out(text);
+    }
+
+    fn graph(&mut self, picture: &Picture, format: Format) {
+        self.console.out(&picture.draw(format));
+    }
+
+    fn hide(&mut self, secrets: &[String]) {
+        self.console.hide(secrets);
     }
 
     fn problems(&mut self, sources: &Sources, problems: &[Diagnostic]) {
@@ -130,6 +149,7 @@ impl View for Human {
         }
         let columns = self.columns;
         let now = Instant::now();
+        let event = &self.masked(event);
         let line = match self.started() {
             Progress::Live(live) => {
                 live.event(event, now);

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::graph::{self, Picture};
 use super::{Answer, Console, Doing, Ending, Shape, Sources, Status, View, summary::Totals};
 use crate::engine::{Amount, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
-use crate::topology::{Diagnostic, Severity};
+use crate::topology::{Diagnostic, Place, Severity};
 
 /// A step that measures itself is passed on at most this often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
@@ -55,10 +56,26 @@ impl View for Json {
         self.console.out(text);
     }
 
+    fn graph(&mut self, picture: &Picture, _format: graph::Format) {
+        self.line(&picture.document());
+    }
+
+    fn hide(&mut self, secrets: &[String]) {
+        self.console.hide(secrets);
+    }
+
     fn problems(&mut self, _sources: &Sources, problems: &[Diagnostic]) {
+        let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
+        if valid && self.shape == Shape::Result {
+            for problem in problems {
+                let Place { file, line, column, .. } = &problem.place;
+                self.warning(&format!("{file}:{line}:{column}: {}", problem.message));
+            }
+            return;
+        }
         self.line(&json!({
             "type": "problems",
-            "valid": problems.iter().all(|problem| problem.severity != Severity::Error),
+            "valid": valid,
             "problems": problems,
         }));
     }
@@ -204,5 +221,109 @@ fn unit(tally: Tally) -> &'static str {
     match tally {
         Tally::Bytes => "bytes",
         Tally::Items => "items",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use crate::view::console::testing::captured;
+    use crate::view::samples;
+
+    /// What the schema in docs/reference finds wrong with each line.
+    fn faults(schema: &str, lines: &str) -> Vec<String> {
+        let path = format!("{}/docs/reference/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).expect("the schema is there");
+        let schema = serde_json::from_str(&text).expect("the schema is JSON");
+        let validator = jsonschema::validator_for(&schema).expect("the schema is one");
+        lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"))
+            .flat_map(|line| {
+                let faults: Vec<String> = validator
+                    .iter_errors(&line)
+                    .map(|error| format!("{error} in {line}"))
+                    .collect();
+                faults
+            })
+            .collect()
+    }
+
+    fn shown(shape: Shape, show: impl FnOnce(&mut Json)) -> String {
+        let (console, out, _) = captured();
+        show(&mut Json::new(console, shape));
+        out.text()
+    }
+
+    #[test]
+    fn a_diff_is_one_document_of_its_schema() {
+        let text = shown(Shape::Result, |view| view.plan(&samples::plan()));
+        assert_eq!(text.lines().count(), 1);
+        assert_eq!(faults("diff", &text), Vec::<String>::new());
+        assert!(text.contains(r#""after":{"unknown":"object/core/Service/default/web"}"#));
+    }
+
+    #[test]
+    fn status_is_one_document_of_its_schema() {
+        let text = shown(Shape::Result, |view| view.status(&samples::status()));
+        assert_eq!(text.lines().count(), 1);
+        assert_eq!(faults("status", &text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_apply_is_lines_of_its_schema() {
+        let step = |phase, detail: Option<&str>| Event::Step {
+            id: samples::id("pool/edge"),
+            action: Action::Update,
+            phase,
+            elapsed: Duration::from_millis(1500),
+            detail: detail.map(str::to_owned),
+        };
+        let progress = |done| Event::Progress {
+            id: samples::id("image/localhost/web:1"),
+            detail: "node dev-worker".to_owned(),
+            amount: Some(Amount { done, total: 418, tally: Tally::Bytes }),
+        };
+        let events = [
+            step(StepPhase::Started, None),
+            step(StepPhase::Waiting, Some("the webhook")),
+            progress(1),
+            progress(2),
+            step(StepPhase::Done, None),
+            step(StepPhase::Skipped, Some("needs `cluster/edge`, which failed")),
+            Event::Failed {
+                id: samples::id("gateway/edge"),
+                action: Action::Replace,
+                elapsed: Duration::from_secs(2),
+                failure: samples::failure(),
+            },
+            Event::Warning { id: None, message: "slow".to_owned() },
+        ];
+        let report = samples::report();
+        let text = shown(Shape::Story, |view| {
+            view.plan(&samples::plan());
+            events.iter().for_each(|event| view.event(event));
+            view.warning("the pool is full");
+            view.summary(&Ending { ports: &samples::ports(), ..samples::ending(&report) });
+            view.error(&Error::refused(samples::failure()));
+        });
+        assert_eq!(faults("apply", &text), Vec::<String>::new());
+        let kinds: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["type"].clone())
+            .collect();
+        let expected = [
+            "plan", "step", "step", "progress", "step", "step", "step", "warning", "warning",
+            "summary", "error",
+        ];
+        assert_eq!(kinds, expected, "the second measure within a second is left out");
+    }
+
+    #[test]
+    fn the_schemas_refuse_what_is_not_in_the_contract() {
+        assert!(!faults("diff", r#"{"format":"topo.diff/v2"}"#).is_empty());
+        assert!(!faults("apply", r#"{"type":"step","id":"pool/edge"}"#).is_empty());
+        assert!(!faults("status", r#"{"format":"topo.status/v1","extra":1}"#).is_empty());
     }
 }

@@ -12,6 +12,8 @@ mod plan;
 mod problems;
 mod progress;
 mod prompt;
+#[cfg(test)]
+mod samples;
 mod status;
 mod summary;
 mod text;
@@ -26,6 +28,8 @@ pub use status::{
     Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus,
 };
 
+use graph::Picture;
+
 use crate::engine::{Event, Report};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
@@ -34,6 +38,9 @@ use crate::topology::Diagnostic;
 pub trait View: Send {
     /// A finished text that was asked for: a schema, a picture, a rendered file.
     fn data(&mut self, text: &str);
+    fn graph(&mut self, picture: &Picture, format: graph::Format);
+    /// These words shall never be shown, wherever they come up.
+    fn hide(&mut self, secrets: &[String]);
     /// Everything that is wrong with a file, errors and warnings.
     fn problems(&mut self, sources: &Sources, problems: &[Diagnostic]);
     fn plan(&mut self, plan: &Plan);

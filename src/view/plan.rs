@@ -330,3 +330,51 @@ fn counts(summary: &Summary) -> Vec<String> {
     .map(|(count, what)| format!("{count} {what}"))
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Id;
+    use crate::view::samples;
+
+    const TERMINAL: Layout = Layout { width: Some(80), everything: false };
+
+    fn plain(plan: &Plan, layout: Layout) -> String {
+        anstream::adapter::strip_str(&render(plan, layout)).to_string()
+    }
+
+    #[test]
+    fn a_plan_on_a_terminal_of_80_columns() {
+        let text = plain(&samples::plan(), TERMINAL);
+        assert!(text.lines().all(|line| width(line) <= 80), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_plan_in_color() {
+        insta::assert_snapshot!(render(&samples::plan(), TERMINAL).replace('\u{1b}', "␛"));
+    }
+
+    #[test]
+    fn a_plan_in_a_file_is_not_cut() {
+        insta::assert_snapshot!(plain(&samples::plan(), Layout { width: None, everything: true }));
+    }
+
+    #[test]
+    fn a_plan_that_changes_nothing_says_so() {
+        let unchanged = Item::new(Id::new("cluster", "dev"), Action::None);
+        let plan = Plan { topology: "dev".to_owned(), items: vec![unchanged] };
+        assert_eq!(plain(&plan, TERMINAL), "No changes: `dev` is in sync (1 resource)\n");
+    }
+
+    #[test]
+    fn what_would_move_the_cursor_is_not_passed_on() {
+        let mut item =
+            Item::new(Id::new("object", "core/ConfigMap/default/x\u{1b}[2J"), Action::Update);
+        item.why = Some("\u{1b}]0;title\u{7}".to_owned());
+        let plan = Plan { topology: "dev".to_owned(), items: vec![item] };
+        let text = render(&plan, TERMINAL);
+        assert!(!text.contains("\u{1b}[2J") && !text.contains("\u{1b}]"), "{text:?}");
+        assert!(plain(&plan, TERMINAL).contains("x�[2J"));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -13,6 +14,7 @@ use crate::topology::{Diagnostic, Place, Severity};
 /// A terminal narrower than this gets lines that it wraps by itself.
 const NARROWEST: usize = 40;
 const WIDEST: usize = 140;
+const LONGEST_UNDERLINE: usize = 40;
 
 /// The texts of the files that problems stand in, under the names that places give them.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +27,7 @@ impl Sources {
     }
 
     /// The text, and the stretch of it that the place means, if the text has it.
-    fn at(&self, place: &Place) -> Option<(&str, std::ops::Range<usize>)> {
+    fn at(&self, place: &Place) -> Option<(&str, Range<usize>)> {
         let text = self.0.get(&place.file)?;
         let (start, end) = (place.span.start.min(text.len()), place.span.end.min(text.len()));
         (text.is_char_boundary(start) && text.is_char_boundary(end) && start <= end)
@@ -85,8 +87,10 @@ fn snippets<'a>(
         .map(|related| (&related.place, AnnotationKind::Context, Some(related.message.as_str())));
     for (place, kind, label) in std::iter::once(first).chain(others) {
         let Some((text, span)) = sources.at(place) else { continue };
-        let label = label.map(tame);
-        let annotation = kind.span(first_line(text, span)).label(label);
+        let span = underlined(text, span);
+        // What is underlined needs no repeating.
+        let label = label.filter(|label| !text[span.start..].starts_with(label)).map(tame);
+        let annotation = kind.span(span).label(label);
         match files.iter_mut().find(|(file, _)| *file == place.file) {
             Some((_, snippet)) => *snippet = snippet.clone().annotation(annotation),
             None => files.push((
@@ -98,10 +102,11 @@ fn snippets<'a>(
     files.into_iter().map(|(_, snippet)| snippet).collect()
 }
 
-/// A fault of a whole block is shown at the block's first line.
-fn first_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
-    let end = text[span.clone()].find('\n').map_or(span.end, |newline| span.start + newline);
-    span.start..end
+/// A fault of a whole block is shown at its first line, and a long value at its start.
+fn underlined(text: &str, span: Range<usize>) -> Range<usize> {
+    let line = text[span.clone()].lines().next().unwrap_or("");
+    let end = line.char_indices().nth(LONGEST_UNDERLINE).map_or(line.len(), |(at, _)| at);
+    span.start..span.start + end
 }
 
 fn address(place: &Place) -> String {

@@ -91,3 +91,43 @@ fn last_line(ending: &Ending) -> String {
         totals.done, totals.failed, totals.skipped
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Report;
+    use crate::plan::Id;
+    use crate::view::samples;
+
+    fn plain(ending: &Ending) -> String {
+        anstream::adapter::strip_str(&render(ending, Some(80))).to_string()
+    }
+
+    #[test]
+    fn a_run_that_failed_says_why_and_what_to_do_next() {
+        insta::assert_snapshot!(plain(&samples::ending(&samples::report())));
+    }
+
+    #[test]
+    fn a_failure_in_color() {
+        insta::assert_snapshot!(failure(&samples::failure()).replace('\u{1b}', "␛"));
+    }
+
+    #[test]
+    fn what_a_program_said_keeps_its_lines() {
+        let said = Failure::new("cannot make `cluster/dev`").caused_by("kind said:\none\ntwo\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&failure(&said)).to_string());
+    }
+
+    #[test]
+    fn a_run_that_did_it_all_is_one_line() {
+        let mut report = Report::default();
+        report.outcomes.push((Id::new("pool", "dev"), Outcome::Done(Action::Update)));
+        let ending = samples::ending(&report);
+        assert_eq!(plain(&ending), "Applied `edge` in 3.2s: 1 changed, 0 unchanged\n");
+        let destroyed = Ending { doing: Doing::Destroy, ..ending };
+        assert_eq!(plain(&destroyed), "Destroyed `edge` in 3.2s: 1 removed\n");
+        let nothing = Ending { report: &Report::default(), ..ending };
+        assert_eq!(plain(&nothing), "Applied `edge`: nothing to change\n");
+    }
+}

@@ -49,7 +49,10 @@ impl From<bollard::errors::Error> for Error {
 }
 
 impl Error {
-    fn from_response(status: u16, message: String) -> Self {
+    fn from_response(status: u16, mut message: String) -> Self {
+        if message.is_empty() {
+            message = format!("HTTP status {status} and not a word");
+        }
         let in_use = message.contains("already allocated")
             || message.to_ascii_lowercase().contains("address already in use");
         if in_use {

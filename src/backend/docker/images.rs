@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use anstream::adapter::strip_str;
 use bollard::models::{BuildInfo, CreateImageInfo};
 use bollard::query_parameters::{
     BuildImageOptions, CreateImageOptions, RemoveImageOptions, TagImageOptions,
@@ -73,8 +74,10 @@ impl Docker {
                 }
                 Err(error) => return Err(error.into()),
             };
-            for line in stream.iter().flat_map(|text| text.lines()).filter(|line| !line.is_empty())
-            {
+            // Package managers colour what they say and draw bars over one line.
+            let plain = stream.as_deref().map(|text| strip_str(text).to_string());
+            let lines = plain.iter().flat_map(|text| text.split(['\n', '\r']));
+            for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
                 on_line(line);
                 if log.len() == LOG_LINES {
                     log.pop_front();

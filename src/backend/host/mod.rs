@@ -3,11 +3,13 @@
 mod files;
 mod kubeconfig;
 mod process;
+mod reach;
 mod routes;
 mod state;
 
 pub use files::Disk;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program};
+pub use reach::{Reach, reach};
 pub use routes::routes;
 pub use state::{Lock, StateError, StateFolder, write_atomically};

@@ -96,7 +96,32 @@ fn what_moves_to_another_holder_is_replaced() {
     let [one, two] = holders;
     let plan = planned(&[one, two, held("box/two")], &world);
     assert_eq!(action(&plan, "box/port"), Action::Replace);
-    assert_eq!(why(&plan, "box/port"), "it moves from `box/one` to `box/two`");
+    assert_eq!(why(&plan, "box/port"), "it was made in `box/one`, and belongs elsewhere now");
+}
+
+#[test]
+fn what_shall_no_longer_rest_on_another_is_replaced() {
+    let was = want("box/gateway").bond(rests("box/net"));
+    let world = world([("box/net", applied(&want("box/net"))), ("box/gateway", applied(&was))]);
+    let plan = planned(&[want("box/net"), want("box/gateway")], &world);
+    assert_eq!(why(&plan, "box/gateway"), "it was made on `box/net`, and belongs elsewhere now");
+}
+
+#[test]
+fn what_was_not_made_in_an_absent_parent_does_not_vanish_with_it() {
+    let object = want("box/object");
+    let inner = want("box/inner").bond(inside("box/object"));
+    let left = want("box/left").bond(inside("box/object"));
+    let world = world([
+        ("box/object", applied(&object)),
+        ("box/inner", applied(&inner)),
+        ("box/left", applied(&left)),
+    ]);
+    let moved = object.bond(inside("vault/cluster"));
+    let plan = planned(&[cluster("round"), moved, inner], &world);
+    assert_eq!(action(&plan, "box/object"), Action::Replace);
+    assert_eq!(action(&plan, "box/inner"), Action::Create);
+    assert_eq!(plan.item(&id("box/left")), None, "it goes with what it is in");
 }
 
 #[test]

@@ -115,6 +115,19 @@ fn one_that_moves_off_a_leaving_one_is_removed_before_it_by_the_recorded_edge() 
     assert!(before(&walked, "remove gateway", "remove a-old"), "{walked:?}");
 }
 
+#[test]
+fn what_vanishes_with_its_holder_is_still_gone_before_what_it_needs() {
+    let (cluster, server) = (want("vault/c"), want("box/a-server"));
+    let volume = want("box/volume").bond(inside("vault/c")).bond(uses("box/a-server"));
+    let world = world([
+        ("vault/c", applied(&cluster)),
+        ("box/a-server", applied(&server)),
+        ("box/volume", applied(&volume)),
+    ]);
+    let walked = walk(&planned(&[], &world), &[], &world);
+    assert_eq!(walked, ["remove c", "remove a-server"]);
+}
+
 fn pool(name: &str, first: u128, last: u128) -> Resource {
     let bounds = format!("{first}-{last}");
     want(&format!("box/{name}"))

@@ -99,6 +99,20 @@ fn what_left_the_file_while_it_cannot_be_seen_is_remembered_and_said() {
 }
 
 #[test]
+fn nothing_is_taken_from_under_what_cannot_be_seen() {
+    let cluster = want("vault/c");
+    let object = want("box/o").bond(inside("vault/c")).bond(rests("box/net"));
+    let mut world = world([
+        ("vault/c", applied(&cluster).state(State::Stopped)),
+        ("box/net", applied(&want("box/net"))),
+    ]);
+    world.remembered.insert(id("box/o"), recorded(&object, &[]));
+    let plan = planned(&[cluster], &world);
+    assert_eq!(action(&plan, "box/net"), Action::Deferred);
+    assert_eq!(why(&plan, "box/net"), "`box/o`, which needs it, cannot be looked at yet");
+}
+
+#[test]
 fn what_is_in_a_borrowed_place_that_does_not_answer_is_not_forgotten() {
     let mut world = world([("network/existing", Seen::borrowed())]);
     world.blind.insert(id("network/existing"), "connection refused".to_owned());

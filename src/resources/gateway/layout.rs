@@ -34,13 +34,14 @@ pub fn tools(gateway: &Gateway) -> Vec<&'static str> {
     [Some(forwarder), ssh, squid].into_iter().flatten().collect()
 }
 
-/// Only what the programs cannot do without: changing rules, and for services that drop root, doing so.
+/// Only what the programs cannot do without: changing rules, dropping root, and what sshd does when
+/// it lets somebody in and gives them a terminal.
 fn capabilities(gateway: &Gateway) -> Vec<String> {
     let rules: &[&str] = match gateway.mode {
         GatewayForwarding::Dnat => &["NET_ADMIN"],
         GatewayForwarding::Proxy => &[],
     };
-    let ssh: &[&str] = if gateway.ssh.is_some() { &["SYS_CHROOT"] } else { &[] };
+    let ssh: &[&str] = if gateway.ssh.is_some() { &["SYS_CHROOT", "AUDIT_WRITE"] } else { &[] };
     let drops_root = gateway.ssh.is_some() || gateway.http_proxy.is_some();
     let users: &[&str] = if drops_root { &["SETUID", "SETGID"] } else { &[] };
     [rules, ssh, users].concat().into_iter().map(str::to_owned).collect()
@@ -198,13 +199,14 @@ fn files(
         .collect()
 }
 
-/// Changes when the files do, so that a newer topo's scripts come into an older gateway.
+/// Changes when the files or the rights do, so that those of a newer topo come into an older gateway.
 pub fn fingerprint(
     topology: &Topology,
     gateway: &Gateway,
     templates: &Templates,
 ) -> Result<String, TemplateError> {
     let mut hash = Sha256::new();
+    hash.update(capabilities(gateway).join(","));
     for (name, text) in files(topology, gateway, templates)? {
         hash.update(name);
         hash.update(text);
@@ -260,7 +262,10 @@ mod tests {
         let proxy = gateway(json!({ "mode": "proxy", "httpProxy": { "listen": 3128 } }));
         assert_eq!(capabilities(&proxy), ["SETUID", "SETGID"]);
         let ssh = gateway(json!({ "ssh": { "listen": 122 } }));
-        assert_eq!(capabilities(&ssh), ["NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID"]);
+        assert_eq!(
+            capabilities(&ssh),
+            ["NET_ADMIN", "SYS_CHROOT", "AUDIT_WRITE", "SETUID", "SETGID"]
+        );
     }
 
     #[test]

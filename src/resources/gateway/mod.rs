@@ -194,6 +194,8 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     Ok(Outputs::new())
 }
 
+const NEEDS_SUBNET: &str = "the engine gives fixed addresses only on a network that was made with a subnet: leave `gateway.address` out, or choose another `network.name` and let topo make it";
+
 async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let topology = cx.topology()?;
     let name = turn.id().name();
@@ -211,7 +213,12 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     turn.say("making the container");
     let body = layout::body(topology, gateway, turn.text("image"), labels, &volume);
     let network = topology.network_name();
-    cx.docker.create_container(name, body, &network, gateway.address).await.map_err(failed)?;
+    let created = cx.docker.create_container(name, body, &network, gateway.address).await;
+    created.map_err(|error| {
+        let needs_subnet = error.to_string().contains("user configured subnet");
+        let failure = failed(error);
+        if needs_subnet { failure.hint(NEEDS_SUBNET) } else { failure }
+    })?;
     if let Err(failure) = furnish(cx, turn, topology, record).await {
         remove(cx, name).await?;
         return Err(failure);
@@ -296,6 +303,7 @@ async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     remove(cx, turn.id().name()).await?;
     if turn.action() == Action::Replace {
+        cx.forwards.interrupt();
         return Ok(());
     }
     let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
@@ -324,6 +332,9 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             let late = format!("its services did not come up in {} s", READY_DEADLINE.as_secs());
             return Err(explain(cx, name, &late).await);
         }
+    }
+    if let Some(away) = cx.forwards.resume() {
+        turn.warn(format!("the forwards were away for {:.1} s", away.as_secs_f64()));
     }
     let snapshot = cx.snapshot().await?;
     Ok(snapshot.container(name).map(outputs_of).unwrap_or_default())

@@ -195,20 +195,21 @@ impl Live {
     }
 }
 
-/// `[{"concat": ["tcp", 10001]}, {"concat": ["172.22.255.201", 22]}]`
+/// `[{"concat": ["tcp", 10001]}, {"concat": ["172.22.255.201", 22]}]`; the protocol is a number
+/// where the image has no `/etc/protocols`.
 fn forward(element: &Value) -> Option<((Proto, u16), (IpAddr, u16))> {
     let side = |at: usize| {
         let pair = element.get(at)?.get("concat")?;
-        Some((pair.get(0)?.as_str()?, u16::try_from(pair.get(1)?.as_u64()?).ok()?))
+        Some((pair.get(0)?, u16::try_from(pair.get(1)?.as_u64()?).ok()?))
     };
     let (proto, listen) = side(0)?;
     let (address, port) = side(1)?;
-    let proto = match proto {
-        "tcp" => Proto::Tcp,
-        "udp" => Proto::Udp,
+    let proto = match (proto.as_str(), proto.as_u64()) {
+        (Some("tcp"), _) | (_, Some(6)) => Proto::Tcp,
+        (Some("udp"), _) | (_, Some(17)) => Proto::Udp,
         _ => return None,
     };
-    Some(((proto, listen), (address.parse().ok()?, port)))
+    Some(((proto, listen), (address.as_str()?.parse().ok()?, port)))
 }
 
 #[cfg(test)]
@@ -272,6 +273,11 @@ mod tests {
 
     #[test]
     fn what_is_in_force_is_read_from_nfts_listing() {
+        let numbered = json!([{"concat": [6, 10001]}, {"concat": ["172.29.0.50", 22]}]);
+        assert!(
+            forward(&numbered)
+                .is_some_and(|((proto, port), _)| (proto, port) == (Proto::Tcp, 10001))
+        );
         let element = json!([{"concat": ["tcp", 10001]}, {"concat": ["172.29.0.50", 22]}]);
         let rule = |chain: &str| json!({"rule": {"family": "ip", "table": "topo", "chain": chain, "handle": 4, "expr": []}});
         let map = json!({"map": {"family": "ip", "name": "forwards", "table": "topo", "elem": [element]}});

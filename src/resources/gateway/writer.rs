@@ -1,6 +1,7 @@
 //! One writer per gateway: forwards that become ready together are written in one transaction.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -22,6 +23,7 @@ pub enum Edit {
 pub struct Writer {
     waiting: Mutex<Vec<Waiting>>,
     turn: tokio::sync::Mutex<()>,
+    interrupted: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,21 @@ impl Writer {
         result
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+    /// The gateway has been taken away to be made anew.
+    pub fn interrupt(&self) {
+        *self.interrupted() = Some(Instant::now());
+    }
+
+    /// How long it was away, if it was.
+    pub fn resume(&self) -> Option<Duration> {
+        self.interrupted().take().map(|since| since.elapsed())
+    }
+
+    fn interrupted(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.interrupted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

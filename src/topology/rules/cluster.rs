@@ -1,6 +1,5 @@
 //! The cluster: what excludes what, and what kind could not make.
 
-use super::super::name::Label;
 use super::super::{Cluster, PortMapping, Topology, kind_config};
 use super::Rules;
 
@@ -9,20 +8,6 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
         needs_cluster(topology, rules);
         return;
     };
-    if cluster.exists() {
-        existing(rules);
-    }
-    if cluster.workers.is_some() && !cluster.groups.is_empty() {
-        let problem = rules
-            .misplaced(
-                "exclusive-keys",
-                "cluster.groups",
-                "`groups` and `workers` exclude each other",
-            )
-            .help("a group of its own for the plain workers")
-            .related(rules.places.key("cluster.workers"), "the other one");
-        rules.report(problem);
-    }
     if cluster.control_planes() % 2 == 0 {
         let count = cluster.control_planes();
         let problem = rules
@@ -81,22 +66,6 @@ fn needs_cluster(topology: &Topology, rules: &mut Rules) {
             .misplaced("no-cluster", block, format!("`{block}` needs a cluster"))
             .help("`cluster: {}` for one of one node, or `cluster: { context: NAME }` for one that exists");
         rules.report(problem);
-    }
-}
-
-/// Beside `context` only what says how the cluster is used may stand.
-fn existing(rules: &mut Rules) {
-    const MAKING: [&str; 8] =
-        ["controlPlanes", "workers", "groups", "image", "mounts", "ports", "kindConfig", "protect"];
-    for key in MAKING {
-        let path = format!("cluster.{key}");
-        if rules.places.has(&path) {
-            let problem = rules
-                .misplaced("exclusive-keys", &path, format!("`{key}` is for a cluster that topo makes, and `context` names one that exists"))
-                .help("keep one of them")
-                .related(rules.places.key("cluster.context"), "the context");
-            rules.report(problem);
-        }
     }
 }
 
@@ -189,8 +158,21 @@ fn label(key: &str, value: &str) -> Result<(), String> {
     }
 }
 
+/// Letters of both cases, digits, and `-`, `_`, `.` between.
 fn qualified(text: &str) -> Result<(), String> {
-    // The same rule as for names, but in both cases and with dots and underscores between.
-    let folded: String = text.to_lowercase().replace(['_', '.'], "-");
-    folded.parse::<Label>().map(drop).map_err(|fault| fault.what)
+    const LENGTH: usize = 63;
+    if text.len() > LENGTH {
+        return Err(format!("{LENGTH} characters at most"));
+    }
+    if let Some(other) =
+        text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+    {
+        return Err(format!("only letters, digits, `-`, `_` and `.` are allowed, not {other:?}"));
+    }
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    if edge(text.chars().next()) && edge(text.chars().next_back()) {
+        Ok(())
+    } else {
+        Err("it begins and ends with a letter or digit".to_owned())
+    }
 }

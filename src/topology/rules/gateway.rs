@@ -257,7 +257,9 @@ fn forward(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules
             Target::Service { port: TargetPort::Name(name), .. } => {
                 format!("`{name}` names one port, and {listening} listen; they map one to one")
             }
-            _ => format!("{listening} ports listen and {leading} are led to; they map one to one"),
+            _ => format!(
+                "ports map one to one, and {listening} on this side stand against {leading} of the target"
+            ),
         };
         let key = if matches!(port.to, Target::NodePort(_)) { "to.nodePort" } else { "to.port" };
         let problem = rules

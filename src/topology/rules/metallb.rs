@@ -222,3 +222,82 @@ pub fn carve(
 fn round_down(addr: u128) -> u128 {
     if addr & 0xFF == 0xFF { addr - 1 } else { addr }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    fn carved(subnet: &str, taken: &[&str], size: u32) -> Result<String, NoRoom> {
+        let taken: Vec<AddressRange> = taken.iter().map(|range| range.parse().unwrap()).collect();
+        let ranges = carve(subnet.parse().unwrap(), &taken, size)?;
+        Ok(ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_pool_comes_from_the_top() {
+        assert_eq!(
+            carved("172.22.0.0/16", &[], 50).as_deref(),
+            Ok("172.22.255.205-172.22.255.254")
+        );
+        assert_eq!(
+            carved("172.22.0.0/16", &["172.22.255.200-172.22.255.254"], 5).as_deref(),
+            Ok("172.22.255.195-172.22.255.199")
+        );
+        assert_eq!(
+            carved("172.22.0.0/16", &["172.22.255.250-172.22.255.251"], 5).as_deref(),
+            Ok("172.22.255.252-172.22.255.254 172.22.255.248-172.22.255.249")
+        );
+        assert_eq!(
+            carved("172.22.0.0/16", &[], 256).as_deref(),
+            Ok("172.22.255.1-172.22.255.254 172.22.254.253-172.22.254.254")
+        );
+        assert_eq!(
+            carved("fd00::/64", &[], 2).as_deref(),
+            Ok("fd00::ffff:ffff:ffff:fffd-fd00::ffff:ffff:ffff:fffe")
+        );
+        assert_eq!(
+            carved("172.22.0.0/28", &["172.22.0.1-172.22.0.4"], 99),
+            Err(NoRoom { free: 10 })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_carved_is_free_and_as_much_as_asked(
+            length in 16..=28_u8,
+            size in 1..=600_u32,
+            taken in proptest::collection::vec((any::<u16>(), 0..400_u32), 0..8),
+        ) {
+            let subnet: Subnet = format!("172.22.0.0/{length}").parse()?;
+            let base = Ipv4Addr::new(172, 22, 0, 0).to_bits();
+            let taken: Vec<AddressRange> = taken
+                .into_iter()
+                .filter_map(|(at, count)| {
+                    let first = base + u32::from(at);
+                    AddressRange::new(IpAddr::V4(Ipv4Addr::from_bits(first)), IpAddr::V4(Ipv4Addr::from_bits(first + count)))
+                })
+                .collect();
+            let usable = |addr: u32| {
+                let ip = IpAddr::V4(Ipv4Addr::from_bits(addr));
+                !matches!(addr & 0xFF, 0 | 0xFF) && !taken.iter().any(|range| range.contains(ip))
+            };
+            let free = (base + 1..base + (1 << (32 - length)) - 1).filter(|addr| usable(*addr)).count() as u32;
+            match carve(subnet, &taken, size) {
+                Err(NoRoom { free: found }) => prop_assert!(found == free && free < size),
+                Ok(ranges) => {
+                    prop_assert_eq!(ranges.iter().map(|range| range.count()).sum::<u128>(), u128::from(size));
+                    for (at, range) in ranges.iter().enumerate() {
+                        prop_assert!(subnet.range().covers(*range));
+                        prop_assert!(ranges[..at].iter().chain(&taken).all(|other| !range.meets(*other)));
+                        for offset in 0..range.count() {
+                            let Some(IpAddr::V4(addr)) = range.nth(offset) else { panic!("an address of the range") };
+                            prop_assert!(usable(addr.to_bits()), "{}", addr);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

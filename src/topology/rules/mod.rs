@@ -95,6 +95,12 @@ impl Rules<'_> {
     }
 }
 
+/// A name for a variable out of any text.
+fn spelled(name: &str) -> String {
+    let words = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    if words.starts_with(|c: char| c.is_ascii_digit()) { format!("_{words}") } else { words }
+}
+
 /// Rules of the file as a whole.
 fn whole(topology: &Topology, rules: &mut Rules) {
     const GIVEN: [&str; 4] = ["topology", "network", "pools", "vars"];
@@ -112,9 +118,7 @@ fn whole(topology: &Topology, rules: &mut Rules) {
         let path = format!("vars.{name}");
         if let Err(malformed) = name.parse::<VariableName>() {
             let mut problem = rules.misplaced("variable-name", &path, malformed.what).seen(name);
-            problem.help = malformed.instead.or_else(|| {
-                Some(format!("`{}`", name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")))
-            });
+            problem.help = malformed.instead.or_else(|| Some(format!("`{}`", spelled(name))));
             rules.report(problem);
         } else if GIVEN.contains(&name.as_str()) {
             let problem = rules

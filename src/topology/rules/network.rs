@@ -19,18 +19,6 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
             .help("leave `name` out for a network of its own, or `kind` for the one of kind");
         rules.report(problem);
     }
-    if network.subnet.is_some() && !network.subnets.is_empty() {
-        let problem = rules
-            .misplaced(
-                "exclusive-keys",
-                "network.subnets",
-                "`subnets` and `subnet` exclude each other",
-            )
-            .help("keep one of them")
-            .related(rules.places.key("network.subnet"), "the other one");
-        rules.report(problem);
-        return;
-    }
     families(&network.subnets, rules);
     for (path, subnet) in written(topology) {
         usable(&path, subnet, rules);

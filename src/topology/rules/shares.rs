@@ -1,5 +1,7 @@
 //! Shares: what goes with which `via`, and the NFS set-ups that are known not to work.
 
+use std::collections::HashSet;
+
 use super::super::{Nfs, NfsSystem, NfsVersion, Proto, Share, Topology, Via};
 use super::Rules;
 
@@ -10,14 +12,18 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
         "the share",
         shares.iter().enumerate().map(|(at, share)| (format!("shares.{at}.name"), &share.name)),
     );
-    let claims = shares.iter().enumerate().map(|(at, share)| {
-        let path = if rules.places.has(&format!("shares.{at}.claim.name")) {
-            format!("shares.{at}.claim.name")
-        } else {
-            format!("shares.{at}.name")
-        };
-        (path, format!("{}/{}", share.claim.namespace, share.claim_name()))
-    });
+    // Two shares of one name have one claim too; that is said once.
+    let mut names = HashSet::new();
+    let claims = shares.iter().enumerate().filter(|(_, share)| names.insert(&share.name)).map(
+        |(at, share)| {
+            let path = if rules.places.has(&format!("shares.{at}.claim.name")) {
+                format!("shares.{at}.claim.name")
+            } else {
+                format!("shares.{at}.name")
+            };
+            (path, format!("{}/{}", share.claim.namespace, share.claim_name()))
+        },
+    );
     let claims: Vec<(String, String)> = claims.collect();
     rules.unique("duplicate", "the claim", claims);
     for (at, share) in shares.iter().enumerate() {

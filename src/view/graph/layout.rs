@@ -380,28 +380,25 @@ mod tests {
     }
 
     fn picture() -> impl Strategy<Value = Picture> {
-        prop::collection::vec(
-            prop::collection::btree_set(any::<prop::sample::Index>(), 0..4),
-            1..40,
-        )
-        .prop_map(|wishes| {
-            let nodes = (0..wishes.len()).map(|at| crate::plan::Id::new("node", at)).collect();
-            let needs = wishes
-                .iter()
-                .enumerate()
-                .map(|(at, wish)| match at {
-                    0 => Vec::new(),
-                    _ => {
-                        let mut needs: Vec<usize> =
-                            wish.iter().map(|need| need.index(at)).collect();
-                        needs.sort_unstable();
-                        needs.dedup();
-                        needs
-                    }
-                })
-                .collect();
-            Picture { title: "random".to_owned(), nodes, needs }
-        })
+        prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..4), 1..40)
+            .prop_map(|wishes| {
+                let nodes = (0..wishes.len()).map(|at| crate::plan::Id::new("node", at)).collect();
+                let needs = wishes
+                    .iter()
+                    .enumerate()
+                    .map(|(at, wish)| match at {
+                        0 => Vec::new(),
+                        _ => {
+                            let mut needs: Vec<usize> =
+                                wish.iter().map(|need| need.index(at)).collect();
+                            needs.sort_unstable();
+                            needs.dedup();
+                            needs
+                        }
+                    })
+                    .collect();
+                Picture { title: "random".to_owned(), nodes, needs }
+            })
     }
 
     proptest! {

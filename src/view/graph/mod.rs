@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use petgraph::algo::tred::{dag_to_toposorted_adjacency_list, dag_transitive_reduction_closure};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::IntoNeighbors;
+use serde_json::{Value, json};
 
 use crate::plan::{Graph, GraphError, Id, Resource};
 
@@ -65,6 +66,18 @@ impl Picture {
         }
     }
 
+    /// The `topo.graph/v1` document.
+    pub fn document(&self) -> Value {
+        let names = |needs: &[usize]| needs.iter().map(|at| &self.nodes[*at]).collect::<Vec<_>>();
+        let nodes: Vec<Value> = self
+            .nodes
+            .iter()
+            .zip(&self.needs)
+            .map(|(id, needs)| json!({ "id": id, "needs": names(needs) }))
+            .collect();
+        json!({ "format": "topo.graph/v1", "topology": self.title, "resources": nodes })
+    }
+
     /// Pairs of a needed node and the one that needs it.
     fn edges(&self) -> impl Iterator<Item = (usize, usize)> {
         let edges = |(by, needs): (usize, &'_ Vec<usize>)| {
@@ -103,4 +116,73 @@ fn label(id: &Id) -> (String, String) {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Bond, Table};
+
+    static TABLE: Table = Table::plain("sample");
+
+    /// A forward that needs its gateway and its Service, and a Service that needs the cluster twice over.
+    fn picture() -> Picture {
+        let sample = |name: &str, needs: &[&str]| {
+            let mut resource = Resource::new(Id::new("sample", name), &TABLE);
+            resource.bonds = needs.iter().map(|need| Bond::Uses(Id::new("sample", need))).collect();
+            resource
+        };
+        let resources = [
+            sample("network", &[]),
+            sample("cluster", &["network"]),
+            sample("gateway", &["network"]),
+            sample("pool", &["cluster", "network"]),
+            sample("service", &["pool", "cluster", "network"]),
+            sample("port", &["service", "gateway"]),
+            sample("<&\"alone\">", &[]),
+        ];
+        Picture::of("dev", &resources).expect("the sample has no cycle")
+    }
+
+    #[test]
+    fn a_need_that_another_implies_is_left_out() {
+        let picture = picture();
+        let named = |at: usize| picture.nodes[at].name().to_owned();
+        let edges: Vec<(String, String)> =
+            picture.edges().map(|(needed, by)| (named(needed), named(by))).collect();
+        let expected = [
+            ("network", "cluster"),
+            ("network", "gateway"),
+            ("cluster", "pool"),
+            ("pool", "service"),
+            ("gateway", "port"),
+            ("service", "port"),
+        ];
+        let mut edges: Vec<(&str, &str)> =
+            edges.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let mut expected = expected.to_vec();
+        edges.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(edges, expected);
+    }
+
+    #[test]
+    fn pictures() {
+        let picture = picture();
+        let tree = picture.draw(Format::Text);
+        insta::assert_snapshot!("text", anstream::adapter::strip_str(&tree).to_string());
+        insta::assert_snapshot!("dot", picture.draw(Format::Dot));
+        insta::assert_snapshot!("mermaid", picture.draw(Format::Mermaid));
+        insta::assert_snapshot!("svg", picture.draw(Format::Svg));
+        assert!(picture.draw(Format::Html).contains(&picture.draw(Format::Svg)));
+    }
+
+    #[test]
+    fn labels_put_the_kind_of_an_object_first() {
+        let of = |id: &str| label(&id.parse().expect("valid"));
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(of("object/apps/Deployment/shop/web"), pair("Deployment in shop", "web"));
+        assert_eq!(of("object/core/Namespace/_/shop"), pair("Namespace", "shop"));
+        assert_eq!(of("image/localhost/web:1"), pair("image", "localhost/web:1"));
+    }
 }

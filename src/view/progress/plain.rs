@@ -103,3 +103,85 @@ impl Plain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use crate::view::samples::{failure, id};
+
+    fn step(name: &str, phase: StepPhase, seconds: u64) -> Event {
+        Event::Step {
+            id: id(name),
+            action: Action::Create,
+            phase,
+            elapsed: Duration::from_secs(seconds),
+            detail: None,
+        }
+    }
+
+    /// What is printed of events at these seconds, with time going by second for second.
+    fn told(events: &[(u64, Event)], until: u64) -> String {
+        let start = Instant::now();
+        let columns = Columns::of([id("cluster/dev"), id("port/1")].iter(), Some(80));
+        let mut plain = Plain::new(columns, start);
+        let mut text = String::new();
+        for second in 0..=until {
+            let now = start + Duration::from_secs(second);
+            let mut lines: Vec<String> = events
+                .iter()
+                .filter(|(at, _)| *at == second)
+                .filter_map(|(_, event)| plain.event(event, now))
+                .collect();
+            lines.extend(plain.tick(now));
+            for line in lines {
+                text += &format!("{second:>3}: {}\n", anstream::adapter::strip_str(&line));
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn a_slow_step_is_told_of_once_a_change_and_once_every_ten_seconds() {
+        let said = |detail: &str| Event::Progress {
+            id: id("cluster/dev"),
+            detail: detail.to_owned(),
+            amount: None,
+        };
+        let events = [
+            (0, step("cluster/dev", StepPhase::Started, 0)),
+            (2, said("Preparing nodes")),
+            (3, said("Writing configuration")),
+            (20, step("port/1", StepPhase::Started, 0)),
+            (25, step("cluster/dev", StepPhase::Waiting, 0)),
+            (26, said("0 of 3 nodes ready")),
+            (33, step("cluster/dev", StepPhase::Done, 33)),
+        ];
+        insta::assert_snapshot!(told(&events, 34));
+    }
+
+    #[test]
+    fn a_quick_step_is_one_line() {
+        let events =
+            [(0, step("port/1", StepPhase::Started, 0)), (0, step("port/1", StepPhase::Done, 0))];
+        assert_eq!(told(&events, 20), "  0: ✓ port/1       created      0.0s\n");
+    }
+
+    #[test]
+    fn failed_and_skipped_steps_say_so() {
+        let failed = Event::Failed {
+            id: id("cluster/dev"),
+            action: Action::Create,
+            elapsed: Duration::from_secs(2),
+            failure: failure(),
+        };
+        let skipped = Event::Step {
+            id: id("port/1"),
+            action: Action::Create,
+            phase: StepPhase::Skipped,
+            elapsed: Duration::ZERO,
+            detail: Some("needs `cluster/dev`, which failed".to_owned()),
+        };
+        insta::assert_snapshot!(told(&[(0, failed), (0, skipped)], 0));
+    }
+}

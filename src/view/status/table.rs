@@ -152,3 +152,21 @@ fn how_many_fit(widths: &[usize], limit: usize) -> usize {
     });
     fit.count().max(2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples;
+
+    #[test]
+    fn status_on_a_terminal_of_80_columns() {
+        let text = anstream::adapter::strip_str(&render(&samples::status(), Some(80))).to_string();
+        assert!(text.lines().all(|line| width(line) <= 80), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn status_in_color_and_as_wide_as_it_likes() {
+        insta::assert_snapshot!(render(&samples::status(), None).replace('\u{1b}', "␛"));
+    }
+}

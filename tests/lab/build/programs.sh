@@ -5,7 +5,7 @@ compile() { # MODFILE KUBERNETES-VERSION PACKAGE...: and the one binary of Kuber
   local modfile=$1 version=$2 package=k8s.io/component-base/version name
   shift 2
   mkdir -p "$out/bin"
-  cd "$lab_home/go"
+  cd "$lab_home/go" || return
   export CGO_ENABLED=0
   # the compiler would otherwise write the debug data that the linker then throws away: half of the time
   go build -mod=readonly -modfile="$modfile" -trimpath -gcflags=all=-dwarf=false -o "$out/bin/" \

@@ -2,6 +2,10 @@
 # The commands of the lab.
 
 lab_up() {
+  if stock_engine_serves; then
+    stock_up
+    return
+  fi
   require_machine
   take_lock
   clear_half_made
@@ -48,6 +52,10 @@ fill_topo_cache() { # topo looks for what a pinned address gives under its check
 }
 
 lab_env() {
+  if uses_stock_engine; then
+    stock_env
+    return
+  fi
   read_parts
   cat <<EXPORTS
 export DOCKER_HOST='unix://$lab_socket'
@@ -71,6 +79,10 @@ EXPORTS
 }
 
 lab_status() {
+  if uses_stock_engine; then
+    docker version
+    return
+  fi
   read_parts
   use_engine
   look_at_images
@@ -82,11 +94,28 @@ lab_status() {
   remote_answers && echo 'remote        up' || echo 'remote        down'
 }
 
+lab_peers() { # what benches compare with; not part of `up`, because they take minutes that tests do not need
+  require_machine
+  take_lock
+  clear_half_made
+  parts=("${peers[@]}")
+  read_parts
+  build_missing_parts "${parts[@]}"
+  mkdir -p "$lab_cache/bin"
+  local name
+  for name in "${parts[@]}"; do ln -sfn "$(part_folder "$name")/$name" "$lab_cache/bin/$name"; done
+  print_table "${parts[@]}"
+}
+
 lab_down() {
+  if uses_stock_engine; then
+    stock_down
+    return
+  fi
   take_lock
   stop_remote
   stop_engine
-  restore_network
+  restore_machine
   say "down"
 }
 

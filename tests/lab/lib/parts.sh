@@ -9,6 +9,7 @@
 # A part's key is the hash of all of these, so that what did not change is not made again.
 
 parts=(engine programs debian compiler nfs-client kube-images node envoy echo sshd client nfs-server remote)
+peers=(tofu kwok)
 declare -A part_kind part_key part_needs
 
 read_parts() {
@@ -138,7 +139,7 @@ unmount_below() {
 
 prune_parts() { # keys of earlier scripts
   local name keep=() entry
-  for name in "${parts[@]}"; do keep+=("$name-${part_key[$name]}"); done
+  for name in "${parts[@]}" "${peers[@]}"; do keep+=("$name-${part_key[$name]:-$(describe_part "$name" | cut -d'|' -f3)}"); done
   for entry in "$lab_cache"/parts/*; do
     [ -e "$entry" ] || continue
     entry=${entry##*/}

@@ -7,7 +7,7 @@ build() {
     docker run --rm -i --network none "$(part_image compiler)" sh -euc '
       exec 3>&1 >&2
       mkdir /build && cd /build && tar -xf -
-      gcc -O2 -Wall -Wextra -Werror -static -o mount.nfs nfs/*.c $(pkg-config --cflags --libs --static fuse) -lnfs
+      gcc -O2 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Wall -Wextra -Werror -static -o mount.nfs nfs/*.c $(pkg-config --cflags --libs --static fuse) -lnfs
       gcc -Os -Wall -Wextra -Werror -static -s -o pause node/pause.c
       tar -cf - mount.nfs pause >&3' |
     tar -C "$out" -xf -

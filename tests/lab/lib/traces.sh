@@ -1,20 +1,28 @@
 # shellcheck shell=bash
-# What an engine does to this machine's network, and how it is undone.
+# What the lab changes on this machine while it runs, and how it is undone.
 
-remember_network() { # before the first start; a killed lab must not take its own traces for the machine's
-  local file=$lab_state/network-before
+inotify=/proc/sys/fs/inotify
+
+remember_machine() { # before the first start; a killed lab must not take its own traces for the machine's
+  local file=$lab_state/machine-before
   [ ! -s "$file" ] || return 0
   {
     printf 'links=%s\n' "$(ip -o link show type bridge | awk -F': ' '{print $2}' | tr '\n' ' ')"
     printf 'forward=%s\n' "$(iptables -S FORWARD | awk '$1 == "-P" {print $3}')"
     printf 'ip_forward=%s\n' "$(cat /proc/sys/net/ipv4/ip_forward)"
+    printf 'instances=%s\nwatches=%s\n' "$(cat $inotify/max_user_instances)" "$(cat $inotify/max_user_watches)"
     printf 'chains=%s\n' "$(iptables-save | grep -c '^:DOCKER' || true)"
   } >"$file.new"
   mv "$file.new" "$file"
 }
 
-restore_network() {
-  local file=$lab_state/network-before link table command
+raise_inotify() { # a node's systemd and kubelet take some ten instances each, and end without a word when there are none
+  if [ "$(cat $inotify/max_user_instances)" -lt 1024 ]; then echo 1024 >$inotify/max_user_instances; fi
+  if [ "$(cat $inotify/max_user_watches)" -lt 524288 ]; then echo 524288 >$inotify/max_user_watches; fi
+}
+
+restore_machine() {
+  local file=$lab_state/machine-before link table command
   [ -s "$file" ] || return 0
   for link in $(engine_bridges); do
     grep -q "^links=.*\b$link\b" "$file" || ip link delete "$link" 2>/dev/null || true
@@ -26,6 +34,8 @@ restore_network() {
     iptables -P FORWARD "$(sed -n 's/^forward=//p' "$file")"
   fi
   sed -n 's/^ip_forward=//p' "$file" >/proc/sys/net/ipv4/ip_forward
+  sed -n 's/^instances=//p' "$file" >$inotify/max_user_instances
+  sed -n 's/^watches=//p' "$file" >$inotify/max_user_watches
   rm "$file"
 }
 
@@ -34,7 +44,7 @@ engine_bridges() { # Docker's own names, and no one else's
 }
 
 remove_docker_chains() { # IPTABLES TABLE
-  local rules rule
+  local rules
   rules=$("$1-save" -t "$2" 2>/dev/null) || return 0
   {
     echo "*$2"

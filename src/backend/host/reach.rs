@@ -1,0 +1,84 @@
+//! How far a connection to a published port gets.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// The engine's proxy accepts for everybody and hangs up at once where nothing listens behind it.
+const HANG_UP_LIMIT: Duration = Duration::from_millis(400);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Somebody behind the port holds the connection, or has spoken already.
+    Answers,
+    /// The port takes connections and drops them: nothing listens behind it.
+    HangsUp,
+    Refused,
+    Silent,
+}
+
+impl Reach {
+    /// As the end of a sentence that begins with the port.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Answers => "answers",
+            Self::HangsUp => "takes the connection, but nothing listens behind it",
+            Self::Refused => "refuses the connection: it is not published",
+            Self::Silent => "does not answer at all",
+        }
+    }
+}
+
+pub async fn reach(host: &str, port: u16) -> Reach {
+    let mut stream = match timeout(CONNECT_LIMIT, TcpStream::connect((host, port))).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(_)) => return Reach::Refused,
+        Err(_) => return Reach::Silent,
+    };
+    match timeout(HANG_UP_LIMIT, stream.read_u8()).await {
+        Ok(Err(_)) => Reach::HangsUp,
+        // Most servers let the client speak first.
+        Ok(Ok(_)) | Err(_) => Reach::Answers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn listener() -> (TcpListener, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("is bound").port();
+        (listener, port)
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_up_is_told_from_one_that_waits() {
+        let (hangs_up, dropping) = listener().await;
+        tokio::spawn(async move { while hangs_up.accept().await.is_ok() {} });
+        let (waits, holding) = listener().await;
+        let held = tokio::spawn(async move { waits.accept().await });
+        assert_eq!(reach("127.0.0.1", dropping).await, Reach::HangsUp);
+        assert_eq!(reach("127.0.0.1", holding).await, Reach::Answers);
+        assert!(held.await.is_ok_and(|accepted| accepted.is_ok()));
+    }
+
+    #[tokio::test]
+    async fn one_that_speaks_first_answers_and_one_that_is_not_there_refuses() {
+        let (speaks, port) = listener().await;
+        tokio::spawn(async move {
+            let (mut stream, _) = speaks.accept().await.expect("a connection");
+            stream.write_all(b"SSH-2.0").await.expect("is written");
+        });
+        assert_eq!(reach("127.0.0.1", port).await, Reach::Answers);
+        let (gone, port) = listener().await;
+        drop(gone);
+        assert_eq!(reach("127.0.0.1", port).await, Reach::Refused);
+    }
+}

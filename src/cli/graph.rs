@@ -1,0 +1,71 @@
+//! `topo graph`
+
+use clap::ValueEnum;
+
+use super::{FileArgs, load};
+use crate::backend::docker::Snapshot;
+use crate::backend::download::Downloads;
+use crate::error::{Error, Exit};
+use crate::plan::PlanError;
+use crate::resources::{self, Ingredients, Objects};
+use crate::templates::Templates;
+use crate::view::View;
+use crate::view::graph::{Format, Picture};
+
+/// Draw which resource needs which
+///
+/// Needs no engine and no cluster. Pictures are drawn by topo itself:
+/// `topo graph --format svg > topology.svg`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    file: FileArgs,
+    /// What to draw it as
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    format: FormatName,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatName {
+    /// A tree for the terminal
+    Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown on GitHub and GitLab
+    Mermaid,
+    /// A drawing
+    Svg,
+    /// A page that shows what needs what under the pointer
+    Html,
+}
+
+pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
+    let loaded = load::load(args.file.path(), &load::environment, view)?;
+    let topology = &loaded.topology;
+    let downloads = Downloads::of(&load::environment);
+    let objects =
+        Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
+            .await?;
+    let resources = resources::desired(&Ingredients {
+        topology,
+        objects: &objects,
+        templates: &Templates::new(None),
+        claim: None,
+        snapshot: &Snapshot::default(),
+    })?;
+    let picture = Picture::of(topology.name.to_string(), &resources).map_err(PlanError::from)?;
+    view.graph(&picture, args.format.into());
+    Ok(Exit::Done)
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Text => Self::Text,
+            FormatName::Dot => Self::Dot,
+            FormatName::Mermaid => Self::Mermaid,
+            FormatName::Svg => Self::Svg,
+            FormatName::Html => Self::Html,
+        }
+    }
+}

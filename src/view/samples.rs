@@ -1,0 +1,216 @@
+//! Plans, endings and other data that the tests of the views show.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    Doing, Ending, Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status,
+    TunnelStatus,
+};
+use crate::engine::{Failure, Outcome, Report};
+use crate::plan::{Action, Bond, Cause, Change, Id, Item, Plan, Shown};
+
+pub fn id(text: &str) -> Id {
+    text.parse().expect("a sample id is valid")
+}
+
+/// Every action, cause and kind of value, and lines too long for 80 columns.
+pub fn plan() -> Plan {
+    let mut pool = item("pool/edge", Action::Update, Cause::File);
+    let addresses = (json!(["172.18.255.200-250"]), json!(["172.18.255.200-254"]));
+    pool.changes.push(change("addresses", addresses, "edge.yaml:9:5"));
+
+    let mut gateway = item("gateway/edge", Action::Replace, Cause::Both);
+    gateway.why = Some("about 3 s without forwards".to_owned());
+    gateway.asks = Some("replaces `gateway/edge`: the addresses 172.18.255.201 and 172.18.255.202 are in use by default/web".to_owned());
+    gateway.bonds.push(Bond::Rests(id("network/topo-edge")));
+    let publish = (json!(["30000-30049"]), json!(["30000-30099"]));
+    gateway
+        .changes
+        .push(Change { forces_replace: true, ..change("publish", publish, "edge.yaml:14:3") });
+    let image = (json!("topo/gateway:1f6a2c77a31c"), json!("topo/gateway:77a31c1f6a2c"));
+    gateway.changes.push(Change {
+        cause: Cause::Drift,
+        by: Some("kubectl-edit".to_owned()),
+        ..change("image", image, "edge.yaml:12:3")
+    });
+
+    let mut share = item("share/media", Action::Start, Cause::Drift);
+    share.why = Some("stopped outside topo".to_owned());
+
+    let mut deployment =
+        item("object/apps/Deployment/default/fedora-dev", Action::Update, Cause::Drift);
+    let long = (
+        json!("registry.example.com/team/fedora:41-with-a-very-long-tag-0123456789abcdef"),
+        json!("registry.example.com/team/fedora:42"),
+    );
+    deployment.changes.push(Change {
+        at: None,
+        by: Some("kubectl-edit".to_owned()),
+        ..change("spec.template.spec.containers[0].image", long, "")
+    });
+    let text = (json!("a\nb\nc\nd\n"), json!("a\nb\nC\nd\n"));
+    deployment.changes.push(change("data.config", text, "manifests/web.yaml:31"));
+    deployment.changes.push(Change {
+        before: Shown::Sensitive,
+        after: Shown::Sensitive,
+        ..change("data.password", (json!(null), json!(null)), "manifests/web.yaml:7")
+    });
+
+    let mut forward = item("port/127.0.0.1:10001/tcp", Action::Update, Cause::File);
+    forward.changes.push(Change {
+        after: Shown::Unknown(id("object/core/Service/default/web")),
+        ..change("address", (json!("172.18.255.201"), json!(null)), "edge.yaml:31:5")
+    });
+
+    let mut service = Item::new(id("object/core/Service/default/web"), Action::Deferred);
+    service.why = Some("`cluster/edge` cannot be looked into: connection refused".to_owned());
+    let mut network = Item::new(id("network/topo-edge"), Action::Blocked);
+    network.why = Some("a network of that name exists and is not topo's: give `network.name` another name, or remove it with `docker network rm topo-edge`".to_owned());
+    let mut metallb = Item::new(id("metallb/metallb"), Action::None);
+    metallb.waits = Some("controller: 0 of 1 ready".to_owned());
+
+    Plan {
+        topology: "edge".to_owned(),
+        items: vec![
+            pool,
+            gateway,
+            share,
+            deployment,
+            item("port/127.0.0.1:10080-10082/tcp", Action::Create, Cause::File),
+            forward,
+            service,
+            network,
+            metallb,
+            item("image/localhost/web:1", Action::Delete, Cause::File),
+            Item::new(id("cluster/edge"), Action::None),
+        ],
+    }
+}
+
+fn item(name: &str, action: Action, cause: Cause) -> Item {
+    Item { cause: Some(cause), ..Item::new(id(name), action) }
+}
+
+fn change(path: &str, (before, after): (Value, Value), at: &str) -> Change {
+    Change {
+        path: path.to_owned(),
+        before: Shown::Value(before),
+        after: Shown::Value(after),
+        at: Some(at.to_owned()),
+        forces_replace: false,
+        cause: Cause::File,
+        by: None,
+    }
+}
+
+pub fn failure() -> Failure {
+    Failure::new("cannot start `gateway/edge`")
+        .caused_by("port 30055 is already allocated")
+        .hint("`docker ps --filter publish=30055` shows the holder")
+}
+
+/// One of each outcome.
+pub fn report() -> Report {
+    Report {
+        outcomes: vec![
+            (id("cluster/edge"), Outcome::Done(Action::None)),
+            (id("pool/edge"), Outcome::Done(Action::Update)),
+            (id("gateway/edge"), Outcome::Failed(failure())),
+            (
+                id("port/127.0.0.1:30001/tcp"),
+                Outcome::Skipped("needs `gateway/edge`, which failed".to_owned()),
+            ),
+        ],
+        interrupted: false,
+    }
+}
+
+pub fn ending(report: &Report) -> Ending<'_> {
+    Ending {
+        doing: Doing::Apply,
+        topology: "edge",
+        report,
+        elapsed: Duration::from_millis(3210),
+        ports: &[],
+    }
+}
+
+pub fn status() -> Status {
+    let resource = |name: &str, state, detail: Option<&str>| ResourceStatus {
+        id: id(name),
+        state,
+        detail: detail.map(str::to_owned),
+    };
+    Status {
+        topology: "dev".to_owned(),
+        resources: vec![
+            resource("network/topo-dev", Health::Ready, Some("172.22.0.0/16")),
+            resource("node/dev-control-plane", Health::Ready, None),
+            resource(
+                "node/dev-worker2",
+                Health::Stopped,
+                Some(
+                    "the container has exited (137) after the engine was restarted, 3 minutes ago",
+                ),
+            ),
+            resource("gateway/dev-gw", Health::Degraded, Some("sshd does not answer")),
+        ],
+        ports: ports(),
+        pools: vec![PoolStatus {
+            name: "dev".to_owned(),
+            addresses: vec!["172.22.255.200-172.22.255.250".to_owned()],
+            used: 2,
+            free: 49,
+        }],
+        shares: vec![ShareStatus {
+            name: "docs".to_owned(),
+            via: "server".to_owned(),
+            source: "/home/me/docs/studio".to_owned(),
+            claim: Some("default/docs".to_owned()),
+            state: Health::Ready,
+            detail: None,
+        }],
+        tunnels: vec![TunnelStatus {
+            name: "docs".to_owned(),
+            state: Health::Degraded,
+            detail: Some("reconnecting, tried 3 times".to_owned()),
+        }],
+    }
+}
+
+pub fn ports() -> Vec<PortStatus> {
+    let port = |listen: &str, to: &str, address: Option<&str>| PortStatus {
+        listen: listen.to_owned(),
+        to: to.to_owned(),
+        address: address.map(str::to_owned),
+        ready_pods: None,
+        reachable: None,
+        detail: None,
+        direct: None,
+    };
+    vec![
+        PortStatus {
+            ready_pods: Some(1),
+            reachable: Some(true),
+            ..port(
+                "127.0.0.1:10001/tcp",
+                "service default/fedora-dev-service:22",
+                Some("172.22.255.201:22"),
+            )
+        },
+        PortStatus {
+            ready_pods: Some(0),
+            reachable: Some(false),
+            detail: Some("refused behind the gateway".to_owned()),
+            direct: Some("172.22.255.202:8080-8082".to_owned()),
+            ..port(
+                "127.0.0.1:10080-10082/tcp",
+                "service default/web:8080-8082",
+                Some("172.22.255.202:8080-8082"),
+            )
+        },
+        port("127.0.0.1:10090/udp", "nodePort 30880", None),
+    ]
+}

@@ -1,0 +1,124 @@
+//! The commands that need no engine, and what the others say without one.
+
+use std::process::{Command, Stdio};
+
+use crate::Machine;
+
+const SMALL: &str = "\
+apiVersion: topo/v1alpha1
+kind: Topology
+name: dev
+cluster: { workers: 1 }
+gateway:
+  publish: [10000-10019]
+";
+
+#[test]
+fn a_valid_file_is_said_to_be_valid() {
+    let machine = Machine::new();
+    machine.write("topo.yaml", SMALL);
+    insta::assert_snapshot!(machine.topo(&["validate"]).shown());
+    let json = machine.topo(&["validate", "-o", "json"]).stdout;
+    assert_eq!(json, "{\"type\":\"problems\",\"valid\":true,\"problems\":[]}\n");
+    let quiet = machine.topo(&["validate", "-q"]);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str(), quiet.code), ("", "", 0));
+}
+
+#[test]
+fn the_graph_is_drawn_in_every_format() {
+    let machine = Machine::new();
+    machine.write("topo.yaml", SMALL);
+    insta::assert_snapshot!("graph", machine.topo(&["graph"]).shown());
+    for (format, first) in
+        [("dot", "digraph "), ("mermaid", "flowchart LR"), ("svg", "<svg "), ("html", "<!doctype")]
+    {
+        let ran = machine.topo(&["graph", "--format", format]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{format}");
+        assert!(ran.stdout.starts_with(first), "{}", ran.stdout);
+        assert!(ran.stdout.contains("dev"), "{}", ran.stdout);
+    }
+    let document: serde_json::Value =
+        serde_json::from_str(&machine.topo(&["graph", "-o", "json"]).stdout).expect("JSON");
+    assert_eq!(document["format"], "topo.graph/v1");
+}
+
+#[test]
+fn the_schema_is_one() {
+    let ran = Machine::new().topo(&["schema"]);
+    let schema = serde_json::from_str(&ran.stdout).expect("the schema is JSON");
+    jsonschema::meta::validate(&schema).expect("the schema is a JSON Schema");
+}
+
+#[test]
+fn init_writes_a_valid_file_and_never_over_another() {
+    let machine = Machine::new();
+    insta::assert_snapshot!("init", machine.topo(&["init"]).shown());
+    assert_eq!(machine.topo(&["validate"]).code, 0);
+    let written = machine.read("topo.yaml");
+    insta::assert_snapshot!("init-again", machine.topo(&["init"]).shown());
+    assert_eq!(machine.read("topo.yaml"), written);
+}
+
+#[test]
+fn init_offers_every_topology_of_the_repository_with_its_files() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .filter_map(|entry| {
+            let name = entry.expect("an entry").file_name().into_string().expect("a name");
+            name.strip_suffix(".yaml").map(str::to_owned)
+        })
+        .collect();
+    assert!(!names.is_empty());
+    for name in names {
+        let machine = Machine::new();
+        machine.write(
+            "key.pub",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEjeVNRSxCIbxPLUSLpGNAZkRPCZx4bXBlEPJJbXwPpk me\n",
+        );
+        let ran = machine.topo(&["init", "--from", &name]);
+        assert_eq!(ran.code, 0, "{name}: {}", ran.stderr);
+        let key = [("SSH_PUBLIC_KEY_FILE", "key.pub")];
+        let ran = machine.topo_with(&["validate"], &key);
+        assert_eq!(ran.code, 0, "{name}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_written() {
+    let machine = Machine::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let ran = machine.topo(&["completions", shell]);
+        assert_eq!(ran.code, 0);
+        assert!(ran.stdout.contains("validate"), "{shell}");
+    }
+    assert!(machine.topo(&["man"]).stdout.contains(".TH topo 1"));
+    assert!(machine.topo(&["man", "apply"]).stdout.contains(".TH topo-apply 1"));
+    insta::assert_snapshot!("man-unknown", machine.topo(&["man", "aply"]).shown());
+}
+
+#[test]
+fn without_an_engine_nothing_is_changed() {
+    let machine = Machine::new();
+    machine.write("topo.yaml", SMALL);
+    for command in ["apply", "diff", "destroy"] {
+        let ran = machine.topo(&[command]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.starts_with("error: cannot reach a Docker engine\n"), "{}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let mut topo = Command::new(env!("CARGO_BIN_EXE_topo"))
+        .arg("schema")
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("topo can be started");
+    drop(topo.stdout.take());
+    let output = topo.wait_with_output().expect("topo ends");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

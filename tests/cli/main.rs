@@ -1,0 +1,70 @@
+//! The program as a person types it: hermetic, 80 columns, its own home, nothing of this environment.
+
+mod commands;
+mod help;
+mod problems;
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// A machine of its own: an empty home, an empty folder to stand in, no engine.
+struct Machine {
+    home: TempDir,
+}
+
+/// What a command printed, and how it ended.
+struct Ran {
+    stdout: String,
+    stderr: String,
+    code: i32,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { home: TempDir::new().expect("a temporary folder can be made") }
+    }
+
+    fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).expect("the file can be written");
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).expect("the file is there")
+    }
+
+    fn topo(&self, args: &[&str]) -> Ran {
+        self.topo_with(args, &[])
+    }
+
+    fn topo_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_topo"))
+            .args(args)
+            .current_dir(self.path())
+            .env_clear()
+            .env("HOME", self.path())
+            .env("COLUMNS", "80")
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+            .envs(environment.iter().copied())
+            .output()
+            .expect("topo can be started");
+        Ran {
+            stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+            code: output.status.code().expect("topo was not killed"),
+        }
+    }
+}
+
+impl Ran {
+    /// All of it, as a snapshot shows it; escapes are made visible.
+    fn shown(&self) -> String {
+        let Self { stdout, stderr, code } = self;
+        format!("exit {code}\n--- stdout\n{stdout}--- stderr\n{stderr}").replace('\u{1b}', "␛")
+    }
+}

@@ -1,0 +1,309 @@
+//! One behaviour of the engine a test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use topo::engine::{Event, Outcome, Report, StepPhase, Work};
+use topo::plan::{Action, Bond, Id, Resource, Span, Want};
+
+use crate::fake::{Fake, Fault, Spot, id, want};
+
+fn uses(name: &str) -> Bond {
+    Bond::Uses(Id::new("box", name))
+}
+
+fn inside(name: &str) -> Bond {
+    Bond::Inside(Id::new("box", name))
+}
+
+fn outcome<'a>(report: &'a Report, text: &str) -> &'a Outcome {
+    let found = report.outcomes.iter().find(|(found, _)| *found == id(text));
+    &found.unwrap_or_else(|| panic!("`{text}` is not in {:#?}", report.outcomes)).1
+}
+
+fn skipped(why: &str) -> Outcome {
+    Outcome::Skipped(why.to_owned())
+}
+
+/// Two chains: `a <- b <- c` and `x <- y`.
+fn two_chains() -> Vec<Resource> {
+    vec![
+        want("a"),
+        want("b").bond(uses("a")),
+        want("c").bond(uses("b")),
+        want("x"),
+        want("y").bond(uses("x")),
+    ]
+}
+
+fn told(mut events: UnboundedReceiver<Event>) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        lines.extend(match event {
+            Event::Step { id, action, phase, detail, .. } => Some(
+                format!("{id} {action} {phase:?} {}", detail.unwrap_or_default())
+                    .trim_end()
+                    .to_owned(),
+            ),
+            Event::Failed { id, failure, .. } => Some(format!("{id} failed: {failure}")),
+            Event::Progress { .. } | Event::Warning { .. } => None,
+        });
+    }
+    lines
+}
+
+#[tokio::test]
+async fn a_failure_skips_its_descendants_and_siblings_finish() {
+    let fake = Fake::new();
+    fake.fault(id("box/a"), Spot::BeforeChange, Fault::Fail);
+    let (run, events) = fake.run(&two_chains());
+    let report = run.carry_out().await;
+    assert!(matches!(outcome(&report, "box/a"), Outcome::Failed(_)));
+    assert_eq!(outcome(&report, "box/b"), &skipped("needs `box/a`, which failed"));
+    assert_eq!(outcome(&report, "box/c"), &skipped("needs `box/a`, which failed"));
+    assert_eq!(outcome(&report, "box/y"), &Outcome::Done(Action::Create));
+    assert!(!report.is_complete() && !report.interrupted);
+    let told = told(events);
+    assert!(told.contains(&"box/a failed: `box/a` does not want to".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"box/c create Skipped needs `box/a`, which failed".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_panic_is_the_failure_of_its_step_alone() {
+    let fake = Fake::new();
+    fake.fault(id("box/a"), Spot::AfterChange, Fault::Panic);
+    fake.fault(id("box/x"), Spot::Wait, Fault::Panic);
+    let report = fake.apply(&two_chains()).await;
+    let Outcome::Failed(failure) = outcome(&report, "box/a") else { panic!("{report:#?}") };
+    assert!(failure.to_string().ends_with("a mistake in topo: out of cheese"), "{failure}");
+    assert_eq!(outcome(&report, "box/y"), &skipped("needs `box/x`, which failed"));
+    assert_eq!(report.failures().count(), 2);
+}
+
+#[tokio::test]
+async fn a_first_interrupt_finishes_what_runs_and_starts_nothing() {
+    let fake = Fake::new();
+    fake.interrupt_after(1, false);
+    let report = fake.apply(&two_chains()).await;
+    assert!(report.interrupted);
+    assert_eq!(outcome(&report, "box/a"), &Outcome::Done(Action::Create));
+    assert_eq!(outcome(&report, "box/x"), &Outcome::Done(Action::Create));
+    assert_eq!(outcome(&report, "box/b"), &skipped("interrupted"));
+    assert_eq!(report.failures().count(), 0);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_place_when_the_interrupt_comes_is_not_started() {
+    let fake = Fake::new();
+    fake.interrupt_after(1, false);
+    let desired: Vec<Resource> = (0..20).map(want).collect();
+    let report = fake.apply(&desired).await;
+    let done = report.outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Done(_)));
+    let skipped = report.outcomes.iter().filter(|(_, outcome)| *outcome == skipped("interrupted"));
+    assert_eq!((done.count(), skipped.count()), (3, 17));
+}
+
+#[tokio::test]
+async fn a_second_interrupt_drops_what_runs_even_if_it_hangs() {
+    let fake = Fake::new();
+    fake.fault(id("box/a"), Spot::BeforeChange, Fault::Hang);
+    fake.fault(id("box/x"), Spot::Wait, Fault::Hang);
+    let (run, _events) = fake.run(&two_chains());
+    let cancel = run.cancel.clone();
+    let running = tokio::spawn(run.carry_out());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    cancel.finish();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!running.is_finished(), "the first interrupt waits for what runs");
+    cancel.abort();
+    let report = running.await.expect("ended");
+    assert!(report.interrupted);
+    assert_eq!(report.failures().count(), 2);
+}
+
+#[tokio::test]
+async fn no_more_changes_run_at_once_than_asked_and_waits_do_not_count() {
+    let mut fake = Fake::new();
+    Arc::get_mut(&mut fake).expect("alone").slow = true;
+    let desired: Vec<Resource> = (0..20).map(want).collect();
+    assert!(fake.apply(&desired).await.is_complete());
+    assert_eq!(fake.most_running(), 3);
+
+    // Three waits that never end leave all three places free.
+    let fake = Fake::new();
+    for name in ["box/0", "box/1", "box/2"] {
+        fake.fault(id(name), Spot::Wait, Fault::Hang);
+    }
+    let (run, mut events) = fake.run(&desired);
+    let cancel = run.cancel.clone();
+    let running = tokio::spawn(run.carry_out());
+    let mut done = 0;
+    while done < 17 {
+        let event = events.recv().await.expect("still running");
+        done += usize::from(matches!(event, Event::Step { phase: StepPhase::Done, .. }));
+    }
+    cancel.abort();
+    assert_eq!(running.await.expect("ended").failures().count(), 3);
+}
+
+#[tokio::test]
+async fn changes_that_are_gathered_into_one_do_not_count() {
+    let mut fake = Fake::new();
+    Arc::get_mut(&mut fake).expect("alone").slow = true;
+    let desired: Vec<Resource> = (0..20).map(|at| want(format!("gathered-{at}"))).collect();
+    assert!(fake.apply(&desired).await.is_complete());
+    assert_eq!(fake.most_running(), 20);
+}
+
+#[tokio::test]
+async fn a_wait_ends_at_its_deadline_and_says_what_it_last_saw() {
+    let fake = Fake::new();
+    fake.fault(id("box/a"), Spot::Wait, Fault::Hang);
+    let (mut run, _events) = fake.run(&[want("a")]);
+    run.timeout = Some(Duration::from_millis(20));
+    let report = run.carry_out().await;
+    let Outcome::Failed(failure) = outcome(&report, "box/a") else { panic!("{report:#?}") };
+    assert_eq!(
+        failure.to_string(),
+        "`box/a` waited 0.02 s for it to settle: last seen: 0 of 1 ready"
+    );
+}
+
+#[tokio::test]
+async fn what_is_given_reaches_who_needs_it_and_moves_with_it() {
+    let giver = |size: u8| want("giver").field("size", Want::is(size));
+    let taker = || want("taker").field("colour", Want::After(id("box/giver"), "address"));
+    let fake = Fake::new();
+    assert!(fake.apply(&[giver(1), taker()]).await.is_complete());
+    let given =
+        |fake: &Fake| fake.live(&id("box/taker")).and_then(|live| live.get("colour").cloned());
+    assert_eq!(given(&fake), Some(1.into()));
+
+    assert!(fake.apply(&[giver(2), taker()]).await.is_complete());
+    assert_ne!(given(&fake), Some(1.into()));
+    assert!(fake.plan(&[giver(2), taker()]).0.in_sync());
+}
+
+#[tokio::test]
+async fn a_value_that_comes_out_as_it_was_changes_nothing() {
+    let giver = |shape: u8| want("giver").field("size", Want::is(shape));
+    let desired = [giver(1), want("taker").field("colour", Want::After(id("box/giver"), "size"))];
+    let fake = Fake::new();
+    assert!(fake.apply(&desired).await.is_complete());
+    fake.stop(&id("box/giver"));
+    fake.changes();
+    let (plan, _) = fake.plan(&desired);
+    assert_eq!(plan.item(&id("box/taker")).map(|item| item.action), Some(Action::Update));
+
+    let report = fake.apply(&desired).await;
+    assert_eq!(outcome(&report, "box/taker"), &Outcome::Done(Action::None));
+    assert_eq!(fake.changes(), [(id("box/giver"), Work::Start)]);
+}
+
+#[tokio::test]
+async fn what_was_behind_a_stopped_parent_is_looked_for_once_and_left_as_it_is() {
+    let children = (0..20).map(|at| want(format!("child-{at:02}")).bond(inside("parent")));
+    let desired: Vec<Resource> = [want("parent")].into_iter().chain(children).collect();
+    let fake = Fake::new();
+    assert!(fake.apply(&desired).await.is_complete());
+    fake.stop(&id("box/parent"));
+    fake.changes();
+    let report = fake.apply(&desired).await;
+    assert!(report.is_complete());
+    assert_eq!(outcome(&report, "box/child-00"), &Outcome::Done(Action::None));
+    assert_eq!(fake.changes(), [(id("box/parent"), Work::Start)]);
+    assert_eq!(fake.looks(), 1);
+}
+
+#[tokio::test]
+async fn what_turns_out_to_need_a_replace_is_left_alone_and_said() {
+    let child = |shape: u8| want("child").field("shape", Want::is(shape)).bond(inside("parent"));
+    let fake = Fake::new();
+    assert!(fake.apply(&[want("parent"), child(1)]).await.is_complete());
+    fake.stop(&id("box/parent"));
+    let report = fake.apply(&[want("parent"), child(2)]).await;
+    let Outcome::Failed(failure) = outcome(&report, "box/child") else { panic!("{report:#?}") };
+    assert_eq!(
+        failure.message,
+        "`box/child` would have to be replaced, which the plan could not show: its `shape` is another now"
+    );
+    assert!(failure.hint.is_some());
+    assert!(fake.apply(&[want("parent"), child(2)]).await.is_complete());
+}
+
+#[tokio::test]
+async fn what_left_the_file_behind_a_stopped_parent_is_removed_by_the_next_apply() {
+    let fake = Fake::new();
+    assert!(
+        fake.apply(&[want("parent"), want("child").bond(inside("parent"))]).await.is_complete()
+    );
+    fake.stop(&id("box/parent"));
+    let report = fake.apply(&[want("parent")]).await;
+    assert!(matches!(outcome(&report, "box/child"), Outcome::Failed(_)));
+    assert!(fake.apply(&[want("parent")]).await.is_complete());
+    assert_eq!(fake.ids(), [id("box/parent")]);
+}
+
+#[tokio::test]
+async fn what_is_blocked_fails_with_its_reason_and_is_not_touched() {
+    let shaped = |shape: u8| want("a").field("shape", Want::is(shape)).protect(true);
+    let fake = Fake::new();
+    assert!(fake.apply(&[shaped(1)]).await.is_complete());
+    fake.changes();
+    let report = fake.apply(&[shaped(2), want("b").bond(uses("a"))]).await;
+    let Outcome::Failed(failure) = outcome(&report, "box/a") else { panic!("{report:#?}") };
+    assert!(failure.message.contains("protected"), "{failure}");
+    assert_eq!(outcome(&report, "box/b"), &skipped("needs `box/a`, which failed"));
+    assert_eq!(fake.changes(), []);
+}
+
+#[tokio::test]
+async fn destroy_goes_on_past_failures_and_leaves_what_they_stand_on() {
+    let fake = Fake::new();
+    assert!(fake.apply(&two_chains()).await.is_complete());
+    fake.fault(id("box/c"), Spot::BeforeChange, Fault::Fail);
+    fake.fault(id("box/y"), Spot::BeforeChange, Fault::Fail);
+    let report = fake.apply(&[]).await;
+    assert_eq!(report.failures().count(), 2);
+    assert_eq!(outcome(&report, "box/b"), &skipped("`box/c`, which needs it, is still there"));
+    assert_eq!(fake.ids().len(), 5);
+    assert!(fake.apply(&[]).await.is_complete());
+    assert_eq!(fake.ids(), []);
+}
+
+#[tokio::test]
+async fn a_replace_that_fails_halfway_is_told_once() {
+    let shaped = |shape: u8| want("a").field("shape", Want::is(shape));
+    let fake = Fake::new();
+    assert!(fake.apply(&[shaped(1)]).await.is_complete());
+    fake.fault(id("box/a"), Spot::BeforeChange, Fault::Fail);
+    let (run, events) = fake.run(&[shaped(2)]);
+    assert_eq!(run.carry_out().await.failures().count(), 1);
+    assert_eq!(told(events), ["box/a replace Started", "box/a failed: `box/a` does not want to"]);
+}
+
+#[tokio::test]
+async fn every_step_that_was_told_to_start_is_told_to_end() {
+    let fake = Fake::new();
+    let (run, events) = fake.run(&[want("a")]);
+    assert!(run.carry_out().await.is_complete());
+    assert_eq!(told(events), ["box/a create Started", "box/a create Waiting", "box/a create Done"]);
+}
+
+#[tokio::test]
+async fn frees_come_before_takes() {
+    let pool = |name: &str, first: u128, last: u128| {
+        want(name)
+            .field("range", Want::is(format!("{first}-{last}")))
+            .takes(Span::new("v4", first, last))
+    };
+    let fake = Fake::new();
+    assert!(fake.apply(&[pool("z", 1, 9), pool("a", 20, 29)]).await.is_complete());
+    assert!(fake.apply(&[pool("z", 1, 4), pool("a", 5, 29)]).await.is_complete());
+    assert!(fake.apply(&[pool("b", 1, 29)]).await.is_complete());
+    assert_eq!(fake.complaints(), Vec::<String>::new());
+}

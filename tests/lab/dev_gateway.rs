@@ -1,0 +1,199 @@
+//! topologies/dev-gateway.yaml: the jump host before a cluster, from nothing to nothing.
+
+use std::collections::BTreeSet;
+
+use crate::lab::Lab;
+
+const FILE: &str = "topologies/dev-gateway.yaml";
+
+#[test]
+#[ignore = "needs the lab"]
+fn dev_gateway() {
+    let lab = Lab::open("dev-gateway");
+    let before = lab.listing();
+
+    lab.expect(0, &["apply", FILE]);
+    answers(&lab);
+    in_sync(&lab);
+    the_gateway_is_made_as_it_should_be(&lab);
+    a_second_apply_changes_nothing(&lab);
+    a_restarted_gateway_needs_no_repair(&lab);
+    drift_is_named_and_mended(&lab);
+    a_changed_forward_keeps_the_container(&lab);
+    a_service_at_another_address_is_followed(&lab);
+
+    lab.expect(0, &["destroy", "--yes", FILE]);
+    let after = lab.listing();
+    let left: BTreeSet<_> = after.difference(&before).collect();
+    assert!(left.is_empty(), "left behind: {left:#?}");
+}
+
+fn answers(lab: &Lab) {
+    let said = lab.eventually("the pod's web server", || lab.get("http://127.0.0.1:10080/"));
+    assert!(said.starts_with("pod=fedora-dev-"), "{said}");
+    let who = lab.eventually("ssh into the pod", || {
+        let ran = ssh(lab, "10001", &["hostname"]);
+        if ran.code == 0 { Ok(ran.out) } else { Err(ran.err) }
+    });
+    assert!(who.starts_with("fedora-dev-"), "{who}");
+}
+
+fn ssh(lab: &Lab, port: &str, command: &[&str]) -> crate::lab::Ran {
+    let key = lab.key().display().to_string();
+    let mut arguments = vec![
+        "-p",
+        port,
+        "-i",
+        &key,
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "ConnectTimeout=5",
+        "-o",
+        "BatchMode=yes",
+        "root@127.0.0.1",
+    ];
+    arguments.extend(command);
+    lab.try_run("ssh", &arguments)
+}
+
+fn in_sync(lab: &Lab) {
+    lab.expect(0, &["diff", FILE]);
+}
+
+fn the_gateway_is_made_as_it_should_be(lab: &Lab) {
+    let inspect = |format: &str| lab.run("docker", &["inspect", "dev-gw", "--format", format]);
+    assert_eq!(inspect("{{.HostConfig.Privileged}}").trim(), "false");
+    assert!(inspect("{{.HostConfig.CapAdd}}").contains("NET_ADMIN"));
+    assert_eq!(
+        inspect("{{(index .NetworkSettings.Networks \"topo-dev\").IPAddress}}").trim(),
+        "172.22.0.12"
+    );
+    assert!(!inspect("{{json .Config.Labels}}").contains("io.x-k8s.kind.cluster"));
+
+    let rules = lab.run("docker", &["exec", "dev-gw", "nft", "list", "table", "ip", "topo"]);
+    let translations = rules.lines().filter(|line| line.contains("dnat ip")).count();
+    assert_eq!(translations, 1, "{rules}");
+    // Docker's name server in the container still answers.
+    let name = lab.run("docker", &["exec", "dev-gw", "getent", "hosts", "dev-control-plane"]);
+    assert!(name.contains("dev-control-plane"), "{name}");
+    assert_eq!(ssh(lab, "122", &["true"]).code, 0, "the gateway's own sshd");
+}
+
+fn a_second_apply_changes_nothing(lab: &Lab) {
+    let before = generations(lab);
+    let ran = lab.expect(0, &["apply", FILE]);
+    assert!(format!("{}{}", ran.out, ran.err).contains("in sync"), "{}{}", ran.out, ran.err);
+    assert_eq!(generations(lab), before);
+}
+
+/// What changes with every write: resource versions of objects, the claim's generation, container ids.
+fn generations(lab: &Lab) -> String {
+    let objects = lab.run(
+        "kubectl",
+        &[
+            "--context",
+            "kind-dev",
+            "get",
+            "-A",
+            "services,ipaddresspools,deployments",
+            "-l",
+            "topo.dev/topology=dev",
+            "-o",
+            "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation}{\"\\n\"}{end}",
+        ],
+    );
+    let containers = lab.run("docker", &["ps", "-aq", "--no-trunc"]);
+    let volumes =
+        lab.run("docker", &["volume", "ls", "-q", "--filter", "label=dev.topo.topology=dev"]);
+    format!("{objects}{containers}{volumes}")
+}
+
+fn a_restarted_gateway_needs_no_repair(lab: &Lab) {
+    lab.run("docker", &["restart", "dev-gw"]);
+    answers(lab);
+    in_sync(lab);
+}
+
+fn drift_is_named_and_mended(lab: &Lab) {
+    for (spoil, named) in [
+        (
+            &["docker", "exec", "dev-gw", "nft", "flush", "map", "ip", "topo", "forwards"][..],
+            "port/127.0.0.1:10001/tcp",
+        ),
+        (&["docker", "stop", "-t", "1", "dev-gw"], "gateway/dev-gw"),
+        (&["docker", "rm", "-f", "dev-gw"], "gateway/dev-gw"),
+        (
+            &[
+                "kubectl",
+                "--context",
+                "kind-dev",
+                "-n",
+                "metallb-system",
+                "scale",
+                "deployment/controller",
+                "--replicas=0",
+            ],
+            "metallb/metallb",
+        ),
+        (&["kubectl", "config", "delete-context", "kind-dev"], "cluster/dev"),
+    ] {
+        lab.run(spoil[0], &spoil[1..]);
+        let ran = lab.expect(1, &["diff", FILE]);
+        let line = ran.out.lines().find(|line| line.contains(named));
+        assert!(
+            line.is_some_and(|line| line.contains("drift")),
+            "{named} after {spoil:?}: {}",
+            ran.out
+        );
+        lab.expect(0, &["apply", "--yes", FILE]);
+        in_sync(lab);
+        answers(lab);
+    }
+}
+
+fn a_changed_forward_keeps_the_container(lab: &Lab) {
+    let id = || lab.run("docker", &["inspect", "dev-gw", "--format", "{{.Id}}"]);
+    let before = id();
+    let text = std::fs::read_to_string(FILE).expect("the topology");
+    let moved = text.replace("listen: 10043", "listen: 10044");
+    // Beside the original, since its paths start there, and with its claim said to have moved.
+    let file = "topologies/.dev-gateway-moved.yaml";
+    std::fs::write(file, moved).expect("written");
+    let diff = lab.topo(&["diff", "--moved", file]);
+    let applied = lab.topo(&["apply", "--moved", file]);
+    std::fs::remove_file(file).expect("removed");
+    assert_eq!(diff.code, 1);
+    assert!(diff.out.contains("port/127.0.0.1:10044/tcp"), "{}", diff.out);
+    assert_eq!(applied.code, 0);
+    assert_eq!(id(), before);
+    lab.eventually("the moved forward", || lab.get("http://127.0.0.1:10044/"));
+    assert!(lab.get("http://127.0.0.1:10043/").is_err());
+    lab.expect(0, &["apply", "--moved", FILE]);
+}
+
+fn a_service_at_another_address_is_followed(lab: &Lab) {
+    let kubectl =
+        |arguments: &[&str]| lab.run("kubectl", &[&["--context", "kind-dev"], arguments].concat());
+    kubectl(&[
+        "annotate",
+        "--overwrite",
+        "service/fedora-dev-service",
+        "metallb.io/loadBalancerIPs=172.22.255.222",
+    ]);
+    lab.eventually("the Service's new address", || {
+        let address = kubectl(&[
+            "get",
+            "service/fedora-dev-service",
+            "-o",
+            "jsonpath={.status.loadBalancer.ingress[0].ip}",
+        ]);
+        if address == "172.22.255.222" { Ok(()) } else { Err(address) }
+    });
+    lab.expect(1, &["diff", FILE]);
+    lab.expect(0, &["apply", FILE]);
+    answers(lab);
+    in_sync(lab);
+}

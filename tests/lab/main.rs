@@ -1,0 +1,8 @@
+//! Scenarios on real parts: a Docker engine, kind, Kubernetes and MetalLB of the test lab.
+//!
+//! Each applies one of the topologies/ as a user would, and looks at the outcome with the user's
+//! own tools. They run one after another, because they share the machine and the example's names.
+
+mod dev_gateway;
+mod foreign;
+mod lab;
