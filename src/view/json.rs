@@ -303,7 +303,9 @@ mod tests {
         let report = samples::report();
         let text = shown(Shape::Story, |view| {
             view.plan(&samples::plan());
-            events.iter().for_each(|event| view.event(event));
+            for event in &events {
+                view.event(event);
+            }
             view.warning("the pool is full");
             view.summary(&Ending { ports: &samples::ports(), ..samples::ending(&report) });
             view.error(&Error::refused(samples::failure()));

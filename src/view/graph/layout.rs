@@ -386,15 +386,14 @@ mod tests {
                 let needs = wishes
                     .iter()
                     .enumerate()
-                    .map(|(at, wish)| match at {
-                        0 => Vec::new(),
-                        _ => {
-                            let mut needs: Vec<usize> =
-                                wish.iter().map(|need| need.index(at)).collect();
-                            needs.sort_unstable();
-                            needs.dedup();
-                            needs
-                        }
+                    .map(|(at, wish)| {
+                        // The first has nothing before it that it could need.
+                        let wish = if at == 0 { &[][..] } else { wish };
+                        let mut needs: Vec<usize> =
+                            wish.iter().map(|need| need.index(at)).collect();
+                        needs.sort_unstable();
+                        needs.dedup();
+                        needs
                     })
                     .collect();
                 Picture { title: "random".to_owned(), nodes, needs }

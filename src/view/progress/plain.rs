@@ -106,6 +106,8 @@ impl Plain {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
     use crate::plan::Action;
     use crate::view::samples::{failure, id};
@@ -135,7 +137,7 @@ mod tests {
                 .collect();
             lines.extend(plain.tick(now));
             for line in lines {
-                text += &format!("{second:>3}: {}\n", anstream::adapter::strip_str(&line));
+                let _ = writeln!(text, "{second:>3}: {}", anstream::adapter::strip_str(&line));
             }
         }
         text
