@@ -65,7 +65,7 @@ impl Times {
 fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let (wall, processor) = (Instant::now(), processor_time());
     let result = work();
-    let spent = processor_time().zip(processor).map(|(after, before)| after - before);
+    let spent = processor_time().zip(processor).map(|(after, before)| after.saturating_sub(before));
     (spent.unwrap_or_else(|| wall.elapsed()), result)
 }
 

@@ -41,7 +41,7 @@ pub async fn nodes(
     .await
 }
 
-/// What every cluster has of its own is up: Deployments and DaemonSets of `kube-system`, and the
+/// What every cluster has of its own is up: `Deployment`s and `DaemonSet`s of `kube-system`, and the
 /// service account without which no pod is admitted.
 pub async fn system(
     client: &Client,

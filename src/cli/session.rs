@@ -216,7 +216,7 @@ impl Session {
         if let Err(failure) = self.cx().check_reservations(&reserved).await {
             match before {
                 Some(claim) => {
-                    self.cx().change_claim(|held| held.reserved = claim.reserved).await?
+                    self.cx().change_claim(|held| held.reserved = claim.reserved).await?;
                 }
                 None => self.cx().give_up_claim().await?,
             }

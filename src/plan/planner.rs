@@ -83,6 +83,7 @@ struct Planner<'a> {
 }
 
 /// What later resources must know of one that was decided.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub(super) struct Decision {
     action: Action,
     cause: Option<Cause>,

@@ -18,6 +18,9 @@ use petgraph::graph::DiGraph;
 
 use super::{Action, Bond, Id, Item, Plan, Record, Resource, Span, World};
 
+/// The step that ends first, and the one that waits for it.
+type Edge = (usize, usize);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     Remove,
@@ -158,7 +161,7 @@ impl<'a> Stages<'a> {
 
     /// What needed a removed one, as it was applied, is removed before it: by itself, or with what
     /// it lives in.
-    fn of_removals(&self, world: &World) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+    fn of_removals(&self, world: &World) -> (Vec<Edge>, Vec<Edge>) {
         let (mut own, mut held) = (Vec::new(), Vec::new());
         if self.removes.is_empty() {
             return (own, held);

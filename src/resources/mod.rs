@@ -149,11 +149,11 @@ pub struct Hands(pub Context);
 
 impl Driver for Hands {
     async fn change(&self, turn: &Turn) -> Result<Outputs, Failure> {
-        change(&self.0, turn).await
+        Box::pin(change(&self.0, turn)).await
     }
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
-        wait(&self.0, turn).await
+        Box::pin(wait(&self.0, turn)).await
     }
 
     async fn look(&self) -> Result<World, Failure> {

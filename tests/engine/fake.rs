@@ -266,7 +266,7 @@ impl Driver for Fake {
     }
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
-        let deadline = Deadline::new(turn, Duration::from_secs(60), "it to settle");
+        let deadline = Deadline::new(turn, Duration::from_mins(1), "it to settle");
         deadline.saw("0 of 1 ready");
         deadline.until(self.meet(turn, Spot::Wait)).await?;
         Ok(self

@@ -29,9 +29,9 @@ fn dev_gateway() {
 }
 
 fn answers(lab: &Lab) {
-    let said = lab.eventually("the pod's web server", || lab.get("http://127.0.0.1:10080/"));
+    let said = Lab::eventually("the pod's web server", || lab.get("http://127.0.0.1:10080/"));
     assert!(said.starts_with("pod=fedora-dev-"), "{said}");
-    let who = lab.eventually("ssh into the pod", || {
+    let who = Lab::eventually("ssh into the pod", || {
         let ran = ssh(lab, "10001", &["hostname"]);
         if ran.code == 0 { Ok(ran.out) } else { Err(ran.err) }
     });
@@ -169,7 +169,7 @@ fn a_changed_forward_keeps_the_container(lab: &Lab) {
     assert!(diff.out.contains("port/127.0.0.1:10044/tcp"), "{}", diff.out);
     assert_eq!(applied.code, 0);
     assert_eq!(id(), before);
-    lab.eventually("the moved forward", || lab.get("http://127.0.0.1:10044/"));
+    Lab::eventually("the moved forward", || lab.get("http://127.0.0.1:10044/"));
     assert!(lab.get("http://127.0.0.1:10043/").is_err());
     lab.expect(0, &["apply", "--moved", FILE]);
 }
@@ -183,7 +183,7 @@ fn a_service_at_another_address_is_followed(lab: &Lab) {
         "service/fedora-dev-service",
         "metallb.io/loadBalancerIPs=172.22.255.222",
     ]);
-    lab.eventually("the Service's new address", || {
+    Lab::eventually("the Service's new address", || {
         let address = kubectl(&[
             "get",
             "service/fedora-dev-service",

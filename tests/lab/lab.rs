@@ -116,8 +116,8 @@ impl Lab {
 
     /// Asks again until it answers, and tells the last refusal if it never does.
     #[track_caller]
-    pub fn eventually<T>(&self, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(60);
+    pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             match ask() {
                 Ok(answer) => return answer,

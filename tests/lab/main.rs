@@ -3,6 +3,11 @@
 //! Each applies one of the topologies/ as a user would, and looks at the outcome with the user's
 //! own tools. They run one after another, because they share the machine and the example's names.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "a scenario shows what topo printed, and how long it took"
+)]
+
 mod dev_gateway;
 mod foreign;
 mod lab;
