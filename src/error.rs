@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::engine::Failure;
-use crate::plan::{InvalidId, PlanError};
+use crate::plan::{InvalidId, NotOne, PlanError};
 
 /// The exit codes, which scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,12 @@ impl From<PlanError> for Error {
             PlanError::Graph(_) => failure.hint("`topo graph` shows who needs whom"),
             PlanError::Newer { .. } => failure.hint("use the newer topo for this topology"),
         })
+    }
+}
+
+impl From<NotOne> for Error {
+    fn from(error: NotOne) -> Self {
+        Self::refused(Failure::new(error.to_string()).hint("`topo graph` lists every id"))
     }
 }
 

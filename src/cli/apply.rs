@@ -7,6 +7,7 @@ use super::{ApplyArgs, run};
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Plan};
+use crate::resources;
 use crate::view::{Answer, Doing, Ending, View};
 
 pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error> {
@@ -15,6 +16,7 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     let session = Session::open(which, Purpose::Change, "topo apply", view).await?;
     session.check_claims(args.plan.moved)?;
     let wanted = Wanted {
+        target: &args.plan.target,
         replace: &args.plan.replace,
         force_conflicts: args.plan.force_conflicts,
         ..Wanted::default()
@@ -23,12 +25,13 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     view.plan(&planned.plan);
     refuse_blocked(&planned.plan)?;
     if !planned.plan.in_sync() {
+        resources::check_tools(session.cx(), &planned.plan)?;
         agree(&planned.plan, args.run.yes, view)?;
         session.stake(&planned.desired).await?;
     }
 
     let Planned { plan, desired, world } = planned;
-    let report = run::carry_out(&session, plan, desired, world, args.run.parallelism, view).await;
+    let report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
     view.summary(&Ending {
         doing: Doing::Apply,
         topology: session.name(),

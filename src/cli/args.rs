@@ -1,8 +1,9 @@
 //! Options that several commands share, and those of the commands that plan.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use crate::view::{Format, Settings, Verbosity};
 
@@ -57,6 +58,9 @@ pub struct RunArgs {
     /// How many changes may run at the same time
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
     pub parallelism: usize,
+    /// How long each resource may take to become ready, instead of its usual time: `90s`, `5m`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
 }
 
 /// Make what the file describes, and change only what differs
@@ -109,6 +113,15 @@ pub struct StatusArgs {
     pub name: Option<String>,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: crate::topology::Duration =
+        text.parse().map_err(|error: crate::topology::text::Malformed| match error.instead {
+            Some(instead) => format!("{}; write {instead}", error.what),
+            None => error.what,
+        })?;
+    Ok(duration.get())
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("at least one change must be allowed to run".to_owned()),
@@ -130,9 +143,9 @@ pub struct OutputArgs {
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more; twice for a trace of every call
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    verbose: u8,
+    /// Say more: nothing is shortened
+    #[arg(short, long, global = true)]
+    verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -162,9 +175,8 @@ impl OutputArgs {
             },
             verbosity: match (self.quiet, self.verbose) {
                 (true, _) => Verbosity::Quiet,
-                (false, 0) => Verbosity::Normal,
-                (false, 1) => Verbosity::Verbose,
-                (false, _) => Verbosity::Trace,
+                (false, false) => Verbosity::Normal,
+                (false, true) => Verbosity::Verbose,
             },
         }
     }

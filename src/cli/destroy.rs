@@ -22,7 +22,7 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
     agree(&planned.plan, args.run.yes, view)?;
 
     let Planned { plan, desired, world } = planned;
-    let report = run::carry_out(&session, plan, desired, world, args.run.parallelism, view).await;
+    let report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
     if report.is_complete() {
         session.cx().give_up_claim().await?;
         session

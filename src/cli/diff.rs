@@ -10,6 +10,7 @@ pub async fn diff(args: &DiffArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let session = Session::open(which, Purpose::Look, "topo diff", view).await?;
     session.check_claims(args.plan.moved)?;
     let wanted = Wanted {
+        target: &args.plan.target,
         replace: &args.plan.replace,
         force_conflicts: args.plan.force_conflicts,
         ..Wanted::default()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::args::RunArgs;
 use super::session::Session;
 use crate::engine::{Cancel, Events, Report, Run};
 use crate::error::Exit;
@@ -13,7 +14,7 @@ pub async fn carry_out(
     plan: Plan,
     desired: Vec<Resource>,
     world: World,
-    parallelism: usize,
+    how: &RunArgs,
     view: &mut dyn View,
 ) -> Report {
     let (events, told) = Events::channel();
@@ -24,8 +25,8 @@ pub async fn carry_out(
         desired,
         world,
         key: session.cx().key.clone(),
-        parallelism,
-        timeout: None,
+        parallelism: how.parallelism,
+        timeout: how.timeout,
         events,
         cancel: cancel.clone(),
     };

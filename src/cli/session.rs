@@ -8,10 +8,10 @@ use crate::backend::docker::{Docker, Surroundings};
 use crate::backend::host::{Kubeconfig, Lock, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
-use crate::plan::{Id, Plan, Request, Resource, SecretKey, World};
+use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{self, Claim, Claims, Context, Hands, Ingredients, Setting, Variables};
 use crate::templates::Templates;
-use crate::topology::{Places, Topology};
+use crate::topology::{Places, Topology, TopologyName};
 use crate::view::View;
 
 /// The state folder's file with the key that secrets are hashed with.
@@ -66,12 +66,18 @@ impl Session {
                 })?;
                 (Some(absolute), Some(loaded))
             }
-            Which::Name(_) => (None, None),
+            Which::Name(name) => {
+                check_name(name)?;
+                (None, None)
+            }
         };
         let (topology, places) = match loaded {
             Some(loaded) => (Some(Arc::new(loaded.topology)), Some(loaded.places)),
             None => (None, None),
         };
+        if let Some(topology) = &topology {
+            refuse_what_is_not_carried_out(topology)?;
+        }
         let name = match (&topology, &which) {
             (Some(topology), _) => topology.name.to_string(),
             (None, Which::Name(name)) => (*name).to_owned(),
@@ -93,12 +99,10 @@ impl Session {
             .map_err(|error| Error::because("cannot list what the engine has", &error))?;
         let claims = Claims::read(&snapshot);
         let claim = claims.of(&name).cloned();
-        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
         let key = secret_key(&state, purpose)?;
         let context = Context::new(Setting {
             name,
             file: topology.clone(),
-            folder,
             docker,
             state,
             kubeconfig: Kubeconfig::of(variable.as_ref()),
@@ -177,8 +181,8 @@ impl Session {
         let replace = wanted
             .replace
             .iter()
-            .map(|typed| resolve(typed, &desired))
-            .collect::<Result<Vec<Id>, Error>>()?;
+            .map(|typed| Id::find(typed, desired.iter().map(|resource| &resource.id)))
+            .collect::<Result<Vec<Id>, NotOne>>()?;
         let mut plan = crate::plan::plan(&Request {
             topology: self.name(),
             desired: &desired,
@@ -189,6 +193,14 @@ impl Session {
             replace: &replace,
         })?;
         resources::explain(self.cx(), &mut plan, &desired, &world).await?;
+        if !wanted.target.is_empty() {
+            let targets = wanted
+                .target
+                .iter()
+                .map(|typed| Id::find(typed, plan.items.iter().map(|item| &item.id)))
+                .collect::<Result<Vec<Id>, NotOne>>()?;
+            plan = plan.only(&targets, &desired, &world);
+        }
         Ok(Planned { plan, desired, world })
     }
 
@@ -233,27 +245,32 @@ pub struct Wanted<'a> {
     pub force_conflicts: bool,
     /// Take everything down.
     pub nothing: bool,
+    /// Only these and what they need; everything where there are none.
+    pub target: &'a [String],
     pub replace: &'a [String],
 }
 
-/// The resource that a shorthand means.
-fn resolve(typed: &str, desired: &[Resource]) -> Result<Id, Error> {
-    let meant: Vec<&Id> =
-        desired.iter().map(|resource| &resource.id).filter(|id| id.answers_to(typed)).collect();
-    match meant.as_slice() {
-        [one] => Ok((*one).clone()),
-        [] => Err(Error::refused(
-            Failure::new(format!("no resource of this topology is called `{typed}`"))
-                .hint("`topo graph` lists them all"),
-        )),
-        several => {
-            let names: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
-            Err(Error::refused(
-                Failure::new(format!("`{typed}` could mean {}", names.join(" or ")))
-                    .hint("write the id whole"),
-            ))
-        }
+fn check_name(name: &str) -> Result<(), Error> {
+    name.parse::<TopologyName>().map(drop).map_err(|error| {
+        let failure = Failure::new(format!("`{name}` cannot be the name of a topology: {error}"));
+        Error::refused(failure.hint("write the `name` that stands in the topology file"))
+    })
+}
+
+fn refuse_what_is_not_carried_out(topology: &Topology) -> Result<(), Error> {
+    let keys = resources::not_carried_out(topology);
+    if keys.is_empty() {
+        return Ok(());
     }
+    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    Err(Error::refused(
+        Failure::new(format!(
+            "topo {} reads and checks {}, but does not carry it out yet",
+            env!("CARGO_PKG_VERSION"),
+            keys.join(" and ")
+        ))
+        .hint("take it out of the file to apply the rest"),
+    ))
 }
 
 fn take_lock(state: &StateFolder, command: &str) -> Result<Lock, Error> {

@@ -190,8 +190,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .cluster
         .as_ref()
         .ok_or_else(|| Failure::new("the file has no cluster any more"))?;
-    let kind = Kind::find(cx.variable.as_ref())
-        .map_err(|error| Failure::because("cannot make a cluster", &error).hint(KIND_HINT))?;
+    let kind = find_kind(cx)?;
 
     let workers = node::workers(topology, cx.claim().await.as_ref());
     cx.change_claim(|claim| claim.creating = true).await?;
@@ -220,6 +219,11 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     })
     .await?;
     merge_kubeconfig(cx).await
+}
+
+pub fn find_kind(cx: &Context) -> Result<Kind, Failure> {
+    Kind::find(cx.variable.as_ref())
+        .map_err(|error| Failure::because("cannot make a cluster", &error).hint(KIND_HINT))
 }
 
 const KIND_HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";

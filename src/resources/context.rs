@@ -31,8 +31,6 @@ pub struct Context {
     pub name: String,
     /// None when a topology is taken down without its file.
     pub file: Option<Arc<Topology>>,
-    /// The folder that paths in the file start from.
-    pub folder: PathBuf,
     pub docker: Docker,
     pub state: StateFolder,
     pub kubeconfig: Option<Kubeconfig>,
@@ -52,7 +50,6 @@ pub struct Context {
 pub struct Setting {
     pub name: String,
     pub file: Option<Arc<Topology>>,
-    pub folder: PathBuf,
     pub docker: Docker,
     pub state: StateFolder,
     pub kubeconfig: Option<Kubeconfig>,
@@ -67,7 +64,6 @@ impl Context {
         Self {
             name: setting.name,
             file: setting.file,
-            folder: setting.folder,
             docker: setting.docker,
             state: setting.state,
             kubeconfig: setting.kubeconfig,

@@ -1,6 +1,7 @@
 //! Images that every node shall have, by image id, without a registry in between.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -205,8 +206,7 @@ async fn have_locally(cx: &Context, turn: &Turn) -> Result<String, Failure> {
         let text = |key: &str| build.get(key).and_then(Value::as_str);
         turn.say("building");
         let failed = |error: Error| Failure::because(format!("cannot build `{name}`"), &error);
-        let context =
-            super::build_folder::pack(&cx.folder.join(text("folder").unwrap_or_default()))?;
+        let context = super::build_folder::pack(&build_folder(cx, name)?)?;
         let request = BuildRequest {
             tag: name,
             context,
@@ -235,6 +235,16 @@ async fn have_locally(cx: &Context, turn: &Turn) -> Result<String, Failure> {
             Failure::because(format!("cannot look at the image `{name}`"), &error)
         })?;
     Ok(image.id)
+}
+
+/// The folder that the file names, with its home and its own place filled in.
+fn build_folder(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
+    let images = &cx.topology()?.images;
+    let image = images.iter().find(|image| image.name.to_string() == name);
+    image
+        .and_then(|image| image.build.as_ref())
+        .map(|build| build.folder.path().to_owned())
+        .ok_or_else(|| Failure::new(format!("the file no longer says how `{name}` is built")))
 }
 
 /// One archive, read once, to all nodes at the same time.

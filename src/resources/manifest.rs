@@ -2,7 +2,7 @@
 //! that the next entry waits for one thing instead of for every object of the one before.
 
 use super::object::{self, Objects};
-use super::{Context, cluster};
+use super::{Context, asked, cluster};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Bond, Id, Origin, Outputs, Resource, Seen, Table, World};
 use crate::topology::{HostPath, Topology, Url};
@@ -20,7 +20,10 @@ fn id(topology: &Topology, entry: usize) -> Id {
 /// What the objects of each entry need for their place in the chain.
 pub fn chain(topology: &Topology) -> Vec<Vec<Bond>> {
     let before = |entry: usize| entry.checked_sub(1).map(|entry| Bond::Uses(id(topology, entry)));
-    (0..topology.manifests.len()).map(|entry| before(entry).into_iter().collect()).collect()
+    let written = topology.manifests.iter().enumerate();
+    written
+        .map(|(entry, written)| before(entry).into_iter().chain(asked(&written.needs)).collect())
+        .collect()
 }
 
 /// Only entries that another follows have to be waited for as a whole.

@@ -30,9 +30,9 @@ use serde_json::Value;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
-use crate::plan::{Id, Outputs, Resource, Table, World};
+use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::{AddressRange, Topology};
+use crate::topology::{AddressRange, NeedId, Topology};
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
@@ -93,7 +93,12 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     let gateway = gateway::desired(topology, from.templates, &keys)
         .map_err(|error| Failure::because("cannot render the gateway", &error))?;
 
-    let mut resources = vec![network::desired(topology)];
+    let mut resources = Vec::new();
+    let on_the_engine = topology.gateway.is_some()
+        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
+    if on_the_engine {
+        resources.push(network::desired(topology));
+    }
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, from.claim));
     resources.extend(image::desired(topology, &nodes, from.snapshot));
@@ -104,6 +109,24 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(gateway);
     resources.extend(port::desired(topology));
     Ok(resources)
+}
+
+/// What a person says a resource needs, beside what follows from it.
+fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
+    needs.iter().filter_map(|need| need.as_str().parse().ok()).map(Bond::Uses)
+}
+
+/// What a file may ask for and this topo does not carry out. Better refused than left out.
+pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
+    let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
+    [
+        (!topology.shares.is_empty(), "shares"),
+        (topology.connector.is_some(), "connector"),
+        (via_ssh, "gateway.expose"),
+    ]
+    .into_iter()
+    .filter_map(|(asked, key)| asked.then_some(key))
+    .collect()
 }
 
 /// The addresses that no other topology on the same network may have.
@@ -129,6 +152,15 @@ pub fn reservations(topology: &Topology, desired: &[Resource]) -> Vec<Reservatio
         ranges.into_iter().map(|range| reserve(&resource.id, range)).collect::<Vec<_>>()
     });
     gateway.into_iter().chain(pools).collect()
+}
+
+/// Looks for the programs that this plan will need, before anything is changed.
+pub fn check_tools(cx: &Context, plan: &Plan) -> Result<(), Failure> {
+    let makes_cluster = plan.items.iter().any(|item| {
+        item.id.kind() == cluster::TABLE.kind
+            && matches!(item.action, Action::Create | Action::Replace)
+    });
+    if makes_cluster { cluster::find_kind(cx).map(drop) } else { Ok(()) }
 }
 
 /// One look at everything, in a few calls.

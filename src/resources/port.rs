@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::gateway::{self, Edit, Entry, Forward, Live, Saved};
-use super::{Context, cluster};
+use super::{Context, asked, cluster};
 use crate::backend::docker::Snapshot;
 use crate::backend::host::{self, Reach};
 use crate::engine::{Failure, Turn, Work};
@@ -46,6 +46,7 @@ pub fn desired(topology: &Topology) -> Vec<Resource> {
             let mut resource = aimed(Resource::new(id(port), &TABLE), topology, &port.to)
                 .bond(Bond::Holds(gateway::id(topology)))
                 .origin(Origin::Key(format!("gateway.ports.{at}").into()));
+            resource.bonds.extend(asked(&port.needs));
             if port.proxy_protocol {
                 resource = resource.field("proxyProtocol", Want::is(true));
             }

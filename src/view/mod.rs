@@ -87,7 +87,6 @@ pub enum Verbosity {
     Quiet,
     Normal,
     Verbose,
-    Trace,
 }
 
 /// Whether a command answers with one result or tells what it does as it goes.

@@ -2,10 +2,11 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "apply",
     "diff",
     "destroy",
+    "status",
     "graph",
     "validate",
     "render",
