@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::load;
 use crate::backend::docker::{Docker, Surroundings};
-use crate::backend::host::{Kubeconfig, Lock, StateFolder};
+use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
@@ -17,6 +18,9 @@ use crate::view::View;
 /// The state folder's file with the key that secrets are hashed with.
 const KEY: &str = "key";
 const KEY_LENGTH: usize = 32;
+
+/// How often a held lock is tried again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Which topology a command is about.
 pub enum Which<'a> {
@@ -88,7 +92,7 @@ impl Session {
             .map_err(|error| Error::because("cannot keep the topology's state", &error))?;
         let lock = match purpose {
             Purpose::Look => None,
-            Purpose::Change => Some(take_lock(&state, command)?),
+            Purpose::Change => Some(take_lock(&state, command, view).await?),
         };
         let docker = Docker::connect(&Surroundings::read(variable.as_ref()))
             .await
@@ -273,13 +277,26 @@ fn refuse_what_is_not_carried_out(topology: &Topology) -> Result<(), Error> {
     ))
 }
 
-fn take_lock(state: &StateFolder, command: &str) -> Result<Lock, Error> {
-    state.lock(command).map_err(|error| {
-        Error::refused(
-            Failure::new(error.to_string())
-                .hint("wait until it has ended, or end it; what it was doing is finished by the next `topo apply`"),
-        )
-    })
+/// What a topo that was cut off had started may still be at work, and holds the lock: it is waited
+/// for. A topo that is running is not.
+async fn take_lock(state: &StateFolder, command: &str, view: &mut dyn View) -> Result<Lock, Error> {
+    let mut said = false;
+    loop {
+        match state.lock(command) {
+            Ok(lock) => return Ok(lock),
+            Err(StateError::Held { holder, outlived: true, .. }) => {
+                if !said {
+                    view.note(&format!("waiting for what an earlier topo ({holder}) left at work"));
+                    said = true;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(error) => {
+                let hint = "wait until it has ended, or end it; the next `topo apply` finishes what it was doing";
+                return Err(Error::refused(Failure::new(error.to_string()).hint(hint)));
+            }
+        }
+    }
 }
 
 /// Made at the first change. Losing it only makes secrets look changed once.

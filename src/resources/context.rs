@@ -1,7 +1,6 @@
 //! What every resource module is handed: the edges, and what is known of this topology.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

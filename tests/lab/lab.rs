@@ -109,6 +109,8 @@ impl Lab {
         add("volume", self.run("docker", &["volume", "ls", "--format", "{{.Name}}"]));
         add("image", self.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]));
         add("file", files_under(self.home.path()));
+        // kubectl's own cache, made by the scenarios.
+        listing.retain(|line| !line.contains("/.kube/cache/"));
         // A build leaves its untagged base layers in the engine's cache; they are no image tags.
         listing.retain(|line| !line.contains("<none>"));
         listing

@@ -10,4 +10,5 @@
 
 mod dev_gateway;
 mod foreign;
+mod interrupted;
 mod lab;

@@ -113,7 +113,13 @@ impl Kubeconfig {
                 document.insert("current-context".into(), "".into());
             }
             Ok(())
-        })
+        })?;
+        // A file that says nothing any more was there for this entry alone.
+        if self.read()?.iter().all(|(key, value)| says_nothing(key, value)) {
+            let path = self.path.clone();
+            fs::remove_file(&path).map_err(|source| KubeconfigError::Write { path, source })?;
+        }
+        Ok(())
     }
 
     fn read(&self) -> Result<Mapping, KubeconfigError> {
@@ -180,6 +186,18 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn says_nothing(key: &Value, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => {
+            text.is_empty() || matches!(key.as_str(), Some("apiVersion" | "kind"))
+        }
+        Value::Sequence(list) => list.is_empty(),
+        Value::Mapping(map) => map.is_empty(),
+        _ => false,
     }
 }
 
@@ -259,6 +277,15 @@ current-context: prod
             serde_yaml::from_str(&fs::read_to_string(config.path()).expect("there")).expect("yaml");
         let before: Value = serde_yaml::from_str(theirs).expect("yaml");
         assert_eq!(after, before);
+    }
+
+    #[test]
+    fn a_file_that_was_there_for_one_entry_goes_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = kubeconfig(folder.path(), None);
+        config.merge("kind-dev", &mine(), false).expect("merged");
+        config.remove("kind-dev").expect("removed");
+        assert!(!config.path().exists());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::process::{Pid, test_kill_process};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -18,7 +19,12 @@ pub enum StateError {
     #[error("cannot lock `{}`", path.display())]
     Lock { path: PathBuf, source: io::Error },
     #[error("topology `{topology}` is in use by another topo ({holder})")]
-    Held { topology: String, holder: String },
+    Held {
+        topology: String,
+        holder: String,
+        /// That topo has ended, and something that it started goes on.
+        outlived: bool,
+    },
 }
 
 /// `$XDG_STATE_HOME/topo/<name>`, or `~/.local/state/topo/<name>`.
@@ -96,7 +102,8 @@ impl StateFolder {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
                 let holder = holder.trim().to_owned();
-                return Err(StateError::Held { topology: self.topology.clone(), holder });
+                let outlived = !is_running(&holder);
+                return Err(StateError::Held { topology: self.topology.clone(), holder, outlived });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
@@ -110,6 +117,13 @@ impl StateFolder {
     fn broken(&self, source: io::Error) -> StateError {
         StateError::Folder { path: self.path.clone(), source }
     }
+}
+
+/// Whether the process that wrote `pid 4711: topo apply` is still there.
+fn is_running(holder: &str) -> bool {
+    let digits = holder.strip_prefix("pid ").and_then(|rest| rest.split(':').next());
+    let pid = digits.and_then(|digits| digits.parse().ok()).and_then(Pid::from_raw);
+    pid.is_none_or(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Held for as long as it lives.
