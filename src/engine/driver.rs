@@ -78,6 +78,11 @@ impl Turn {
         &self.item.id
     }
 
+    /// How long to wait for it to become ready: as long as the person says, or as is usual.
+    pub fn patience(&self, usual: Duration) -> Duration {
+        self.timeout.unwrap_or(usual)
+    }
+
     pub fn action(&self) -> Action {
         self.item.action
     }

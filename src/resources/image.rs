@@ -131,11 +131,12 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     for (id, record) in records {
         let name = full_name(id.name());
         let wanted = record.fields.get("id").and_then(Value::as_str).unwrap_or_default();
-        let holders: Vec<&str> = stocks
+        let mut holders: Vec<&str> = stocks
             .iter()
             .filter(|(_, stock)| stock.get(&name).is_some_and(|held| held == wanted))
             .map(|(node, _)| *node)
             .collect();
+        holders.sort_unstable();
         let mut seen = Seen::mine(record.clone());
         seen.fields = Fields::new().with("nodes", json!(holders));
         world.add(id.clone(), seen);
@@ -161,10 +162,11 @@ async fn supply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     let local = have_locally(cx, turn).await?;
     let snapshot = cx.snapshot().await?;
-    let nodes: Vec<String> = cluster::kubernetes_nodes(&snapshot, &cx.name)
+    let mut nodes: Vec<String> = cluster::kubernetes_nodes(&snapshot, &cx.name)
         .filter(|node| node.is_running())
         .map(|node| node.name.clone())
         .collect();
+    nodes.sort_unstable();
     let failed =
         |error: Error| Failure::because(format!("cannot bring `{name}` onto the nodes"), &error);
     let stocks =

@@ -405,7 +405,7 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         return Ok(Outputs::new());
     }
     let kube = cx.kube().await?;
-    let deadline = Deadline::after(WAIT);
+    let deadline = Deadline::after(turn.patience(WAIT));
     let not_ready = |error: WaitError| Failure::because("MetalLB does not work yet", &error);
     let definition = kind("apiextensions.k8s.io/v1", "CustomResourceDefinition");
     for plural in ["ipaddresspools", "l2advertisements"] {

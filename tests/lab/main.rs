@@ -8,6 +8,7 @@
     reason = "a scenario shows what topo printed, and how long it took"
 )]
 
+mod changes;
 mod dev_gateway;
 mod foreign;
 mod interrupted;
