@@ -116,6 +116,33 @@ fn one_that_moves_off_a_leaving_one_is_removed_before_it_by_the_recorded_edge() 
 }
 
 #[test]
+fn one_that_moves_out_of_a_holder_it_vanishes_with_is_made_after_it_is_gone() {
+    let old = |shape: &str| want("box/z-old").field("shape", Want::is(shape));
+    let port = |holder: &str| want("box/port").bond(holds(holder));
+    let rule = want("box/rule").bond(inside("box/port"));
+    let world = world([
+        ("box/z-old", applied(&old("square"))),
+        ("box/port", applied(&port("box/z-old"))),
+        ("box/rule", applied(&rule)),
+    ]);
+    let desired = [old("round"), want("box/new"), port("box/new")];
+    let plan = planned(&desired, &world);
+    assert_eq!((action(&plan, "box/port"), plan.items.len()), (Action::Create, 3));
+    let walked = walk(&plan, &desired, &world);
+    assert!(before(&walked, "remove z-old", "make port"), "{walked:?}");
+}
+
+#[test]
+fn a_replaced_one_lets_go_of_what_it_leaves_by_going() {
+    let net = |size: u8| want("box/a-net").field("size", Want::is(size));
+    let gateway = want("box/gateway").field("shape", Want::is("square")).bond(uses("box/a-net"));
+    let world = world([("box/a-net", applied(&net(1))), ("box/gateway", applied(&gateway))]);
+    let desired = [net(2), want("box/gateway").field("shape", Want::is("round"))];
+    let walked = walk(&planned(&desired, &world), &desired, &world);
+    assert!(before(&walked, "remove gateway", "make a-net"), "{walked:?}");
+}
+
+#[test]
 fn what_vanishes_with_its_holder_is_still_gone_before_what_it_needs() {
     let (cluster, server) = (want("vault/c"), want("box/a-server"));
     let volume = want("box/volume").bond(inside("vault/c")).bond(uses("box/a-server"));
