@@ -125,7 +125,7 @@ impl Planner<'_> {
         } else if let Some(parent) = self.foreign_parent(resource) {
             item.block(format!("it belongs in `{parent}`, which is blocked"));
         } else if let Some((parent, decision)) = self.parent_made_anew(resource, Bond::is_held)
-            && !self.outlives_its_holders(&resource.id)
+            && !self.outlives_its_holders(resource)
         {
             made_with_parent(resource, seen, parent, decision, &mut item);
         } else if let Some(why) = self.out_of_sight(resource, seen) {
@@ -146,12 +146,17 @@ impl Planner<'_> {
         item
     }
 
-    /// Whether it is there and nothing that it was made in goes: then its being made in another
-    /// does not take it away.
-    fn outlives_its_holders(&self, id: &Id) -> bool {
+    /// Whether it is there and nothing that it was made in, and still belongs in, goes: then its
+    /// being made in another does not take it away. What leaves a holder that goes is a move all
+    /// the same, so that it is shown, guarded and ordered as one.
+    fn outlives_its_holders(&self, resource: &Resource) -> bool {
+        let belongs_in =
+            |holder: &Id| resource.bonds.iter().any(|bond| bond.is_held() && bond.id() == holder);
         let vanishes =
             |holder: &Id| self.decided.get(holder).is_some_and(|decision| decision.vanishes);
-        self.request.world.record(id).is_some_and(|record| !record.holders().any(vanishes))
+        self.request.world.record(&resource.id).is_some_and(|record| {
+            !record.holders().any(|holder| belongs_in(holder) && vanishes(holder))
+        })
     }
 
     fn decision(&self, item: &Item, resource: &Resource) -> Decision {

@@ -50,7 +50,7 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
     let stages = Stages::of(plan, &mut graph);
 
     for item in &plan.items {
-        graph.edges(stages.of_needs(item, resources.get(&item.id).copied()));
+        graph.edges(stages.of_needs(item, resources.get(&item.id).copied(), world));
     }
     let (own, held) = stages.of_removals(world);
     graph.edges_unless_circular(own);
@@ -138,10 +138,10 @@ impl<'a> Stages<'a> {
         self.removes.get(id).or_else(|| self.makes.get(id)).copied()
     }
 
-    /// What is needed is made first; what is replaced is removed first.
-    fn of_needs(&self, item: &Item, resource: Option<&Resource>) -> Vec<(usize, usize)> {
+    /// What is needed is made first; what was there goes first, by itself or with what it lives in.
+    fn of_needs(&self, item: &Item, resource: Option<&Resource>, world: &World) -> Vec<Edge> {
         let Some(make) = self.makes.get(&item.id) else { return Vec::new() };
-        let mut edges: Vec<(usize, usize)> = Vec::new();
+        let mut edges: Vec<Edge> = Vec::new();
         let mut needed = |id: &Id| edges.extend(self.makes.get(id).map(|first| (*first, *make)));
         match resource {
             Some(resource) => resource.needs().for_each(&mut needed),
@@ -155,7 +155,7 @@ impl<'a> Stages<'a> {
             }
             None => {}
         }
-        edges.extend(self.removes.get(&item.id).map(|remove| (*remove, *make)));
+        edges.extend(self.removal_of(&item.id, world).map(|remove| (remove, *make)));
         edges
     }
 
@@ -185,6 +185,9 @@ impl<'a> Stages<'a> {
 
     /// The step by which a thing goes: its own, or that of something it lives in.
     fn removal_of(&self, id: &Id, world: &World) -> Option<usize> {
+        if self.removes.is_empty() {
+            return None;
+        }
         let mut open = vec![id];
         let mut met: Vec<&Id> = Vec::new();
         while let Some(id) = open.pop() {
@@ -200,13 +203,9 @@ impl<'a> Stages<'a> {
         None
     }
 
-    /// What stays and no longer needs another lets go of it before that one is touched.
-    fn of_leaving(
-        &self,
-        item: &Item,
-        resource: Option<&Resource>,
-        world: &World,
-    ) -> Vec<(usize, usize)> {
+    /// What no longer needs another lets go of it before that one is touched: by going itself, or
+    /// by being changed where it stays.
+    fn of_leaving(&self, item: &Item, resource: Option<&Resource>, world: &World) -> Vec<Edge> {
         let (Some(make), Some(resource)) = (self.makes.get(&item.id), resource) else {
             return Vec::new();
         };
@@ -215,9 +214,11 @@ impl<'a> Stages<'a> {
         }
         let record = world.record(&item.id).or_else(|| world.remembered.get(&item.id));
         let Some(record) = record else { return Vec::new() };
+        let lets_go = self.removal_of(&item.id, world).unwrap_or(*make);
         let left = record.needs.iter().map(Bond::id);
         left.filter(|id| resource.needs().all(|needed| needed != *id))
-            .filter_map(|id| Some((*make, self.first(id)?)))
+            .filter_map(|id| Some((lets_go, self.first(id)?)))
+            .filter(|(lets_go, touched)| lets_go != touched)
             .collect()
     }
 

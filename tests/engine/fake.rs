@@ -393,6 +393,10 @@ impl Inside {
 fn wrong(turn: &Turn, before: Option<&Thing>, values: &Fields<Value>) -> Option<String> {
     let id = turn.id();
     match (turn.work, before) {
+        // Seen when the plan was made, so it was to vanish with what it lived in.
+        (Work::Create, Some(_)) if turn.state.is_some() => {
+            Some(format!("{id} is created while it is still there"))
+        }
         (Work::Update | Work::Start, None) => Some(format!("{id} is not there to {:?}", turn.work)),
         (Work::Update, Some(before)) if before.fields.get("shape") != values.get("shape") => {
             Some(format!("{id} cannot change its shape"))

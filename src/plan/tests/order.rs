@@ -116,6 +116,51 @@ fn one_that_moves_off_a_leaving_one_is_removed_before_it_by_the_recorded_edge() 
 }
 
 #[test]
+fn one_that_moves_out_of_a_replaced_holder_is_removed_before_it_whatever_their_names() {
+    let moves = |old_id: &'static str| {
+        let old = |shape: &str| want(old_id).field("shape", Want::is(shape));
+        let port = |holder: &str| want("box/port").bond(holds(holder));
+        let rule = want("box/rule").bond(inside("box/port"));
+        let world = world([
+            (old_id, applied(&old("square"))),
+            ("box/port", applied(&port(old_id))),
+            ("box/rule", applied(&rule)),
+        ]);
+        let desired = [old("round"), want("box/new"), port("box/new")];
+        let plan = planned(&desired, &world);
+        assert_eq!(action(&plan, "box/port"), Action::Replace);
+        walk(&plan, &desired, &world)
+    };
+    for old in ["box/a-old", "box/z-old"] {
+        let walked = moves(old);
+        let remove_old = format!("remove {}", id(old).name());
+        assert!(before(&walked, "remove port", &remove_old), "{walked:?}");
+        assert!(before(&walked, "make new", "make port"), "{walked:?}");
+    }
+}
+
+#[test]
+fn what_was_made_in_a_stopped_holder_that_goes_is_made_elsewhere_only_after_it_is_gone() {
+    let holder = want("box/z-holder");
+    let mut world = world([("box/z-holder", applied(&holder).state(State::Stopped))]);
+    let hidden = want("box/object").bond(inside("box/z-holder"));
+    world.remembered.insert(id("box/object"), recorded(&hidden, &[]));
+    let desired = [want("box/object")];
+    let walked = walk(&planned(&desired, &world), &desired, &world);
+    assert_eq!(walked, ["remove z-holder", "make object"]);
+}
+
+#[test]
+fn a_replaced_one_lets_go_of_what_it_leaves_by_going() {
+    let net = |size: u8| want("box/a-net").field("size", Want::is(size));
+    let gateway = want("box/gateway").field("shape", Want::is("square")).bond(uses("box/a-net"));
+    let world = world([("box/a-net", applied(&net(1))), ("box/gateway", applied(&gateway))]);
+    let desired = [net(2), want("box/gateway").field("shape", Want::is("round"))];
+    let walked = walk(&planned(&desired, &world), &desired, &world);
+    assert!(before(&walked, "remove gateway", "make a-net"), "{walked:?}");
+}
+
+#[test]
 fn what_vanishes_with_its_holder_is_still_gone_before_what_it_needs() {
     let (cluster, server) = (want("vault/c"), want("box/a-server"));
     let volume = want("box/volume").bond(inside("vault/c")).bond(uses("box/a-server"));
