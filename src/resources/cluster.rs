@@ -329,7 +329,8 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let snapshot = cx.snapshot().await?;
     let planes = || containers(&snapshot, &cx.name).filter(|node| is_control_plane(node));
     let wanted: BTreeSet<String> = planes().map(|node| node.name.clone()).collect();
-    Box::pin(cx.wait_for_cluster(&wanted, turn.patience(READY_DEADLINE), |what| turn.say(what))).await?;
+    Box::pin(cx.wait_for_cluster(&wanted, turn.patience(READY_DEADLINE), |what| turn.say(what)))
+        .await?;
     Ok(planes().next().map(outputs).unwrap_or_default())
 }
 

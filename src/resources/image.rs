@@ -162,8 +162,12 @@ async fn supply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     let local = have_locally(cx, turn).await?;
     let snapshot = cx.snapshot().await?;
+    // A node that is about to leave needs it no more.
+    let wanted = turn.value("nodes").cloned().unwrap_or_default();
+    let is_wanted =
+        |name: &str| wanted.as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let mut nodes: Vec<String> = cluster::kubernetes_nodes(&snapshot, &cx.name)
-        .filter(|node| node.is_running())
+        .filter(|node| node.is_running() && is_wanted(&node.name))
         .map(|node| node.name.clone())
         .collect();
     nodes.sort_unstable();

@@ -153,8 +153,12 @@ async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 }
 
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    cx.wait_for_nodes(&[turn.id().name().to_owned()].into(), turn.patience(READY_DEADLINE), |what| turn.say(what))
-        .await?;
+    cx.wait_for_nodes(
+        &[turn.id().name().to_owned()].into(),
+        turn.patience(READY_DEADLINE),
+        |what| turn.say(what),
+    )
+    .await?;
     Ok(Outputs::new())
 }
 

@@ -544,7 +544,9 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let kube = cx.kube().await?;
     let target = target(&object.kind, object);
     let judge = |live: Option<&DynamicObject>| ready::judge(&object.kind, live);
-    let waited = kube.until(&target, Deadline::after(turn.patience(limit)), judge, |said| turn.say(said)).await;
+    let waited = kube
+        .until(&target, Deadline::after(turn.patience(limit)), judge, |said| turn.say(said))
+        .await;
     match waited {
         Ok(outputs) => Ok(outputs),
         Err(error) => {
