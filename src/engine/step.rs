@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{Cancel, Driver, Event, Events, Failure, Run, StepPhase, Turn, Work};
 use crate::plan::{
-    Action, Bond, Fields, Id, Item, Known, LateRequest, Outputs, Phase, Refusal, Resource,
-    SecretKey, Shown, World, decide_late, known,
+    Action, Fields, Id, Item, Known, LateRequest, Outputs, Phase, Refusal, Resource, SecretKey,
+    Shown, World, closed_place, decide_late, known,
 };
 
 /// What every step needs of the run.
@@ -171,10 +171,7 @@ impl<D: Driver> Shared<D> {
         let since = self.done.load(Ordering::Relaxed);
         if let Some(look) = &*latest {
             let serves = match &look.result {
-                Ok(world) => !item
-                    .bonds
-                    .iter()
-                    .any(|bond| matches!(bond, Bond::Inside(parent) if world.is_closed(parent))),
+                Ok(world) => closed_place(world, item).is_none(),
                 Err(_) => false,
             };
             if serves || look.since == since {

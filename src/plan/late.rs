@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::diff::{Comparison, Difference};
+use super::planner::moved;
 use super::{Action, Bond, Effect, FORMAT, Id, Item, Owner, Resource, SecretKey, State, World};
 
 /// What is known at a resource's turn, when everything that it needs has ended.
@@ -55,6 +56,9 @@ pub fn decide_late(late: &LateRequest) -> Result<Action, Refusal> {
         return would_replace("it was left half-made by a run that was cut off".to_owned());
     }
 
+    if let Some(why) = moved(resource, record) {
+        return would_replace(why);
+    }
     let Difference { changes, effect, undecided, .. } = Comparison {
         resource,
         record,
@@ -85,16 +89,22 @@ pub fn decide_late(late: &LateRequest) -> Result<Action, Refusal> {
 
 /// Absent from a place that was looked into is absent; from another it is not known.
 fn absent(late: &LateRequest) -> Result<Action, Refusal> {
-    for bond in &late.item.bonds {
-        if let Bond::Inside(parent) = bond
-            && late.world.is_closed(parent)
-        {
-            let why = late.world.blind.get(parent).map_or("it is stopped", String::as_str);
-            return Err(Refusal::Closed(parent.clone(), why.to_owned()));
-        }
+    let world = late.world;
+    if let Some(parent) = closed_place(world, late.item) {
+        let why = world.blind.get(parent).map_or("it is stopped", String::as_str);
+        return Err(Refusal::Closed(parent.clone(), why.to_owned()));
     }
     Ok(match late.resource {
         Some(resource) if !resource.table.lookup => Action::Create,
         _ => Action::None,
     })
+}
+
+/// What an item may be inside of, unseen: by its bonds, or where it was made.
+pub fn closed_place<'a>(world: &'a World, item: &'a Item) -> Option<&'a Id> {
+    let within = |bond: &'a Bond| match bond {
+        Bond::Inside(parent) if world.is_closed(parent) => Some(parent),
+        _ => None,
+    };
+    item.bonds.iter().find_map(within).or_else(|| world.hidden_in(&item.id))
 }

@@ -27,7 +27,7 @@ pub use diff::{Comparison, Difference, Known, known};
 pub use fields::{FieldName, Fields, Outputs};
 pub use graph::{Graph, GraphError};
 pub use id::{Id, InvalidId};
-pub use late::{LateRequest, Refusal, decide_late};
+pub use late::{LateRequest, Refusal, closed_place, decide_late};
 pub use planner::{PlanError, Request, plan};
 pub use record::{FORMAT, Record, SecretKey};
 pub use resource::{Bond, Effect, Origin, Resource, Span, Table, Want};

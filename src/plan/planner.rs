@@ -154,13 +154,17 @@ impl Planner<'_> {
             |holder: &Id| resource.bonds.iter().any(|bond| bond.is_held() && bond.id() == holder);
         let vanishes =
             |holder: &Id| self.decided.get(holder).is_some_and(|decision| decision.vanishes);
-        self.request.world.record(&resource.id).is_some_and(|record| {
+        let world = self.request.world;
+        let hidden = || world.hidden_in(&resource.id).and(world.remembered.get(&resource.id));
+        world.record(&resource.id).or_else(hidden).is_some_and(|record| {
             !record.holders().any(|holder| belongs_in(holder) && vanishes(holder))
         })
     }
 
     fn decision(&self, item: &Item, resource: &Resource) -> Decision {
-        let seen = self.request.world.things.get(&item.id);
+        let world = self.request.world;
+        let seen = world.things.get(&item.id);
+        let is_there = seen.is_some() || world.hidden_in(&item.id).is_some();
         let unsettled = match item.action {
             Action::None | Action::Blocked => false,
             Action::Update => item
@@ -172,14 +176,12 @@ impl Planner<'_> {
         Decision {
             action: item.action,
             cause: item.cause,
-            vanishes: item.action == Action::Replace
-                || (item.action == Action::Create && seen.is_some()),
+            vanishes: item.action == Action::Replace || (item.action == Action::Create && is_there),
             unsettled: unsettled || seen.is_some_and(|seen| seen.state == State::Stopped),
             closed: item.action == Action::Deferred
-                || self.request.world.blind.contains_key(&item.id)
+                || world.blind.contains_key(&item.id)
                 || seen.is_some_and(|seen| seen.state == State::Stopped),
-            foreign: item.action == Action::Blocked
-                && self.request.world.record(&item.id).is_none(),
+            foreign: item.action == Action::Blocked && world.record(&item.id).is_none(),
         }
     }
 
@@ -210,12 +212,13 @@ impl Planner<'_> {
         })
     }
 
-    /// Why the resource cannot be looked at now: what it is inside of is stopped or does not answer.
+    /// Why the resource cannot be looked at now: what it is inside of, or was made inside of, is
+    /// stopped or does not answer.
     fn out_of_sight(&self, resource: &Resource, seen: Option<&Seen>) -> Option<String> {
         if seen.is_some() {
             return None;
         }
-        resource.bonds.iter().find_map(|bond| {
+        let closed = resource.bonds.iter().find_map(|bond| {
             let parent = bond.id();
             let decision = self.decided.get(parent)?;
             let hidden = match bond {
@@ -223,8 +226,10 @@ impl Planner<'_> {
                 Bond::Holds(_) => decision.action == Action::Deferred,
                 Bond::Uses(_) | Bond::Rests(_) => false,
             };
-            hidden.then(|| self.why_closed(parent))
-        })
+            hidden.then_some(parent)
+        });
+        let closed = closed.or_else(|| self.request.world.hidden_in(&resource.id));
+        closed.map(|parent| self.why_closed(parent))
     }
 
     fn why_closed(&self, parent: &Id) -> String {
@@ -399,7 +404,7 @@ impl Planner<'_> {
 }
 
 /// Where it was made is written in its bonds, so another place is another thing.
-fn moved(resource: &Resource, record: &Record) -> Option<String> {
+pub(super) fn moved(resource: &Resource, record: &Record) -> Option<String> {
     let stays =
         |was: &Bond| resource.bonds.iter().any(|bond| bond.id() == was.id() && bond.goes_along());
     let left = record.needs.iter().find(|was| was.goes_along() && !stays(was))?;

@@ -52,6 +52,9 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
     for item in &plan.items {
         graph.edges(stages.of_needs(item, resources.get(&item.id).copied(), world));
     }
+    graph.edges_unless_circular(
+        plan.items.iter().filter_map(|item| stages.of_hidden(item, world)).collect(),
+    );
     let (own, held) = stages.of_removals(world);
     graph.edges_unless_circular(own);
     graph.edges_unless_circular(held);
@@ -157,6 +160,12 @@ impl<'a> Stages<'a> {
         }
         edges.extend(self.removal_of(&item.id, world).map(|remove| (remove, *make)));
         edges
+    }
+
+    /// What is hidden in a place that it leaves is looked for when that place is open.
+    fn of_hidden(&self, item: &Item, world: &World) -> Option<Edge> {
+        let place = world.hidden_in(&item.id).filter(|_| item.action == Action::Deferred)?;
+        Some((*self.makes.get(place)?, *self.makes.get(&item.id)?))
     }
 
     /// What needed a removed one, as it was applied, is removed before it: by itself, or with what

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::{FieldName, Fields, Id, Outputs, Record, Span};
+use super::{Bond, FieldName, Fields, Id, Outputs, Record, Span};
 
 /// One look at the engine and the cluster.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,26 @@ impl World {
     pub fn is_closed(&self, id: &Id) -> bool {
         self.blind.contains_key(id)
             || self.things.get(id).is_some_and(|seen| seen.state == State::Stopped)
+    }
+
+    /// What keeps a thing that was made from being seen: the closed place that it was made inside of.
+    pub fn hidden_in(&self, id: &Id) -> Option<&Id> {
+        let mut open = vec![id];
+        let mut met: Vec<&Id> = Vec::new();
+        while let Some(id) = open.pop() {
+            if self.things.contains_key(id) || met.contains(&id) {
+                continue;
+            }
+            met.push(id);
+            for bond in self.remembered.get(id).map_or(&[][..], |record| &record.needs) {
+                match bond {
+                    Bond::Inside(parent) if self.is_closed(parent) => return Some(parent),
+                    Bond::Inside(parent) => open.push(parent),
+                    Bond::Uses(_) | Bond::Rests(_) | Bond::Holds(_) => {}
+                }
+            }
+        }
+        None
     }
 
     pub fn output(&self, id: &Id, name: &str) -> Option<&Value> {

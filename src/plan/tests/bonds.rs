@@ -62,6 +62,36 @@ fn what_is_in_a_blind_place_is_never_missing_and_what_is_in_that_neither() {
 }
 
 #[test]
+fn what_leaves_a_stopped_parent_is_not_missing_and_is_not_moved_on_a_guess() {
+    let mut world = world([("vault/cluster", applied(&cluster("square")).state(State::Stopped))]);
+    let inner = want("box/inner").bond(inside("box/object"));
+    for resource in [object(), inner.clone()] {
+        world.remembered.insert(resource.id.clone(), recorded(&resource, &[]));
+    }
+    let desired = [cluster("square"), want("box/object"), want("box/inner")];
+    let plan = planned(&desired, &world);
+    for hidden in ["box/object", "box/inner"] {
+        assert_eq!(action(&plan, hidden), Action::Deferred, "{hidden}");
+        assert_eq!(why(&plan, hidden), "`vault/cluster` is stopped", "{hidden}");
+    }
+    let late = |world: &World| {
+        decide_late(&LateRequest {
+            item: item(&plan, "box/object"),
+            resource: Some(&desired[1]),
+            world,
+            key: &key(),
+            given: &|_, _| None,
+        })
+    };
+    let why = "it is stopped".to_owned();
+    assert_eq!(late(&world), Err(Refusal::Closed(id("vault/cluster"), why)));
+    world.things.insert(id("vault/cluster"), applied(&cluster("square")));
+    assert_eq!(late(&world), Ok(Action::Create));
+    world.add(id("box/object"), applied(&object()));
+    assert!(matches!(late(&world), Err(Refusal::WouldReplace { .. })));
+}
+
+#[test]
 fn what_rests_on_a_replaced_one_is_replaced_for_its_reason() {
     let net = |shape: &str| want("box/net").field("shape", Want::is(shape));
     let gateway = want("box/gateway").bond(rests("box/net"));
