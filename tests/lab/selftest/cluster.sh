@@ -106,10 +106,11 @@ check_metallb() {
 
 check_restart() {
   metallb
-  local nodes=(lab-three-control-plane lab-three-worker lab-three-worker2)
+  local nodes=(lab-three-control-plane lab-three-worker lab-three-worker2) address
+  address=$(load_balancer_address) # while there is somebody to ask
   docker stop -t 10 "${nodes[@]}"
   docker start "${nodes[@]}"
-  eventually 90 expect 'pod=echo-' curl -sS --max-time 2 "http://$(load_balancer_address)"
+  eventually 90 expect 'pod=echo-' curl -sS --max-time 2 "http://$address"
   eventually 60 expect 'pod=echo-' in_pod client-1 -- curl -sS --max-time 2 http://echo
 }
 
