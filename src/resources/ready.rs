@@ -20,7 +20,7 @@ pub fn judge(kind: &Kind, object: Option<&DynamicObject>) -> Verdict<Outputs> {
     }
     let body = &object.data;
     match (&*kind.group, &*kind.name) {
-        ("", "Service") => service(body),
+        ("", "Service") => service(object),
         ("", "Pod") => pod(body),
         ("", "PersistentVolumeClaim") => claim(body),
         ("", "Namespace") => phase(body, "Active"),
@@ -135,14 +135,25 @@ fn pod(body: &Value) -> Verdict<Outputs> {
     }
 }
 
-/// A Service of type LoadBalancer works once it has an address; its ports are known at once.
-fn service(body: &Value) -> Verdict<Outputs> {
+/// The annotation by which a Service asks MetalLB for addresses of its choice.
+const ASKED_ADDRESSES: &str = "metallb.io/loadBalancerIPs";
+
+/// A Service of type LoadBalancer works once it has an address, and the one it asks for if it asks
+/// for one: it keeps its old one for a moment. Its ports are known at once.
+fn service(object: &DynamicObject) -> Verdict<Outputs> {
+    let body = &object.data;
+    let asked = object.metadata.annotations.as_ref().and_then(|all| all.get(ASKED_ADDRESSES));
     let spec = &body["spec"];
     let outputs = Outputs::new().with("ports", named_ports(body));
     if spec["type"] != "LoadBalancer" {
         return Verdict::Done(outputs);
     }
     match address(body) {
+        Some(address)
+            if asked.is_some_and(|asked| !asked.split(',').any(|one| one.trim() == address)) =>
+        {
+            Verdict::NotYet(format!("it still has {address}, not the address that it asks for"))
+        }
         Some(address) => Verdict::Done(outputs.with("address", json!(address))),
         None => Verdict::NotYet("no address was given to it".to_owned()),
     }
@@ -345,7 +356,11 @@ mod tests {
         }});
         assert!(not_yet(judged("v1", "Service", 1, body.clone())).contains("no address"));
         body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
-        let Verdict::Done(outputs) = judged("v1", "Service", 1, body) else { panic!("not done") };
+        let Verdict::Done(outputs) = judged("v1", "Service", 1, body.clone()) else {
+            panic!("not done")
+        };
+        body["metadata"]["annotations"] = json!({ASKED_ADDRESSES: "172.22.255.222"});
+        assert!(not_yet(judged("v1", "Service", 1, body)).contains("still has 172.22.255.201"));
         assert_eq!(outputs.get("address"), Some(&json!("172.22.255.201")));
         assert_eq!(outputs.get("ports"), Some(&json!({"http": 80})));
     }
