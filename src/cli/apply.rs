@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::session::{Planned, Purpose, Session, Wanted, Which};
+use super::session::{Planned, Purpose, Session, Which};
 use super::{ApplyArgs, run};
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
@@ -15,13 +15,7 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     let which = Which::File(args.file.path());
     let session = Session::open(which, Purpose::Change, "topo apply", view).await?;
     session.check_claims(args.plan.moved)?;
-    let wanted = Wanted {
-        target: &args.plan.target,
-        replace: &args.plan.replace,
-        force_conflicts: args.plan.force_conflicts,
-        ..Wanted::default()
-    };
-    let planned = session.plan(wanted).await?;
+    let planned = session.plan(args.plan.wanted()).await?;
     view.plan(&planned.plan);
     refuse_blocked(&planned.plan)?;
     if !planned.plan.in_sync() {

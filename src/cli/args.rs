@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::session::Wanted;
 use crate::view::{Format, Settings, Verbosity};
 
 /// The file that is read where none is named.
@@ -47,6 +48,17 @@ pub struct PlanArgs {
     /// The topology's file has moved here from the path it was applied from
     #[arg(long)]
     pub moved: bool,
+}
+
+impl PlanArgs {
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            nothing: false,
+            target: &self.target,
+            replace: &self.replace,
+            force_conflicts: self.force_conflicts,
+        }
+    }
 }
 
 /// How a plan is carried out.

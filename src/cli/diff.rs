@@ -1,7 +1,7 @@
 //! `topo diff`: the plan, and nothing else.
 
 use super::DiffArgs;
-use super::session::{Purpose, Session, Wanted, Which};
+use super::session::{Purpose, Session, Which};
 use crate::error::{Error, Exit};
 use crate::view::View;
 
@@ -9,13 +9,7 @@ pub async fn diff(args: &DiffArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let which = Which::File(args.file.path());
     let session = Session::open(which, Purpose::Look, "topo diff", view).await?;
     session.check_claims(args.plan.moved)?;
-    let wanted = Wanted {
-        target: &args.plan.target,
-        replace: &args.plan.replace,
-        force_conflicts: args.plan.force_conflicts,
-        ..Wanted::default()
-    };
-    let planned = session.plan(wanted).await?;
+    let planned = session.plan(args.plan.wanted()).await?;
     view.plan(&planned.plan);
     Ok(if planned.plan.in_sync() { Exit::Done } else { Exit::Differs })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::load;
-use crate::backend::docker::{Docker, Surroundings};
+use crate::backend::docker::{Docker, Snapshot, Surroundings};
 use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
@@ -41,6 +41,8 @@ pub struct Session {
     pub hands: Arc<Hands>,
     pub topology: Option<Arc<Topology>>,
     pub claims: Claims,
+    /// What the engine had when the session was opened, listed once for claims and plan.
+    snapshot: Snapshot,
     /// The topology file as an absolute path.
     file: Option<PathBuf>,
     places: Option<Places>,
@@ -116,7 +118,7 @@ impl Session {
             claim,
         });
         let hands = Arc::new(Hands(context));
-        Ok(Self { hands, topology, claims, file, places, _lock: lock })
+        Ok(Self { hands, topology, claims, snapshot, file, places, _lock: lock })
     }
 
     pub fn cx(&self) -> &Context {
@@ -167,8 +169,7 @@ impl Session {
         if wanted.force_conflicts {
             self.cx().force_conflicts();
         }
-        let snapshot = self.cx().snapshot().await?;
-        let world = resources::observe(self.cx(), &snapshot).await?;
+        let world = resources::observe(self.cx(), &self.snapshot).await?;
         let desired = match (&self.topology, wanted.nothing) {
             (Some(topology), false) => {
                 let objects = self.cx().objects().await?;
@@ -177,7 +178,7 @@ impl Session {
                     objects: &objects,
                     templates: &self.cx().templates,
                     claim: self.claims.of(self.name()),
-                    snapshot: &snapshot,
+                    snapshot: &self.snapshot,
                 })?
             }
             _ => Vec::new(),

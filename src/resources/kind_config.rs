@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::topology::kind_config::merge;
 use crate::topology::{Cluster, Group, ImageRef, Mount, PortMapping, Proto, Topology};
 
 /// The label that tells which group of the file a worker belongs to.
@@ -43,23 +44,10 @@ fn shared(topology: &Topology, cluster: &Cluster) -> Map<String, Value> {
     config.insert("kind".to_owned(), json!("Cluster"));
     config.insert("apiVersion".to_owned(), json!("kind.x-k8s.io/v1alpha4"));
     config.insert("name".to_owned(), json!(topology.name));
-    for (key, value) in cluster.kind_config.iter().flatten() {
-        merge(config.entry(key.clone()).or_insert(Value::Null), value);
+    if let Some(raw) = &cluster.kind_config {
+        merge(&mut config, raw);
     }
     config
-}
-
-/// Maps merge, lists append, anything else is replaced.
-fn merge(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                merge(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (Value::Array(into), Value::Array(from)) => into.extend(from.iter().cloned()),
-        (into, from) => *into = from.clone(),
-    }
 }
 
 /// Ports of the cluster lead to one node: the first.
