@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # How a Debian becomes an image.
 
 import_debian() { # RELEASE PACKAGES

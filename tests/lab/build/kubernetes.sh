@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # How the images that a node carries are made, and how a node is.
 
 control_plane=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy)

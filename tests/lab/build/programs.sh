@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # How the Go programs are compiled.
 
 compile() { # MODFILE KUBERNETES-VERSION PACKAGE...: and the one binary of Kubernetes, by each of its names

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash
 # Where the lab keeps things, and the versions that it is pinned to.
 
 lab_cache=${TOPO_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/topo-lab}   # what was built; can be made again

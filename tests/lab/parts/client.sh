@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # What a person debugs a cluster with: curl, dig, nc, NFS tools, Python.
 kind=image needs=(debian) inputs=(images/client) pins=()
 

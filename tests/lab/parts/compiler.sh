@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # A C compiler with the NFS client library of Debian stable: the one of the release before cannot write over NFSv4.
 kind=image needs=() inputs=(build/debian.sh) pins=()
 

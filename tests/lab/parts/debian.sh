@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The Debian that every other image starts from. apt works in it as on this machine.
 kind=image needs=() inputs=(build/debian.sh) pins=()
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # An HTTP server that says which pod on which node answered.
 kind=image needs=(programs) inputs=() pins=()
 

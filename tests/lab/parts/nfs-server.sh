@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # A user-space NFS server, v3 and v4, for the lab's own checks.
 kind=image needs=(debian) inputs=(images/nfs-server) pins=()
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The node image: Debian with kind's own node files, fitted to machines of this kind, and all images that kubeadm starts.
 kind=image needs=(programs debian nfs-client kube-images) inputs=(node engine/runc-wrapper build/kubernetes.sh) pins=(node_image)
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The node image of the other Kubernetes version.
 kind=image needs=(old-programs debian nfs-client kube-images) inputs=(node engine/runc-wrapper build/kubernetes.sh images/kube) pins=(old_node_image)
 

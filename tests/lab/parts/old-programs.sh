@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # Kubernetes at another patch version, for scenarios that replace a node image.
 kind=files needs=(programs) inputs=(go/old.mod go/old.sum go/kube build/programs.sh) pins=(old_kubernetes_version)
 

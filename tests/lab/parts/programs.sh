@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # Every Go program of the lab from one module graph, so that what they share is compiled once.
 kind=files needs=() inputs=(go/go.mod go/go.sum go/kube go/coredns go/echo build/programs.sh) pins=()
 

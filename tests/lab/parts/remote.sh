@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # The root folder of "another machine": Debian's own, older engine, and an sshd.
 kind=files needs=() inputs=(build/debian.sh) pins=()
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # An sshd that lets in who holds the key in AUTHORIZED_KEY, or in a file mounted at /authorized_keys.
 kind=image needs=(debian) inputs=(images/sshd) pins=()
 

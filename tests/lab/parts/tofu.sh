@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 # OpenTofu, for side-by-side figures.
 kind=files needs=() inputs=(go-peers/tofu) pins=()
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # The three-node cluster that most checks share, and what runs in it.
 
 export KIND_EXPERIMENTAL_DOCKER_NETWORK=lab-net

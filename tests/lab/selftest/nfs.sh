@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # NFS claims, mounted by the nodes with the lab's mount.nfs from a server beside the cluster.
 
 nfs_folder() { echo "$selftest_folder/export"; }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # The second engine, as a cluster's home.
 
 remote_kind() {
