@@ -78,14 +78,14 @@ fn refused(trial: &Trial, step: Step, status: Status, evidence: &Evidence) -> Ve
         WRONGSEC => kerberos_required(),
         DELAY | GRACE => busy(),
         ACCES | PERM if made => not_writable(trial),
-        ACCES | PERM if step == Step::Mount && is_not_exported(trial, evidence) => {
-            no_such_export(trial, evidence)
-        }
+        ACCES | PERM if evidence.export_opens => no_such_export(trial, evidence),
         ACCES | PERM => denied(trial, evidence),
         ROFS => read_only(trial),
         NOSPC | DQUOT => no_space(),
         NOENT | NOTDIR | SYMLINK if !made => no_such_export(trial, evidence),
-        NOTSUPP | SERVERFAULT | STALE | BADHANDLE => no_file_handles(trial),
+        NOTSUPP | SERVERFAULT | STALE | BADHANDLE if step != Step::Introduce => {
+            no_file_handles(trial)
+        }
         INVAL if step == Step::Mount => no_file_handles(trial),
         _ => server_error(),
     }
@@ -230,10 +230,6 @@ fn mount_port(trial: &Trial, evidence: &Evidence) -> Verdict {
     }
 }
 
-fn is_not_exported(trial: &Trial, evidence: &Evidence) -> bool {
-    evidence.exports.is_some() && evidence.export_of(&trial.path).is_none()
-}
-
 /// Version 4 has one tree. A server may hide from a client what it does not let it use.
 fn not_there(trial: &Trial, reached: &str, beside: &[String], evidence: &Evidence) -> Verdict {
     let hidden = match evidence.export_of(&trial.path) {
@@ -241,7 +237,7 @@ fn not_there(trial: &Trial, reached: &str, beside: &[String], evidence: &Evidenc
         Some(export) => {
             reached.trim_end_matches('/').len() < export.path.trim_end_matches('/').len()
         }
-        None => evidence.exports.is_none() && beside.is_empty(),
+        None => beside.is_empty(),
     };
     if hidden { denied(trial, evidence) } else { no_such_export(trial, evidence) }
 }
@@ -251,8 +247,8 @@ fn no_such_export(trial: &Trial, evidence: &Evidence) -> Verdict {
     let paths: Vec<&str> = exports.map(|export| export.path.as_str()).collect();
     verdict(
         name::NO_SUCH_EXPORT,
-        "The server exports no folder under this path. Over version 4 the path is the one in the \
-         server's own tree, which may begin elsewhere than on its disk.",
+        "The server exports no such folder, or does not show it to this client. Over version 4 the \
+         path is the one in the server's own tree, which may begin elsewhere than on its disk.",
         format!("export `{}`, or write the path as the server shows it", trial.path),
     )
     .also(words::listed(&paths).map(|paths| format!("it exports {paths}")))
@@ -261,7 +257,18 @@ fn no_such_export(trial: &Trial, evidence: &Evidence) -> Verdict {
 /// The server knows the export and does not let this client have it.
 fn denied(trial: &Trial, evidence: &Evidence) -> Verdict {
     let low = evidence.from_low_port();
+    let hidden = evidence.exports.is_some() && evidence.export_of(&trial.path).is_none();
     match evidence.admission(&trial.path) {
+        _ if evidence.exports_nothing() => verdict(
+            name::NO_FILE_HANDLES,
+            "The server runs and exports nothing to anybody: none of its exports could be made, as \
+             where the file system has no file handles (overlay, FUSE), or none is written.",
+            format!(
+                "see in the server's log what became of `{}`; put the folder on ext4, xfs, btrfs or \
+                 zfs, or use a Docker volume",
+                trial.path
+            ),
+        ),
         Admission::LeftOut => left_out_by(trial, evidence),
         Admission::Admitted if low => verdict(
             name::NO_FILE_HANDLES,
@@ -276,7 +283,7 @@ fn denied(trial: &Trial, evidence: &Evidence) -> Verdict {
             ALLOW_HIGH_PORTS,
         )
         .also(clients(trial, evidence)),
-        Admission::Unclear if trial.tunnelled || low => left_out_by(trial, evidence),
+        Admission::Unclear if trial.tunnelled || low || hidden => left_out_by(trial, evidence),
         Admission::Unclear => verdict(
             name::UNPRIVILEGED_PORT_REFUSED,
             "The server refuses this client: it wants requests from ports below 1024, which only \
@@ -314,8 +321,8 @@ fn left_out_by(trial: &Trial, evidence: &Evidence) -> Verdict {
         ),
         (false, false) => verdict(
             name::EXPORT_EXCLUDES_CLIENT,
-            "The server does not let this client have the export: its list of clients leaves the \
-             client out.",
+            "The server does not let this client have the path: it exports it to others only, or \
+             not at all.",
             format!("add the cluster's network to the clients of `{path}`"),
         ),
     };
@@ -324,7 +331,12 @@ fn left_out_by(trial: &Trial, evidence: &Evidence) -> Verdict {
 
 /// To whom the export goes, as the server says it.
 fn clients(trial: &Trial, evidence: &Evidence) -> Option<String> {
-    let export = evidence.export_of(&trial.path)?;
+    let Some(export) = evidence.export_of(&trial.path) else {
+        let shown: Vec<&str> =
+            evidence.exports.as_ref()?.iter().map(|export| export.path.as_str()).collect();
+        let shown = words::listed(&shown).unwrap_or_else(|| "nothing".to_owned());
+        return Some(format!("to this client it exports {shown}"));
+    };
     let from =
         evidence.source.map(|source| format!(", and this is {}", source.ip().to_canonical()));
     let clients = words::listed(&export.clients).unwrap_or_else(|| "everybody".to_owned());

@@ -19,6 +19,8 @@ mod nfs4;
 mod portmap;
 mod rpc;
 mod status;
+#[cfg(test)]
+mod tests;
 mod through;
 mod words;
 mod xdr;

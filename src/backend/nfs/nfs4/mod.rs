@@ -21,6 +21,7 @@ use super::folder::{Attributes, Folder};
 use super::rpc::{Caller, Program};
 use super::status::Status;
 
+pub use attributes::links_of_root;
 pub use compound::minor_is_served;
 
 pub const NFS4: Program = Program { number: 100_003, version: 4 };
