@@ -25,6 +25,7 @@ mod pool;
 mod port;
 mod ready;
 mod render;
+mod stages;
 
 use serde_json::Value;
 
