@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::{Cancel, Driver, Event, Events, Failure, Run, StepPhase, Turn, Work};
 use crate::plan::{
     Action, Fields, Id, Item, Known, LateRequest, Outputs, Phase, Refusal, Resource, SecretKey,
-    Shown, World, closed_place, decide_late, known,
+    Shown, State, World, closed_place, decide_late, known,
 };
 
 /// What every step needs of the run.
@@ -44,6 +44,8 @@ pub(super) struct Performed {
 /// Why a step gave nothing.
 pub(super) enum Stop {
     Failed(Failure),
+    /// What it waits for is made by nobody in this run: it stays as it is, and why.
+    Pending(String),
     /// The run was interrupted while the step waited for its place among the parallel ones.
     NotStarted,
 }
@@ -87,6 +89,9 @@ impl<D: Driver> Shared<D> {
         let item = Arc::clone(&self.items[item]);
         let (action, world) = self.action_at_its_turn(&item, phase, given).await?;
         let turn = self.turn(item, phase, action, &world, given);
+        if let Some(why) = self.pending(&turn).await {
+            return Err(Stop::Pending(why));
+        }
         let changed = match turn.work {
             Work::Keep => Outputs::new(),
             _ => self.change(&turn, action).await?,
@@ -110,6 +115,25 @@ impl<D: Driver> Shared<D> {
         outputs.extend(changed);
         outputs.extend(waited);
         Ok(Performed { did: action, outputs })
+    }
+
+    /// A value that something gives which topo only looks up, and that has none yet. Nobody in this
+    /// run will make it, so waiting is no use and failing no help.
+    async fn pending(&self, turn: &Turn) -> Option<String> {
+        if !matches!(turn.work, Work::Create | Work::Update) {
+            return None;
+        }
+        let is_looked_up =
+            |giver: &Id| self.resources.get(giver).is_some_and(|wanted| wanted.table.lookup);
+        let (_, giver) = turn.missing.iter().find(|(_, giver)| is_looked_up(giver))?;
+        let latest = self.latest.lock().await;
+        let look = latest.as_ref().and_then(|look| look.result.as_ref().ok());
+        let world = look.unwrap_or(&self.world);
+        Some(match world.things.get(giver).map(|seen| &seen.state) {
+            None => format!("`{giver}` does not exist, and nothing in this file makes it"),
+            Some(State::Unready(last)) => format!("`{giver}`: {last}"),
+            Some(_) => format!("`{giver}` has nothing to give yet"),
+        })
     }
 
     async fn change(&self, turn: &Turn, action: Action) -> Result<Outputs, Stop> {

@@ -25,6 +25,7 @@ mod pool;
 mod port;
 mod ready;
 mod render;
+mod service;
 
 use serde_json::Value;
 
@@ -38,6 +39,7 @@ pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
 pub use live::explain;
 pub use object::Objects;
+pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
 
 /// Registers a kind: its table, and which module carries out its turns.
@@ -107,7 +109,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(object::desired(topology, from.objects));
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
-    resources.extend(port::desired(topology));
+    resources.extend(port::desired(topology, from.objects)?);
     Ok(resources)
 }
 
@@ -176,6 +178,13 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     Ok(world)
 }
 
+/// The forwards that the gateway knows now.
+pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
+    let mut world = World::default();
+    port::observe(cx, &cx.snapshot().await?, &mut world).await?;
+    Ok(world)
+}
+
 /// Carries out what the engine asks for.
 pub struct Hands(pub Context);
 
@@ -186,6 +195,11 @@ impl Driver for Hands {
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
         Box::pin(wait(&self.0, turn)).await
+    }
+
+    /// All forwards of a gateway are written in one transaction.
+    fn gathers(&self, turn: &Turn) -> bool {
+        turn.id().kind() == port::TABLE.kind
     }
 
     async fn look(&self) -> Result<World, Failure> {

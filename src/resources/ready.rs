@@ -1,8 +1,9 @@
 //! Whether an object works, by its kind, and why not, in the words of its pods.
 
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::service;
 use crate::backend::kube::{Kube, Target, Verdict};
 use crate::manifest::{Kind, Kinds};
 use crate::plan::Outputs;
@@ -20,7 +21,7 @@ pub fn judge(kind: &Kind, object: Option<&DynamicObject>) -> Verdict<Outputs> {
     }
     let body = &object.data;
     match (&*kind.group, &*kind.name) {
-        ("", "Service") => service(object),
+        ("", "Service") => service::judge(object),
         ("", "Pod") => pod(body),
         ("", "PersistentVolumeClaim") => claim(body),
         ("", "Namespace") => phase(body, "Active"),
@@ -133,44 +134,6 @@ fn pod(body: &Value) -> Verdict<Outputs> {
             complaint(body).unwrap_or_else(|| phase.unwrap_or("not looked at yet").to_owned()),
         ),
     }
-}
-
-/// The annotation by which a Service asks MetalLB for addresses of its choice.
-const ASKED_ADDRESSES: &str = "metallb.io/loadBalancerIPs";
-
-/// A Service of type LoadBalancer works once it has an address, and the one it asks for if it asks
-/// for one: it keeps its old one for a moment. Its ports are known at once.
-fn service(object: &DynamicObject) -> Verdict<Outputs> {
-    let body = &object.data;
-    let asked = object.metadata.annotations.as_ref().and_then(|all| all.get(ASKED_ADDRESSES));
-    let spec = &body["spec"];
-    let outputs = Outputs::new().with("ports", named_ports(body));
-    if spec["type"] != "LoadBalancer" {
-        return Verdict::Done(outputs);
-    }
-    match address(body) {
-        Some(address)
-            if asked.is_some_and(|asked| !asked.split(',').any(|one| one.trim() == address)) =>
-        {
-            Verdict::NotYet(format!("it still has {address}, not the address that it asks for"))
-        }
-        Some(address) => Verdict::Done(outputs.with("address", json!(address))),
-        None => Verdict::NotYet("no address was given to it".to_owned()),
-    }
-}
-
-/// The numbers of a Service's ports by their names.
-pub fn named_ports(service: &Value) -> Value {
-    let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
-    ports
-        .filter_map(|port| Some((port["name"].as_str()?.to_owned(), port["port"].clone())))
-        .collect()
-}
-
-/// The address that a load balancer gave to a Service.
-pub fn address(body: &Value) -> Option<&str> {
-    let first = body.pointer("/status/loadBalancer/ingress/0")?;
-    first["ip"].as_str().or_else(|| first["hostname"].as_str())
 }
 
 fn claim(body: &Value) -> Verdict<Outputs> {
@@ -304,6 +267,8 @@ fn selector(body: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn judged(api_version: &str, kind: &str, generation: i64, body: Value) -> Verdict<Outputs> {
@@ -346,23 +311,6 @@ mod tests {
             verdict,
             Verdict::Failed("Job has reached the specified backoff limit".to_owned())
         );
-    }
-
-    #[test]
-    fn a_load_balancer_gives_its_address_and_waits_for_it() {
-        let mut body = json!({"metadata": {}, "spec": {
-            "type": "LoadBalancer",
-            "ports": [{"name": "http", "port": 80}, {"port": 81}],
-        }});
-        assert!(not_yet(judged("v1", "Service", 1, body.clone())).contains("no address"));
-        body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
-        let Verdict::Done(outputs) = judged("v1", "Service", 1, body.clone()) else {
-            panic!("not done")
-        };
-        body["metadata"]["annotations"] = json!({ASKED_ADDRESSES: "172.22.255.222"});
-        assert!(not_yet(judged("v1", "Service", 1, body)).contains("still has 172.22.255.201"));
-        assert_eq!(outputs.get("address"), Some(&json!("172.22.255.201")));
-        assert_eq!(outputs.get("ports"), Some(&json!({"http": 80})));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How far a connection to a published port gets.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -17,17 +18,33 @@ pub enum Reach {
     /// The port takes connections and drops them: nothing listens behind it.
     HangsUp,
     Refused,
+    /// Somebody on the way says so at once, as firewalls do that reject.
+    NoRoute,
     Silent,
 }
 
 impl Reach {
-    /// As the end of a sentence that begins with the port.
-    pub fn in_words(self) -> &'static str {
+    /// As the end of a sentence that begins with a port that a gateway publishes.
+    pub fn of_a_door(self) -> &'static str {
         match self {
             Self::Answers => "answers",
             Self::HangsUp => "takes the connection, but nothing listens behind it",
             Self::Refused => "refuses the connection: it is not published",
+            Self::NoRoute => "cannot be reached: no route to host",
             Self::Silent => "does not answer at all",
+        }
+    }
+
+    /// As the end of a sentence that begins with what a forward leads to.
+    pub fn of_a_target(self) -> &'static str {
+        match self {
+            Self::Answers => "answers",
+            Self::HangsUp => "hangs up at once",
+            Self::Refused => "refuses the connection: nothing listens there",
+            Self::NoRoute => {
+                "cannot be reached: no route to host, as a firewall says that rejects what it should forward"
+            }
+            Self::Silent => "does not answer: nobody has this address",
         }
     }
 }
@@ -35,7 +52,12 @@ impl Reach {
 pub async fn reach(host: &str, port: u16) -> Reach {
     let mut stream = match timeout(CONNECT_LIMIT, TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(_)) => return Reach::Refused,
+        Ok(Err(error)) => {
+            return match error.kind() {
+                ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Reach::NoRoute,
+                _ => Reach::Refused,
+            };
+        }
         Err(_) => return Reach::Silent,
     };
     match timeout(HANG_UP_LIMIT, stream.read_u8()).await {

@@ -36,6 +36,25 @@ pub fn render(status: &Status, columns: Option<usize>) -> String {
     text
 }
 
+/// The forwards at the end of an apply: of many only those that somebody should look at.
+pub fn ports_in_short(ports: &[PortStatus], columns: Option<usize>) -> String {
+    const FEW: usize = 20;
+    if ports.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<&PortStatus> =
+        ports.iter().filter(|port| ports.len() <= FEW || port.reachable == Some(false)).collect();
+    let left_out = ports.len() - shown.len();
+    let mut text = format!("{}\n", "Ports".bold());
+    text.push_str(&table(shown.into_iter().map(port).collect(), columns));
+    if left_out > 0 {
+        let others = if left_out == ports.len() { "" } else { " others" };
+        let _ = writeln!(text, "{INDENT}{left_out}{others}: `topo status` shows each");
+    }
+    text.push('\n');
+    text
+}
+
 fn resource(resource: &ResourceStatus) -> Row {
     let detail = resource.detail.clone().unwrap_or_default();
     let cells = vec![resource.id.to_string(), resource.state.word().to_owned(), detail];
