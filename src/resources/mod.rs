@@ -7,6 +7,7 @@ mod build_folder;
 mod claim;
 mod cluster;
 mod compare;
+mod connector;
 mod context;
 mod drift;
 mod gateway;
@@ -23,6 +24,7 @@ mod node;
 mod object;
 mod pool;
 mod port;
+mod pulled;
 mod ready;
 mod render;
 mod service;
@@ -67,7 +69,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port, connector);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -97,6 +99,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
 
     let mut resources = Vec::new();
     let on_the_engine = topology.gateway.is_some()
+        || topology.connector.is_some()
         || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
     if on_the_engine {
         resources.push(network::desired(topology));
@@ -110,6 +113,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
     resources.extend(port::desired(topology, from.objects)?);
+    resources.extend(connector::desired(topology));
     Ok(resources)
 }
 
@@ -121,14 +125,10 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
     let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
-    [
-        (!topology.shares.is_empty(), "shares"),
-        (topology.connector.is_some(), "connector"),
-        (via_ssh, "gateway.expose"),
-    ]
-    .into_iter()
-    .filter_map(|(asked, key)| asked.then_some(key))
-    .collect()
+    [(!topology.shares.is_empty(), "shares"), (via_ssh, "gateway.expose")]
+        .into_iter()
+        .filter_map(|(asked, key)| asked.then_some(key))
+        .collect()
 }
 
 /// The addresses that no other topology on the same network may have.
@@ -175,6 +175,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
+    connector::observe(cx, snapshot, &mut world).await;
     Ok(world)
 }
 

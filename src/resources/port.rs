@@ -321,7 +321,7 @@ mod tests {
         let failure = desired(&file, &objects(text)).expect_err("is refused");
         assert!(failure.message.contains("it is of type ClusterIP"), "{failure}");
         assert!(failure.message.contains("test.yaml:1"), "{failure}");
-        assert!(failure.causes[0].contains("no port `81`; it has 80, http"), "{failure:?}");
+        assert!(failure.causes[0].contains("no port `81`; it has http, 80"), "{failure:?}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn port(port: &PortStatus) -> Row {
         Some(pods) => format!("{pods} pods"),
         None => String::new(),
     };
-    let direct = port.direct.as_ref().map(|direct| format!("direct {direct}"));
+    let direct = port.direct.as_ref().map(|_| "direct".to_owned());
     let rest = [Some(pods), direct, port.detail.clone()];
     let rest: Vec<String> = rest.into_iter().flatten().filter(|part| !part.is_empty()).collect();
     let address = port.address.clone().unwrap_or_else(|| "no address".to_owned());
