@@ -1,6 +1,7 @@
 //! The forwards as they are now: where each leads, how many pods stand behind it, whether it answers.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -106,20 +107,62 @@ impl Way<'_> {
         self.remote.is_none() && self.routes.iter().any(|net| net.contains(&address))
     }
 
-    /// The ports behind which nobody answers in time.
-    async fn unanswered(&self, host: &str, listen: Listen) -> Vec<(u16, Reach)> {
-        let mut left: Vec<(u16, Reach)> =
-            listen.ports.ports().map(|port| (port, Reach::Silent)).collect();
+    /// The ports behind which nobody answers in time, and how far a connection got.
+    async fn unanswered(&self, host: &str, leads: &Leads) -> Vec<(u16, Missed)> {
+        let mut left: Vec<u16> = leads.0.iter().map(|(port, _)| *port).collect();
         loop {
-            let tries =
-                left.into_iter().map(async |(port, _)| (port, host::reach(host, port).await));
-            left = stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
-            left.retain(|(_, reach)| *reach != Reach::Answers);
-            if left.is_empty() || Instant::now() >= self.deadline {
-                left.sort_unstable_by_key(|(port, _)| *port);
-                return left;
+            let tries = left.iter().map(async |port| (*port, self.miss(host, *port, leads).await));
+            let missed: Vec<(u16, Option<Missed>)> =
+                stream::iter(tries).buffered(AT_ONCE).collect().await;
+            let missed: Vec<(u16, Missed)> =
+                missed.into_iter().filter_map(|(port, missed)| Some((port, missed?))).collect();
+            if missed.is_empty() || Instant::now() >= self.deadline {
+                return missed;
             }
+            left = missed.into_iter().map(|(port, _)| port).collect();
             tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// One try. A connection that is only held is followed to where it leads, if this machine can:
+    /// the gateway holds it as well while nobody answers there.
+    async fn miss(&self, host: &str, port: u16, leads: &Leads) -> Option<Missed> {
+        let at_door = host::reach(host, port).await;
+        if at_door == Reach::Answers {
+            return None;
+        }
+        let target = leads.of(Some(port)).filter(|target| self.leads_straight_to(target.ip()));
+        let beyond = match target {
+            Some(target) => {
+                Some((target, host::reach(&target.ip().to_string(), target.port()).await))
+            }
+            None => None,
+        };
+        let answers = at_door.is_open() && beyond.is_none_or(|(_, reach)| reach.is_open());
+        (!answers).then_some(Missed { at_door, beyond })
+    }
+}
+
+/// How far a connection got that nobody answered.
+struct Missed {
+    at_door: Reach,
+    /// Where the port leads, tried without the gateway.
+    beyond: Option<(SocketAddr, Reach)>,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at_door.is_open(), self.beyond) {
+            (true, Some((target, reach))) => {
+                write!(f, "is open, but {target}, where it leads, {}", reach.of_a_target())
+            }
+            (_, Some((target, reach))) => write!(
+                f,
+                "{}; {target}, where it leads, {}",
+                self.at_door.of_a_door(),
+                reach.of_a_target()
+            ),
+            (_, None) => f.write_str(self.at_door.of_a_door()),
         }
     }
 }
@@ -198,20 +241,12 @@ async fn try_one(listen: Listen, leads: &Leads, way: &Way<'_>) -> Tried {
     }
     let door = way.door(listen.addr).filter(|_| listen.proto == Proto::Tcp);
     let Some(host) = door else { return Tried::default() };
-    let unanswered = way.unanswered(&host, listen).await;
-    let Some((port, reach)) = unanswered.first().copied() else {
-        return Tried { answers: Some(true), detail: None };
-    };
-    let which = if listen.ports.count() > 1 { format!("port {port} ") } else { String::new() };
-    let beyond = match leads.of(Some(port)).filter(|target| way.leads_straight_to(target.ip())) {
-        Some(target) => {
-            let reach = host::reach(&target.ip().to_string(), target.port()).await;
-            format!("; {target}, where it leads, {}", reach.of_a_target())
-        }
-        None => String::new(),
-    };
-    let detail = Some(format!("{which}{}{beyond}", reach.of_a_door()));
-    Tried { answers: Some(false), detail }
+    let unanswered = way.unanswered(&host, leads).await;
+    let detail = unanswered.first().map(|(port, missed)| match listen.ports.count() {
+        1 => missed.to_string(),
+        _ => format!("port {port} {missed}"),
+    });
+    Tried { answers: Some(unanswered.is_empty()), detail }
 }
 
 #[cfg(test)]

@@ -88,6 +88,9 @@ impl<D: Driver> Shared<D> {
     ) -> Result<Performed, Stop> {
         let item = Arc::clone(&self.items[item]);
         let (action, world) = self.action_at_its_turn(&item, phase, given).await?;
+        if action == Action::None && self.is_looked_up_in_vain(&item.id, &world) {
+            return Ok(Performed { did: Action::Deferred, outputs: Outputs::new() });
+        }
         let turn = self.turn(item, phase, action, &world, given);
         if let Some(why) = self.pending(&turn).await {
             return Err(Stop::Pending(why));
@@ -117,15 +120,23 @@ impl<D: Driver> Shared<D> {
         Ok(Performed { did: action, outputs })
     }
 
+    /// What topo only looks up is not waited for.
+    fn is_looked_up_in_vain(&self, id: &Id, world: &World) -> bool {
+        let ready = || world.things.get(id).is_some_and(|seen| seen.state == State::Ready);
+        self.is_looked_up(id) && !ready()
+    }
+
+    fn is_looked_up(&self, id: &Id) -> bool {
+        self.resources.get(id).is_some_and(|wanted| wanted.table.lookup)
+    }
+
     /// A value that something gives which topo only looks up, and that has none yet. Nobody in this
     /// run will make it, so waiting is no use and failing no help.
     async fn pending(&self, turn: &Turn) -> Option<String> {
         if !matches!(turn.work, Work::Create | Work::Update) {
             return None;
         }
-        let is_looked_up =
-            |giver: &Id| self.resources.get(giver).is_some_and(|wanted| wanted.table.lookup);
-        let (_, giver) = turn.missing.iter().find(|(_, giver)| is_looked_up(giver))?;
+        let (_, giver) = turn.missing.iter().find(|(_, giver)| self.is_looked_up(giver))?;
         let latest = self.latest.lock().await;
         let look = latest.as_ref().and_then(|look| look.result.as_ref().ok());
         let world = look.unwrap_or(&self.world);

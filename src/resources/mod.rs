@@ -22,6 +22,7 @@ mod metallb;
 mod network;
 mod node;
 mod object;
+mod pods;
 mod pool;
 mod port;
 mod pulled;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::inventory::{self, Gone, Inventory, Members};
-use super::{Context, Variables, cluster, marks, pool, ready, service};
+use super::{Context, Variables, cluster, marks, pods, pool, ready, service};
 use crate::backend::download::Downloads;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, ServedKinds, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
@@ -564,9 +564,14 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let kube = cx.kube().await?;
     let target = target(&object.kind, object);
     let judge = |live: Option<&DynamicObject>| ready::judge(&object.kind, live);
-    let waited = kube
-        .until(&target, Deadline::after(turn.patience(limit)), judge, |said| turn.say(said))
-        .await;
+    let deadline = Deadline::after(turn.patience(limit));
+    let mut waited = kube.until(&target, deadline, judge, |said| turn.say(said)).await;
+    if waited.is_ok() && matches!(object.facts, Facts::Runs { .. }) {
+        let body = objects.manifests.body(object);
+        let stayed =
+            pods::stay_up(&kube, target.namespace, &body, deadline, |said| turn.say(said)).await;
+        waited = stayed.and(waited);
+    }
     match waited {
         Ok(outputs) if object.kind.is("", "Service") => service::at_a_node(&kube, outputs)
             .await
@@ -576,7 +581,7 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             let verb =
                 if matches!(error, WaitError::Failed(_)) { "failed" } else { "is not ready" };
             let failure = Failure::because(format!("{object} {verb}"), &error);
-            let said = ready::why(&kube, &target).await;
+            let said = pods::why(&kube, &target).await;
             Err(said.into_iter().fold(failure, Failure::caused_by))
         }
     }

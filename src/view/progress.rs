@@ -37,6 +37,9 @@ impl How {
     const FAILED: Self = Self { mark: "✗", word: "failed", paint: AnsiColors::Red };
 
     fn done(action: Action) -> Self {
+        if action == Action::Deferred {
+            return Self::PENDING;
+        }
         Self { mark: "✓", word: done(action), paint: color(action) }
     }
 
@@ -129,7 +132,6 @@ fn doing(action: Action) -> &'static str {
 fn done(action: Action) -> &'static str {
     match action {
         Action::None => "ready",
-        Action::Deferred => "done",
         other => other.past(),
     }
 }

@@ -43,7 +43,7 @@ impl Totals {
         let mut totals = Self::default();
         for (_, outcome) in &ending.report.outcomes {
             *match outcome {
-                Outcome::Done(Action::None) => &mut totals.unchanged,
+                Outcome::Done(Action::None | Action::Deferred) => &mut totals.unchanged,
                 Outcome::Done(_) => &mut totals.done,
                 Outcome::Failed(_) => &mut totals.failed,
                 Outcome::Pending(_) => &mut totals.pending,

@@ -64,6 +64,7 @@ fn resource(resource: &ResourceStatus) -> Row {
 /// `127.0.0.1:10001/tcp  answers  service default/web:80  172.22.255.201:80  2 pods`
 fn port(port: &PortStatus) -> Row {
     let (word, paint) = match port.reachable {
+        Some(false) if port.address.is_none() => ("pending", AnsiColors::Yellow),
         Some(true) => ("answers", AnsiColors::Green),
         Some(false) => ("silent", AnsiColors::Red),
         None => ("untried", AnsiColors::Default),
