@@ -84,6 +84,10 @@ impl Session {
         if let Some(topology) = &topology {
             refuse_what_is_not_carried_out(topology)?;
         }
+        let templates = match &topology {
+            Some(topology) => load::templates(topology)?,
+            None => Templates::new(None),
+        };
         let name = match (&topology, &which) {
             (Some(topology), _) => topology.name.to_string(),
             (None, Which::Name(name)) => (*name).to_owned(),
@@ -114,7 +118,7 @@ impl Session {
             kubeconfig: Kubeconfig::of(variable.as_ref()),
             key,
             variable,
-            templates: Templates::new(None),
+            templates,
             claim,
         });
         let hands = Arc::new(Hands(context));

@@ -7,6 +7,7 @@ mod build_folder;
 mod claim;
 mod cluster;
 mod compare;
+mod connector;
 mod context;
 mod drift;
 mod gateway;
@@ -21,10 +22,13 @@ mod metallb;
 mod network;
 mod node;
 mod object;
+mod pods;
 mod pool;
 mod port;
+mod pulled;
 mod ready;
 mod render;
+mod service;
 mod stages;
 
 use serde_json::Value;
@@ -39,6 +43,7 @@ pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
 pub use live::explain;
 pub use object::Objects;
+pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
 
 /// Registers a kind: its table, and which module carries out its turns.
@@ -66,7 +71,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port, connector);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -96,6 +101,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
 
     let mut resources = Vec::new();
     let on_the_engine = topology.gateway.is_some()
+        || topology.connector.is_some()
         || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
     if on_the_engine {
         resources.push(network::desired(topology));
@@ -108,7 +114,8 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(object::desired(topology, from.objects));
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
-    resources.extend(port::desired(topology));
+    resources.extend(port::desired(topology, from.objects)?);
+    resources.extend(connector::desired(topology));
     Ok(resources)
 }
 
@@ -120,14 +127,10 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
     let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
-    [
-        (!topology.shares.is_empty(), "shares"),
-        (topology.connector.is_some(), "connector"),
-        (via_ssh, "gateway.expose"),
-    ]
-    .into_iter()
-    .filter_map(|(asked, key)| asked.then_some(key))
-    .collect()
+    [(!topology.shares.is_empty(), "shares"), (via_ssh, "gateway.expose")]
+        .into_iter()
+        .filter_map(|(asked, key)| asked.then_some(key))
+        .collect()
 }
 
 /// The addresses that no other topology on the same network may have.
@@ -174,6 +177,14 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
+    connector::observe(cx, snapshot, &mut world).await;
+    Ok(world)
+}
+
+/// The forwards that the gateway knows now.
+pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
+    let mut world = World::default();
+    port::observe(cx, &cx.snapshot().await?, &mut world).await?;
     Ok(world)
 }
 
@@ -187,6 +198,11 @@ impl Driver for Hands {
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
         Box::pin(wait(&self.0, turn)).await
+    }
+
+    /// All forwards of a gateway are written in one transaction.
+    fn gathers(&self, turn: &Turn) -> bool {
+        turn.id().kind() == port::TABLE.kind
     }
 
     async fn look(&self) -> Result<World, Failure> {

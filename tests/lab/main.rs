@@ -10,6 +10,13 @@
 
 mod changes;
 mod dev_gateway;
+mod everything;
+mod example;
 mod foreign;
+mod http_proxy;
 mod interrupted;
 mod lab;
+mod nested;
+mod node_port;
+mod routed_host;
+mod workloads;
