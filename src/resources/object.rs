@@ -236,9 +236,7 @@ pub fn followed<'a>(topology: &'a Topology, objects: &Objects) -> BTreeSet<&'a S
 fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     followed(topology, objects)
         .into_iter()
-        .map(|service| {
-            stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology)
-        })
+        .map(|service| stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology))
         .collect()
 }
 

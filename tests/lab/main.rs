@@ -9,6 +9,7 @@
 )]
 
 mod changes;
+mod contract;
 mod dev_gateway;
 mod everything;
 mod example;
