@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use topo::engine::{Event, Outcome, Report, StepPhase, Work};
-use topo::plan::{Action, Bond, Id, Resource, Span, Want};
+use topo::plan::{Action, Bond, Id, Resource, Span, Table, Want};
 
 use crate::fake::{Fake, Fault, Spot, id, want};
 
@@ -306,4 +306,27 @@ async fn frees_come_before_takes() {
     assert!(fake.apply(&[pool("z", 1, 4), pool("a", 5, 29)]).await.is_complete());
     assert!(fake.apply(&[pool("b", 1, 29)]).await.is_complete());
     assert_eq!(fake.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_waits_for_something_from_elsewhere_is_pending_and_holds_nothing_up() {
+    static FOUND: Table = Table { lookup: true, borrows: true, ..Table::plain("found") };
+    let found = Id::new("found", "it");
+    let desired = [
+        Resource::new(found.clone(), &FOUND),
+        want("taker")
+            .field("address", Want::After(found.clone(), "address"))
+            .bond(Bond::Uses(found)),
+        want("after").bond(uses("taker")),
+    ];
+    let fake = Fake::new();
+    let report = fake.apply(&desired).await;
+    let why = "`found/it` does not exist, and nothing in this file makes it".to_owned();
+    assert_eq!(outcome(&report, "box/taker"), &Outcome::Pending(why));
+    assert_eq!(outcome(&report, "found/it"), &Outcome::Done(Action::Deferred));
+    assert_eq!(outcome(&report, "box/after"), &Outcome::Done(Action::Create));
+    assert!(report.is_complete());
+    assert_eq!(fake.changes(), [(id("box/after"), Work::Create)]);
+    let (plan, _) = fake.plan(&desired);
+    assert!(!plan.in_sync());
 }
