@@ -25,7 +25,6 @@ pub const TABLE: Table = Table {
         ("gateway", Effect::Replace),
         ("gatewayMode", Effect::Replace),
     ],
-    borrows: true,
     precious: |_| true,
     ..Table::plain("network")
 };
@@ -73,7 +72,7 @@ pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
         return;
     }
     if let Some(network) = snapshot.network(&topology.network_name()) {
-        let owner = match unfit(topology, network) {
+        let owner = match not_asked_for(topology, network).or_else(|| unfit(topology, network)) {
             Some(why) => Owner::Foreign(why),
             None => Owner::Borrowed,
         };
@@ -111,6 +110,16 @@ fn live_fields(network: &Network) -> Fields<Value> {
 
 fn gateway_mode(network: &Network) -> &str {
     network.options.get(GATEWAY_MODE).map_or(GatewayMode::Nat.as_str(), String::as_str)
+}
+
+/// A network is shared only by files that name it.
+fn not_asked_for(topology: &Topology, network: &Network) -> Option<String> {
+    let name = &network.name;
+    topology.network.name.is_none().then(|| {
+        format!(
+            "a network named `{name}` exists that this topology did not make: remove it with `docker network rm {name}`, or write `network: {{ name: {name} }}` to use it as it is"
+        )
+    })
 }
 
 /// What an existing network lacks for this topology, and what to do about it.

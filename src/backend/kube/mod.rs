@@ -277,6 +277,18 @@ impl Kube {
     }
 }
 
+impl Access {
+    /// Whether the kubeconfig has what is to be used.
+    pub fn is_there(&self) -> Result<bool, KubeError> {
+        match self {
+            Self::Given(_) => Ok(true),
+            Self::Context { files, name } => {
+                Ok(merged(files)?.contexts.iter().any(|context| context.name == *name))
+            }
+        }
+    }
+}
+
 fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, KubeError> {
     Kubeconfig::read_from(path).map_err(KubeError::Kubeconfig)
 }

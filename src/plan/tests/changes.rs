@@ -325,11 +325,12 @@ fn what_is_somebody_elses_blocks_before_any_diff() {
 }
 
 #[test]
-fn what_existed_is_borrowed_where_its_kind_allows() {
-    for seen in [Seen::borrowed(), Seen::foreign("Ann's")] {
-        let plan = planned(&[want("network/a")], &world([("network/a", seen)]));
-        assert!(plan.in_sync());
-    }
+fn what_existed_is_used_as_it_is_where_the_observer_says_that_it_serves() {
+    let plan = |seen| planned(&[want("network/a")], &world([("network/a", seen)]));
+    assert!(plan(Seen::borrowed()).in_sync());
+    let unfit = plan(Seen::foreign("it has no subnet"));
+    assert_eq!(action(&unfit, "network/a"), Action::Blocked);
+    assert_eq!(why(&unfit, "network/a"), "it has no subnet");
 }
 
 #[test]

@@ -226,7 +226,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let network = topology.network_name();
     let created = cx.docker.create_container(name, body, &network, gateway.address).await;
     created.map_err(|error| {
-        let needs_subnet = error.to_string().contains("user configured subnet");
+        let needs_subnet = error.is_for_want_of_a_subnet();
         let failure = failed(error);
         if needs_subnet { failure.hint(NEEDS_SUBNET) } else { failure }
     })?;
@@ -303,11 +303,19 @@ async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
     }))
 }
 
-/// The keys that may log in are the one thing that changes in a gateway that stays.
+/// The keys that may log in are the one thing that changes in a gateway that stays. One that stands
+/// still loads what is saved when it starts.
 async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
-    cx.forwards.commit(cx, name, Edit::Gateway(record(cx, turn)?)).await
+    let record = record(cx, turn)?;
+    if turn.state != Some(State::Stopped) {
+        return cx.forwards.commit(cx, name, Edit::Gateway(record)).await;
+    }
+    let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
+    saved.gateway = Some(record);
+    saved.write(cx, name, cx.topology()?).await?;
+    start(cx, name).await
 }
 
 /// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::super::Context;
 use super::layout::{short, tools};
-use crate::backend::docker::{AbsentIsFine, Archived, BuildRequest, Error, build_context};
+use crate::backend::docker::{
+    AbsentIsFine, Archived, BuildRequest, Error, ImageDetails, build_context,
+};
 use crate::engine::{Amount, Failure, Tally, Turn};
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{Gateway, GatewayImage};
@@ -57,10 +59,9 @@ pub async fn ensure(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), 
     let failed = |error: &TemplateError| Failure::because("cannot make the gateway's image", error);
     let wanted = reference(gateway, &cx.templates).map_err(|error| failed(&error))?;
     let there = cx.docker.inspect_image(&wanted).await.if_present();
-    if there
-        .map_err(|error| Failure::because("cannot look for the gateway's image", &error))?
-        .is_some()
-    {
+    let there = there
+        .map_err(|error| Failure::because("cannot look for the gateway's image", &error))?;
+    if there.is_some_and(|there| is_it(&gateway.image, &wanted, &there)) {
         return Ok(());
     }
     match &gateway.image {
@@ -70,6 +71,16 @@ pub async fn ensure(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), 
             let recipe = recipe.map_err(|error| failed(&error))?;
             build(cx, turn, &wanted, &recipe).await
         }
+    }
+}
+
+/// Whoever gives the tag of an image that topo built to another one does not give it this label.
+const BUILT: &str = "dev.topo.built";
+
+fn is_it(asked: &GatewayImage, wanted: &str, there: &ImageDetails) -> bool {
+    match asked {
+        GatewayImage::Ready(_) => true,
+        GatewayImage::Base(_) => there.labels.get(BUILT).is_some_and(|built| built == wanted),
     }
 }
 
@@ -101,7 +112,7 @@ async fn build(
         context: build_context(&files).map_err(|error| failed(&error))?,
         dockerfile: "Dockerfile",
         args: HashMap::new(),
-        labels: [("dev.topo.built".to_owned(), "gateway".to_owned())].into(),
+        labels: [(BUILT.to_owned(), tag.to_owned())].into(),
     };
     cx.docker
         .build_image(request, |line| turn.say(format!("building its image: {line}")))
