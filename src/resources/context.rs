@@ -233,7 +233,7 @@ impl Context {
         &self,
         nodes: &BTreeSet<String>,
         limit: Duration,
-        tell: impl FnMut(String),
+        tell: impl FnMut(&str),
     ) -> Result<(), Failure> {
         let kube = self.kube().await?;
         readiness::nodes(kube.client(), nodes, limit, tell)
@@ -246,7 +246,7 @@ impl Context {
         &self,
         nodes: &BTreeSet<String>,
         limit: Duration,
-        tell: impl FnMut(String) + Clone,
+        tell: impl FnMut(&str) + Clone,
     ) -> Result<(), Failure> {
         self.wait_for_nodes(nodes, limit, tell.clone()).await?;
         let kube = self.kube().await?;

@@ -191,6 +191,10 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let mut refused: Vec<IpNet> = Vec::new();
     loop {
         let snapshot = cx.snapshot().await?;
+        if let Some(network) = shared(topology, &snapshot) {
+            turn.say("another topology has made it just now");
+            return Ok(live_fields(network));
+        }
         let mut taken = taken_nets(&snapshot, host::routes().await);
         taken.extend(&refused);
         let layout = Layout::new(topology, &turn.values, &taken)?;
@@ -200,6 +204,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             Err(Error::SubnetTaken(_)) if !layout.was_asked_for && refused.len() < ATTEMPTS => {
                 refused.push(layout.subnet.into());
             }
+            Err(_) if shared(topology, &cx.snapshot().await?).is_some() => {}
             Err(error) => {
                 let why = format!("cannot make the network `{name}`");
                 let failure = Failure::because(why, &error);
@@ -214,6 +219,12 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             }
         }
     }
+}
+
+/// A network that the file names and that is there by now: two who share one may come together.
+fn shared<'a>(topology: &Topology, snapshot: &'a Snapshot) -> Option<&'a Network> {
+    let name = topology.network.name.as_ref()?;
+    snapshot.network(name.as_str()).filter(|network| unfit(topology, network).is_none())
 }
 
 /// Every subnet that is in use: the engine's own networks and this machine's routes.

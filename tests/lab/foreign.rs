@@ -7,7 +7,7 @@ const FILE: &str = "topologies/dev-gateway.yaml";
 #[test]
 #[ignore = "needs the lab"]
 fn a_foreign_container_is_refused_and_untouched() {
-    let lab = Lab::open("foreign-container");
+    let lab = Lab::open("foreign-container").of(&["dev"]);
     let base = std::env::var("GATEWAY_BASE").expect("the lab's base image");
     lab.run("docker", &["run", "-d", "--name", "dev-gw", &base, "sleep", "600"]);
     let id = lab.run("docker", &["inspect", "dev-gw", "--format", "{{.Id}} {{.State.StartedAt}}"]);

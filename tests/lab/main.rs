@@ -10,6 +10,10 @@
 
 mod changes;
 mod dev_gateway;
+mod drift;
 mod foreign;
+mod ha;
 mod interrupted;
 mod lab;
+mod small;
+mod two_teams;

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::manifest::Kind;
 
 pub use error::{Conflict, KubeError};
-pub use wait::{Deadline, Verdict, WaitError};
+pub use wait::{Deadline, Verdict, WaitError, until_all};
 
 /// Server-side apply knows topo by this name.
 pub const MANAGER: &str = "topo";
