@@ -11,7 +11,9 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::build_folder::BuildFolder;
 use super::{Context, cluster, metallb};
-use crate::backend::docker::{Amount as Downloaded, BuildRequest, Docker, Error, Snapshot};
+use crate::backend::docker::{
+    Amount as Downloaded, BuildRequest, Container, Docker, Error, Snapshot,
+};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::topology::{Build, Cluster, Topology};
@@ -122,10 +124,11 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     for (id, record) in &records {
         world.remembered.insert((*id).clone(), (*record).clone());
     }
-    let nodes: Vec<&str> = cluster::kubernetes_nodes(snapshot, &cx.name)
-        .filter(|node| node.is_running())
-        .map(|node| node.name.as_str())
-        .collect();
+    let (running, still): (Vec<&Container>, Vec<&Container>) =
+        cluster::kubernetes_nodes(snapshot, &cx.name).partition(|node| node.is_running());
+    let nodes: Vec<&str> = running.iter().map(|node| node.name.as_str()).collect();
+    // What a node that stands still has cannot be seen, so it has what it was given.
+    let stopped: Vec<&str> = still.iter().map(|node| node.name.as_str()).collect();
     let stocks = join_all(nodes.iter().map(|node| stock(&cx.docker, node))).await;
     // A node whose containerd does not answer is not one without images.
     if nodes.is_empty() || stocks.iter().any(Result::is_err) {
@@ -140,12 +143,18 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
             .iter()
             .filter(|(_, stock)| stock.get(&name).is_some_and(|held| held == wanted))
             .map(|(node, _)| *node)
+            .chain(brought_before(record).filter(|node| stopped.contains(node)))
             .collect();
         holders.sort_unstable();
         let mut seen = Seen::mine(record.clone());
         seen.fields = Fields::new().with("nodes", json!(holders));
         world.add(id.clone(), seen);
     }
+}
+
+fn brought_before(record: &Record) -> impl Iterator<Item = &str> {
+    let nodes = record.fields.get("nodes").and_then(Value::as_array);
+    nodes.into_iter().flatten().filter_map(Value::as_str)
 }
 
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {

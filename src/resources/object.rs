@@ -201,8 +201,11 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         )
     };
     let mut sent = send().await;
-    if taken_back && matches!(&sent, Err(WaitError::Kube(error)) if meets_its_double(error)) {
-        let lists = drifted_lists(&turn.item, &body);
+    let lists = drifted_lists(&turn.item, &body);
+    if taken_back
+        && lists != json!({})
+        && matches!(&sent, Err(WaitError::Kube(error)) if meets_its_double(error))
+    {
         kube.patch(&target, &lists).await.map_err(|error| failed(&error))?;
         sent = send().await;
     }
@@ -213,9 +216,10 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 }
 
 /// Somebody changed the key of an item in a list, so that topo's own item comes as another one
-/// beside it: `spec.ports[1].name: Duplicate value`.
+/// beside it: `spec.ports[1].name: Duplicate value`, or `Required value` where one alone needs no name.
 fn meets_its_double(error: &KubeError) -> bool {
-    matches!(error, KubeError::Refused(message) if message.contains("Duplicate value"))
+    let signs = ["Duplicate value", "Required value"];
+    matches!(error, KubeError::Refused(message) if signs.iter().any(|sign| message.contains(sign)))
 }
 
 /// A merge patch that puts whole lists back in which something drifted.

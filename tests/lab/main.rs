@@ -11,6 +11,7 @@
 mod changes;
 mod dev_gateway;
 mod drift;
+mod existing_cluster;
 mod foreign;
 mod ha;
 mod interrupted;
