@@ -77,9 +77,7 @@ fn up<K: Resource>(kind: &str, seen: &[K], is_up: impl Fn(&K) -> bool) -> Verdic
     match waiting.as_slice() {
         [] if seen.is_empty() => Verdict::NotYet(format!("kube-system has no {kind} yet")),
         [] => Verdict::Done(()),
-        names => {
-            Verdict::NotYet(format!("kube-system: {} not available yet", names.join(", ")))
-        }
+        names => Verdict::NotYet(format!("kube-system: {} not available yet", names.join(", "))),
     }
 }
 

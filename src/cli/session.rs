@@ -12,7 +12,8 @@ use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{
-    self, Claim, Claims, Context, Existing, Gaps, Hands, Held, Ingredients, Inventory, Variables, Writer,
+    self, Claim, Claims, Context, Existing, Gaps, Hands, Held, Ingredients, Inventory, Variables,
+    Writer,
 };
 use crate::templates::Templates;
 use crate::topology::{Cluster, Places, Topology, TopologyName};
@@ -248,8 +249,7 @@ impl Session {
     pub async fn stake(&self, desired: &[Resource], world: &World) -> Result<(), Error> {
         let (Some(topology), Some(file)) = (&self.topology, &self.file) else { return Ok(()) };
         let file = file.display().to_string();
-        let mut claim =
-            self.cx().claim().await.unwrap_or_else(|| Claim::new(self.name(), &file));
+        let mut claim = self.cx().claim().await.unwrap_or_else(|| Claim::new(self.name(), &file));
         claim.file = file;
         claim.existing = match &self.cx().existing {
             Some(existing) => Some(existing.identified(self.cx()).await?),

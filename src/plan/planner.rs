@@ -248,8 +248,12 @@ impl Planner<'_> {
             return;
         }
         item.action = Action::Create;
-        let was_made = self.request.world.remembered.contains_key(&resource.id);
-        item.cause = Some(if was_made { Cause::Drift } else { Cause::File });
+        if self.request.world.remembered.contains_key(&resource.id) {
+            item.cause = Some(Cause::Drift);
+        } else {
+            item.cause = Some(Cause::File);
+            item.at = super::diff::place_of(&resource.origin, "", self.request.places);
+        }
     }
 
     /// Used as it is, unless it could serve only after a replace.

@@ -48,33 +48,9 @@ impl BuildFolder {
         let mut hash = Sha256::new();
         for path in &self.paths {
             let whole = self.root.join(path);
-            self.add(&mut hash, path, &whole).map_err(|error| unreadable(&whole, &error))?;
+            add(&mut hash, path, &whole).map_err(|error| unreadable(&whole, &error))?;
         }
         Ok(format!("sha256:{:x}", hash.finalize()))
-    }
-
-    fn add(&self, hash: &mut Sha256, path: &Path, whole: &Path) -> std::io::Result<()> {
-        let about = fs::symlink_metadata(whole)?;
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        part(path.as_os_str().as_bytes());
-        part(&about.permissions().mode().to_le_bytes());
-        if about.is_symlink() {
-            part(fs::read_link(whole)?.as_os_str().as_bytes());
-        } else if about.is_file() {
-            part(&about.len().to_le_bytes());
-            let mut file = fs::File::open(whole)?;
-            let mut piece = vec![0; 1 << 16];
-            loop {
-                match file.read(&mut piece)? {
-                    0 => break,
-                    read => hash.update(&piece[..read]),
-                }
-            }
-        }
-        Ok(())
     }
 
     /// For the engine's builder; links stay links.
@@ -89,6 +65,30 @@ impl BuildFolder {
         }
         archive.into_inner().map(Bytes::from).map_err(|error| unreadable(&self.root, &error))
     }
+}
+
+fn add(hash: &mut Sha256, path: &Path, whole: &Path) -> std::io::Result<()> {
+    let about = fs::symlink_metadata(whole)?;
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(path.as_os_str().as_bytes());
+    part(&about.permissions().mode().to_le_bytes());
+    if about.is_symlink() {
+        part(fs::read_link(whole)?.as_os_str().as_bytes());
+    } else if about.is_file() {
+        part(&about.len().to_le_bytes());
+        let mut file = fs::File::open(whole)?;
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                read => hash.update(&piece[..read]),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
@@ -117,7 +117,8 @@ impl Ignored {
                 None => (true, rule),
             };
             let pattern = pattern.trim_start_matches("./").trim_matches('/');
-            let glob = GlobBuilder::new(&without_braces(pattern)).literal_separator(true).build()?;
+            let glob =
+                GlobBuilder::new(&without_braces(pattern)).literal_separator(true).build()?;
             Ok((leaves_out, glob.compile_matcher()))
         });
         read.collect::<Result<_, _>>().map(Self)

@@ -26,7 +26,9 @@ impl Found {
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
-        self.by_kind.iter().flat_map(|(kind, objects)| objects.iter().map(move |one| (&**kind, one)))
+        self.by_kind
+            .iter()
+            .flat_map(|(kind, objects)| objects.iter().map(move |one| (&**kind, one)))
     }
 
     pub fn with_id(&self, id: &Id) -> impl Iterator<Item = (&Kind, &DynamicObject)> {

@@ -44,9 +44,8 @@ pub fn desired(
         let mut resource = on_nodes(topology, nodes, snapshot, &name);
         if let Some(build) = build {
             let content = BuildFolder::read(build)?.fingerprint()?;
-            resource = resource
-                .field("build", Want::Is(json!(build)))
-                .field("content", Want::is(content));
+            resource =
+                resource.field("build", Want::Is(json!(build))).field("content", Want::is(content));
         }
         resources.push(resource.origin(Origin::Key(key.into())));
     }

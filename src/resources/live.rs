@@ -9,7 +9,9 @@ use kube::api::DynamicObject;
 
 use super::found::{self, Found};
 use super::objects::{self, Objects};
-use super::{Context, cluster, compare, drift, existing, manifest, marks, metallb, object, pool, ready};
+use super::{
+    Context, cluster, compare, drift, existing, manifest, marks, metallb, object, pool, ready,
+};
 use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
 use crate::engine::Failure;
 use crate::manifest::{Kind, Kinds};

@@ -87,11 +87,7 @@ impl Objects {
             .enumerate()
             .map(|(at, object)| (id(&object.kind, object.namespace.as_deref(), &object.name), at))
             .collect();
-        Ok(Self {
-            manifests,
-            index,
-            served: Mutex::default(),
-        })
+        Ok(Self { manifests, index, served: Mutex::default() })
     }
 
     pub fn get(&self, id: &Id) -> Option<&Object> {

@@ -9,7 +9,7 @@ use super::{Context, cluster, gateway, marks, pool};
 use crate::backend::docker::{Container, Published, Snapshot};
 use crate::engine::Failure;
 use crate::plan::Id;
-use crate::topology::{AddressRange, Listen, Proto, Topology};
+use crate::topology::{AddressRange, Gateway, Listen, Proto, Topology};
 
 /// Two that write at the same moment both take their own back, wait, and look again.
 const ATTEMPTS: u32 = 6;
@@ -101,9 +101,9 @@ impl Context {
         });
         let there = snapshot.network(network);
         let own_parts = there.iter().flat_map(|network| &network.subnets);
-        let handed_out = own_parts
-            .clone()
-            .filter_map(|subnet| AddressRange::new(subnet.range?.network(), subnet.range?.broadcast()));
+        let handed_out = own_parts.clone().filter_map(|subnet| {
+            AddressRange::new(subnet.range?.network(), subnet.range?.broadcast())
+        });
         let gateways = own_parts.map(|subnet| subnet.gateway);
         let singles = containers.chain(gateways).flatten();
         Ok(reserved
@@ -203,7 +203,7 @@ fn is_own(container: &Container, topology: &str) -> bool {
 
 /// Ports of the engine's machine, and what publishes them.
 fn published(topology: &Topology) -> Vec<(&'static str, Listen)> {
-    let gateway = topology.gateway.iter().flat_map(|gateway| gateway.publications());
+    let gateway = topology.gateway.iter().flat_map(Gateway::publications);
     let mappings = topology.cluster.iter().flat_map(|cluster| {
         cluster.ports.iter().chain(cluster.groups.iter().flat_map(|group| &group.ports))
     });
@@ -278,7 +278,10 @@ mod tests {
         assert_eq!(held(container(&[], "172.22.255.201", vec![])), 1);
         assert_eq!(held(container(&[], "172.22.255.251", vec![])), 0);
         assert_eq!(held(container(&[(marks::TOPOLOGY, "dev")], "172.22.255.201", vec![])), 0);
-        assert_eq!(held(container(&[(cluster::CLUSTER_LABEL, "dev")], "172.22.255.201", vec![])), 0);
+        assert_eq!(
+            held(container(&[(cluster::CLUSTER_LABEL, "dev")], "172.22.255.201", vec![])),
+            0
+        );
     }
 
     #[test]

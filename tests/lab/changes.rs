@@ -129,7 +129,11 @@ fn metallb(lab: &Lab, file: &mut File) {
     file.differs("~ metallb/metallb", "file");
     file.apply();
     let arguments = file.kubectl(&[
-        "-n", "metallb-system", "get", "deployment/controller", "-o",
+        "-n",
+        "metallb-system",
+        "get",
+        "deployment/controller",
+        "-o",
         "jsonpath={.spec.template.spec.containers[0].args}",
     ]);
     assert!(arguments.contains("--log-level=debug"), "{arguments}");
@@ -145,11 +149,15 @@ fn keys_while_the_gateway_stands_still(lab: &Lab, file: &mut File) {
     );
     file.apply();
     lab.run("docker", &["stop", "-t", "1", "chg-gw"]);
-    file.change("authorizedKeys: [", "authorizedKeys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHd1 other\", ");
+    file.change(
+        "authorizedKeys: [",
+        "authorizedKeys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHd1 other\", ",
+    );
     file.differs("~ gateway/chg-gw", "both");
     file.apply();
     file.answers(12300);
-    let keys = lab.run("docker", &["exec", "chg-gw", "sh", "-c", "cat /var/lib/topo/authorized_keys"]);
+    let keys =
+        lab.run("docker", &["exec", "chg-gw", "sh", "-c", "cat /var/lib/topo/authorized_keys"]);
     assert_eq!(keys.lines().count(), 2, "{keys}");
 }
 

@@ -36,8 +36,14 @@ fn drift_is_named_and_mended_and_nothing_else() {
     for drift in [
         Drift {
             spoil: &[
-                "kubectl", "-n", "metallb-system", "patch", "ipaddresspool/main", "--type=merge",
-                "-p", fewer,
+                "kubectl",
+                "-n",
+                "metallb-system",
+                "patch",
+                "ipaddresspool/main",
+                "--type=merge",
+                "-p",
+                fewer,
             ],
             line: "~ pool/main",
             says: &["172.20.127.200-172.20.127.205", "172.20.127.200-172.20.127.209"],
@@ -63,7 +69,13 @@ fn drift_is_named_and_mended_and_nothing_else() {
         },
         Drift {
             spoil: &[
-                "docker", "exec", "chg-control-plane", "ctr", "--namespace=k8s.io", "images", "rm",
+                "docker",
+                "exec",
+                "chg-control-plane",
+                "ctr",
+                "--namespace=k8s.io",
+                "images",
+                "rm",
                 &echo_on_node,
             ],
             line: &image_line,

@@ -140,7 +140,8 @@ fn a_metallb_that_serves_is_used_and_stays(lab: &Lab) {
     let on = |arguments: &[&str]| kubectl(lab, &[metallb, arguments].concat());
     let wait = ["wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"];
     Lab::eventually("MetalLB", || {
-        let ran = lab.try_run("kubectl", &[&["--context", "kind-ext"], &metallb[..], &wait].concat());
+        let ran =
+            lab.try_run("kubectl", &[&["--context", "kind-ext"], &metallb[..], &wait].concat());
         if ran.code == 0 { Ok(()) } else { Err(ran.err) }
     });
     let before = objects(lab);

@@ -62,10 +62,8 @@ impl Lab {
     }
 
     fn sweep(&self) {
-        let claims = self.run(
-            "docker",
-            &["volume", "ls", "-q", "--filter", "label=dev.topo.claim"],
-        );
+        let claims =
+            self.run("docker", &["volume", "ls", "-q", "--filter", "label=dev.topo.claim"]);
         for name in self.topologies {
             let is_claimed = |volume: &str| volume.starts_with(&format!("topo-{name}."));
             if claims.lines().any(is_claimed) {
@@ -143,8 +141,7 @@ impl Lab {
 
     fn tell(&self, arguments: &[&str], ran: &Ran) {
         let seconds = self.started.elapsed().as_secs();
-        let told =
-            format!("[{seconds} s] $ topo {}\n{}{}", arguments.join(" "), ran.out, ran.err);
+        let told = format!("[{seconds} s] $ topo {}\n{}{}", arguments.join(" "), ran.out, ran.err);
         eprintln!("{told}");
         self.told.borrow_mut().push_str(&told);
     }

@@ -8,6 +8,7 @@
     reason = "a scenario shows what topo printed, and how long it took"
 )]
 
+mod borrowed_network;
 mod changes;
 mod dev_gateway;
 mod drift;

@@ -41,7 +41,13 @@ fn pool(lab: &Lab, team: &str) -> BTreeSet<String> {
     let ranges = lab.run(
         "kubectl",
         &[
-            "--context", &context, "-n", "metallb-system", "get", &pool, "-o",
+            "--context",
+            &context,
+            "-n",
+            "metallb-system",
+            "get",
+            &pool,
+            "-o",
             "jsonpath={range .spec.addresses[*]}{@}{\"\\n\"}{end}",
         ],
     );
@@ -61,13 +67,14 @@ fn pool(lab: &Lab, team: &str) -> BTreeSet<String> {
 #[ignore = "needs the lab"]
 fn of_two_that_want_one_address_one_gets_it() {
     let lab = Lab::open("one-address").of(&["team-a", "team-b"]);
+    let base = std::env::var("GATEWAY_BASE").expect("set by the lab");
     let files = ["a", "b"].map(|team| {
         let path = lab.home.path().join(format!("{team}.yaml"));
         let port = if team == "a" { 12360 } else { 12370 };
         let text = format!(
             "name: team-{team}\n\
              network: {{ name: one-address, subnet: 172.21.0.0/17 }}\n\
-             gateway: {{ address: 172.21.0.99, image: {{ base: \"${{GATEWAY_BASE}}\" }}, publish: [{port}] }}\n"
+             gateway:\n  address: 172.21.0.99\n  publish: [{port}]\n  image:\n    base: {base}\n"
         );
         std::fs::write(&path, text).expect("written");
         path.display().to_string()

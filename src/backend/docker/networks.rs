@@ -82,9 +82,8 @@ impl Docker {
 
 /// How a container is attached to a network, at fixed addresses if any are given.
 pub(super) fn endpoint_at(fixed: &[IpAddr]) -> EndpointSettings {
-    let of_family = |v4: bool| {
-        fixed.iter().find(|address| address.is_ipv4() == v4).map(ToString::to_string)
-    };
+    let of_family =
+        |v4: bool| fixed.iter().find(|address| address.is_ipv4() == v4).map(ToString::to_string);
     let ipam_config = (!fixed.is_empty()).then(|| EndpointIpamConfig {
         ipv4_address: of_family(true),
         ipv6_address: of_family(false),

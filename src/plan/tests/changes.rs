@@ -29,6 +29,13 @@ fn what_was_never_made_is_created_for_the_file() {
 }
 
 #[test]
+fn what_the_file_adds_has_its_place_in_it() {
+    let desired = [want("box/a").origin(Origin::Line { file: "web.yaml".into(), line: 7 })];
+    let plan = planned(&desired, &World::default());
+    assert_eq!(item(&plan, "box/a").at.as_deref(), Some("web.yaml:7"));
+}
+
+#[test]
 fn what_was_made_and_is_gone_is_created_for_drift() {
     let mut world = World::default();
     world.remembered.insert(id("box/a"), recorded(&a("red"), &[]));
