@@ -88,6 +88,10 @@ impl Session {
         if let Some(topology) = &topology {
             refuse_what_is_not_carried_out(topology)?;
         }
+        let templates = match &topology {
+            Some(topology) => load::templates(topology)?,
+            None => Templates::new(None),
+        };
         let name = match (&topology, &which) {
             (Some(topology), _) => topology.name.to_string(),
             (None, Which::Name(name)) => (*name).to_owned(),
@@ -122,7 +126,7 @@ impl Session {
             state,
             kubeconfig: Kubeconfig::of(variable.as_ref()),
             key,
-            templates: Templates::new(None),
+            templates,
             downloads: Downloads::of(variable.as_ref()),
             variable,
             forwards: Writer::default(),

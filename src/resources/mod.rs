@@ -7,6 +7,7 @@ mod build_folder;
 mod claim;
 mod cluster;
 mod compare;
+mod connector;
 mod context;
 mod drift;
 mod existing;
@@ -25,11 +26,15 @@ mod node;
 mod object;
 mod objects;
 mod pin;
+mod pods;
 mod pool;
 mod port;
+mod pulled;
 mod ready;
 mod render;
 mod reserve;
+mod service;
+mod stages;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
@@ -45,6 +50,7 @@ pub use inventory::Inventory;
 pub use live::explain;
 pub use objects::Objects;
 pub use pool::Gaps;
+pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
 pub use reserve::{held_by_others, named};
 
@@ -73,7 +79,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port, connector);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -103,6 +109,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
 
     let mut resources = Vec::new();
     let needs_network = topology.gateway.is_some()
+        || topology.connector.is_some()
         || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists())
         || topology.pools().iter().any(|pool| pool.size.is_some());
     if needs_network {
@@ -116,7 +123,8 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(object::desired(topology, from.objects));
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
-    resources.extend(port::desired(topology));
+    resources.extend(port::desired(topology, from.objects)?);
+    resources.extend(connector::desired(topology));
     Ok(resources)
 }
 
@@ -128,14 +136,10 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
     let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
-    [
-        (!topology.shares.is_empty(), "shares"),
-        (topology.connector.is_some(), "connector"),
-        (via_ssh, "gateway.expose"),
-    ]
-    .into_iter()
-    .filter_map(|(asked, key)| asked.then_some(key))
-    .collect()
+    [(!topology.shares.is_empty(), "shares"), (via_ssh, "gateway.expose")]
+        .into_iter()
+        .filter_map(|(asked, key)| asked.then_some(key))
+        .collect()
 }
 
 /// Looks for the programs that this plan will need, before anything is changed.
@@ -157,6 +161,14 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
+    connector::observe(cx, snapshot, &mut world).await;
+    Ok(world)
+}
+
+/// The forwards that the gateway knows now.
+pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
+    let mut world = World::default();
+    port::observe(cx, &cx.snapshot().await?, &mut world).await?;
     Ok(world)
 }
 
@@ -170,6 +182,11 @@ impl Driver for Hands {
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
         Box::pin(wait(&self.0, turn)).await
+    }
+
+    /// All forwards of a gateway are written in one transaction.
+    fn gathers(&self, turn: &Turn) -> bool {
+        turn.id().kind() == port::TABLE.kind
     }
 
     async fn look(&self) -> Result<World, Failure> {

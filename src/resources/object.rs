@@ -9,14 +9,26 @@ use serde_json::{Value, json};
 
 use super::inventory::{self, Gone};
 use super::objects::{self, Objects, id, parts, service_id, target};
-use super::{Context, cluster, found, marks, pool, ready};
+use super::{Context, found, marks, pods, pool, ready, service, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Facts, Kind, Object};
-use crate::plan::{Bond, Cause, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want};
+use crate::plan::{
+    Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want,
+};
 use crate::topology::{ImageRef, Topology};
 
 pub const TABLE: Table = Table { precious: is_precious, ..Table::plain(objects::KIND) };
+
+/// What a Service gives to forwards may be another after it was changed.
+const SERVICE: Table = Table {
+    effects: &[
+        ("hash", Effect::Unsettles),
+        ("metadata", Effect::Unsettles),
+        ("spec", Effect::Unsettles),
+    ],
+    ..TABLE
+};
 
 /// A Service that a forward names and no manifest makes.
 const LOOKUP: Table = Table { lookup: true, ..Table::plain(objects::KIND) };
@@ -51,9 +63,11 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
             let want = if object.secret { Want::Secret(hash) } else { Want::Is(hash) };
             let file = objects.manifests.sources[object.source].name.clone();
             let id = id(&object.kind, object.namespace.as_deref(), &object.name);
-            let mut resource =
-                Resource::new(id, &TABLE).field("hash", want).origin(Origin::Line { file, line });
-            resource.bonds = edges.bonds(object);
+            let table = if object.kind.is("", "Service") { &SERVICE } else { &TABLE };
+            let resource =
+                Resource::new(id, table).field("hash", want).origin(Origin::Line { file, line });
+            let mut resource = stages::in_cluster(resource, topology);
+            resource.bonds.extend(edges.bonds(object));
             resource
         })
         .collect();
@@ -66,17 +80,13 @@ fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
         .followed(topology)
         .into_iter()
         .map(|service| {
-            let id = service_id(service.namespace.as_str(), service.name.as_str());
-            let mut resource = Resource::new(id, &LOOKUP);
-            resource.bonds.extend(cluster::inside(topology));
-            resource
+            stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology)
         })
         .collect()
 }
 
 /// Everything an object may need, by the names that objects use.
 struct Edges<'a> {
-    cluster: Option<Bond>,
     namespaces: HashMap<&'a str, Id>,
     definitions: HashMap<(&'a str, &'a str), Id>,
     images: HashMap<String, Id>,
@@ -106,7 +116,6 @@ impl<'a> Edges<'a> {
             (claim, Id::new("share", share.name.as_str()))
         };
         Self {
-            cluster: cluster::inside(topology),
             namespaces,
             definitions,
             images: topology.images.iter().map(image).collect(),
@@ -122,7 +131,7 @@ impl<'a> Edges<'a> {
     }
 
     fn bonds(&self, object: &Object) -> Vec<Bond> {
-        let mut bonds: Vec<Bond> = self.cluster.iter().cloned().collect();
+        let mut bonds: Vec<Bond> = Vec::new();
         let namespace = object.namespace.as_deref();
         bonds
             .extend(namespace.and_then(|name| self.namespaces.get(name)).cloned().map(Bond::Holds));
@@ -351,16 +360,24 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let kube = cx.kube().await?;
     let target = target(&object.kind, object);
     let judge = |live: Option<&DynamicObject>| ready::judge(&object.kind, live);
-    let waited = kube
-        .until(&target, Deadline::after(turn.patience(limit)), judge, |said| turn.say(said))
-        .await;
+    let deadline = Deadline::after(turn.patience(limit));
+    let mut waited = kube.until(&target, deadline, judge, |said| turn.say(said)).await;
+    if waited.is_ok() && matches!(object.facts, Facts::Runs { .. }) {
+        let body = objects.manifests.body(object);
+        let stayed =
+            pods::stay_up(&kube, target.namespace, &body, deadline, |said| turn.say(said)).await;
+        waited = stayed.and(waited);
+    }
     match waited {
+        Ok(outputs) if object.kind.is("", "Service") => service::at_a_node(&kube, outputs)
+            .await
+            .map_err(|error| Failure::because("cannot look for a node", &error)),
         Ok(outputs) => Ok(outputs),
         Err(error) => {
             let verb =
                 if matches!(error, WaitError::Failed(_)) { "failed" } else { "is not ready" };
             let failure = Failure::because(format!("{object} {verb}"), &error);
-            let said = ready::why(&kube, &target).await;
+            let said = pods::why(&kube, &target).await;
             Err(said.into_iter().fold(failure, Failure::caused_by))
         }
     }
@@ -382,7 +399,7 @@ mod tests {
             cause: Cause::Drift,
             by: None,
         };
-        let mut item = Item::new(service_id("default", "web"), Action::Update);
+        let mut item = Item::new(Id::new("object", "core/Service/default/web"), Action::Update);
         item.changes = vec![change("spec.ports[http]"), change("metadata.labels.a")];
         let body = json!({
             "metadata": {"labels": {"a": "b"}},

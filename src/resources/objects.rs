@@ -39,8 +39,8 @@ pub fn parts(id: &Id) -> Option<(&str, &str, Option<&str>, &str)> {
 }
 
 /// The Service that gives a forward its address.
-pub fn service_id(namespace: &str, name: &str) -> Id {
-    Id::new(KIND, format_args!("core/Service/{namespace}/{name}"))
+pub fn service_id(service: &ServiceRef) -> Id {
+    Id::new(KIND, format_args!("core/Service/{service}"))
 }
 
 /// The objects of a topology's manifests, read once.
@@ -81,13 +81,30 @@ impl Objects {
                 return Err(unreadable(&faults));
             }
         };
+        Ok(Self::of(manifests))
+    }
+
+    fn of(manifests: Manifests) -> Self {
         let index = manifests
             .objects
             .iter()
             .enumerate()
             .map(|(at, object)| (id(&object.kind, object.namespace.as_deref(), &object.name), at))
             .collect();
-        Ok(Self { manifests, index, served: Mutex::default() })
+        Self { manifests, index, served: Mutex::default() }
+    }
+
+    /// Those of one text, for tests of what is made of them.
+    #[cfg(test)]
+    pub fn of_text(text: &str) -> Self {
+        let source = Source {
+            name: "test.yaml".into(),
+            text: text.to_owned(),
+            syntax: manifest::Syntax::Yaml,
+            entry: 0,
+        };
+        let manifests = manifest::read(vec![source], &mut Kinds::default(), &[]);
+        Self::of(manifests.expect("manifests"))
     }
 
     pub fn get(&self, id: &Id) -> Option<&Object> {
@@ -125,11 +142,7 @@ impl Objects {
             Forward::Service { service, .. } => Some(service),
             _ => None,
         });
-        let comes_from_elsewhere = |service: &&ServiceRef| {
-            let id = service_id(service.namespace.as_str(), service.name.as_str());
-            self.get(&id).is_none()
-        };
-        named.filter(comes_from_elsewhere).collect()
+        named.filter(|service| self.get(&service_id(service)).is_none()).collect()
     }
 
     /// The members that the inventory has while this file is applied: what is there and what shall be.
@@ -232,7 +245,8 @@ mod tests {
             parts(&two),
             Some(("rbac.authorization.k8s.io", "ClusterRole", None, "system:x/y"))
         );
-        assert_eq!(parts(&service_id("a", "b")), Some(("", "Service", Some("a"), "b")));
+        let service: ServiceRef = "a/b".parse().expect("a Service");
+        assert_eq!(parts(&service_id(&service)), Some(("", "Service", Some("a"), "b")));
     }
 
     #[test]

@@ -5,17 +5,20 @@ use std::collections::HashMap;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::super::Context;
+use super::super::{Context, pulled};
 use super::layout::{short, tools};
 use crate::backend::docker::{
     AbsentIsFine, Archived, BuildRequest, Container, Error, Image, ImageDetails, Snapshot,
     build_context,
 };
-use crate::engine::{Amount, Failure, Tally, Turn};
+use crate::engine::{Failure, Turn};
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{Gateway, GatewayImage};
 
 const REPOSITORY: &str = "topo-gateway";
+
+const READY_HINT: &str =
+    "name an image that the engine has or can pull, or `{ base: … }` to have one built";
 
 /// The reference of the image; one that is built is named after what it is built from.
 pub fn reference(gateway: &Gateway, templates: &Templates) -> Result<String, TemplateError> {
@@ -66,7 +69,9 @@ pub async fn ensure(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), 
         return Ok(());
     }
     match &gateway.image {
-        GatewayImage::Ready(image) => pull(cx, turn, image.as_str()).await,
+        GatewayImage::Ready(image) => {
+            pulled::ensure(cx, turn, image.as_str(), READY_HINT).await.map(drop)
+        }
         GatewayImage::Base(base) => {
             let recipe = recipe(base.as_str(), gateway, &cx.templates);
             let recipe = recipe.map_err(|error| failed(&error))?;
@@ -93,18 +98,6 @@ pub fn name_of<'a>(container: &'a Container, snapshot: &'a Snapshot) -> &'a str 
     let name = runs.and_then(built).filter(|_| container.image.starts_with("sha256:"));
     let is_alike = |name: &&str| snapshot.image(name).is_none_or(|now| built(now) == Some(*name));
     name.filter(is_alike).unwrap_or(&container.image)
-}
-
-async fn pull(cx: &Context, turn: &Turn, image: &str) -> Result<(), Failure> {
-    let pulled = cx.docker.pull_image(image, |amount| {
-        let amount = Amount { done: amount.done, total: amount.total, tally: Tally::Bytes };
-        turn.measure(format!("pulling {image}"), amount);
-    });
-    pulled.await.map_err(|error| {
-        Failure::because(format!("cannot pull the gateway's image `{image}`"), &error).hint(
-            "name an image that the engine has or can pull, or `{ base: … }` to have one built",
-        )
-    })
 }
 
 async fn build(

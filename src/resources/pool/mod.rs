@@ -13,7 +13,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::found::{self, Found};
-use super::{Context, Reservation, cluster, marks, metallb, ready};
+use super::{Context, Reservation, marks, metallb, service, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
@@ -53,7 +53,7 @@ fn resource(topology: &Topology, at: usize, pool: &Pool) -> Resource {
         .field("advertised", Want::is(true))
         .bond(Bond::Uses(metallb::id()))
         .origin(Origin::Key(format!("metallb.pools.{at}").into()));
-    resource.bonds.extend(cluster::inside(topology));
+    resource = stages::in_cluster(resource, topology);
     if let Some(size) = pool.size {
         // Chosen when its turn comes, away from what others have reserved by then, and kept.
         let network = Id::new("network", topology.network_name());
@@ -291,7 +291,7 @@ pub fn users(services: &[DynamicObject], ranges: &[AddressRange]) -> Vec<String>
     let mut users: Vec<String> = services
         .iter()
         .filter_map(|service| {
-            let address = ready::address(&service.data)?;
+            let address = service::address(&service.data)?;
             let parsed: IpAddr = address.parse().ok()?;
             ranges.iter().any(|range| range.contains(parsed)).then(|| {
                 let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
@@ -316,7 +316,7 @@ pub fn warn_of_losses(
     let losing: Vec<DynamicObject> = services
         .iter()
         .filter(|service| {
-            let address = ready::address(&service.data).and_then(|text| text.parse().ok());
+            let address = service::address(&service.data).and_then(|text| text.parse().ok());
             address.is_some_and(|address| !kept.iter().any(|range| range.contains(address)))
         })
         .cloned()
