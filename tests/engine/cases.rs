@@ -380,6 +380,7 @@ async fn what_is_only_changed_waits_for_the_end() {
     assert_eq!(fake.looks(), 0, "what is hidden in it is looked for when it is whole");
     fake.halted.notify_one();
     assert!(running.await.expect("ended").is_complete());
+}
 
 #[tokio::test]
 async fn what_waits_for_something_from_elsewhere_is_pending_and_holds_nothing_up() {
