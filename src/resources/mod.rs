@@ -7,8 +7,11 @@ mod build_folder;
 mod claim;
 mod cluster;
 mod compare;
+mod connector;
 mod context;
 mod drift;
+mod existing;
+mod found;
 mod gateway;
 mod image;
 mod inventory;
@@ -21,24 +24,35 @@ mod metallb;
 mod network;
 mod node;
 mod object;
+mod objects;
+mod pin;
+mod pods;
 mod pool;
 mod port;
+mod pulled;
 mod ready;
 mod render;
-
-use serde_json::Value;
+mod reserve;
+mod service;
+mod stages;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::{AddressRange, NeedId, Topology};
+use crate::topology::{NeedId, Topology};
 
 pub use claim::{Claim, Claims, Reservation};
-pub use context::{Context, Setting, Variables};
+pub use context::{Context, Held, Variables};
+pub use existing::Existing;
+pub use gateway::Writer;
+pub use inventory::Inventory;
 pub use live::explain;
-pub use object::Objects;
+pub use objects::Objects;
+pub use pool::Gaps;
+pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
+pub use reserve::{held_by_others, named};
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -65,7 +79,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port, connector);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -94,20 +108,23 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
         .map_err(|error| Failure::because("cannot render the gateway", &error))?;
 
     let mut resources = Vec::new();
-    let on_the_engine = topology.gateway.is_some()
-        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
-    if on_the_engine {
+    let needs_network = topology.gateway.is_some()
+        || topology.connector.is_some()
+        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists())
+        || topology.pools().iter().any(|pool| pool.size.is_some());
+    if needs_network {
         resources.push(network::desired(topology));
     }
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, from.claim));
-    resources.extend(image::desired(topology, &nodes, from.snapshot));
+    resources.extend(image::desired(topology, &nodes, from.snapshot)?);
     resources.extend(metallb::desired(topology)?);
     resources.extend(pool::desired(topology));
     resources.extend(object::desired(topology, from.objects));
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
-    resources.extend(port::desired(topology));
+    resources.extend(port::desired(topology, from.objects)?);
+    resources.extend(connector::desired(topology));
     Ok(resources)
 }
 
@@ -119,39 +136,10 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
     let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
-    [
-        (!topology.shares.is_empty(), "shares"),
-        (topology.connector.is_some(), "connector"),
-        (via_ssh, "gateway.expose"),
-    ]
-    .into_iter()
-    .filter_map(|(asked, key)| asked.then_some(key))
-    .collect()
-}
-
-/// The addresses that no other topology on the same network may have.
-pub fn reservations(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
-    let network = topology.network_name();
-    let reserve = |by: &Id, range: AddressRange| Reservation {
-        network: network.to_string(),
-        first: range.first(),
-        last: range.last(),
-        by: by.clone(),
-    };
-    let gateway = topology.gateway.as_ref().and_then(|gateway| {
-        let address = gateway.address?;
-        Some(reserve(&gateway::id(topology), AddressRange::new(address, address)?))
-    });
-    let pools = desired.iter().filter(|resource| resource.id.kind() == pool::TABLE.kind);
-    let pools = pools.flat_map(|resource| {
-        let stated = resource.stated();
-        let written = stated.get("addresses").and_then(Value::as_array).cloned();
-        let texts = written.into_iter().flatten();
-        let ranges: Vec<AddressRange> =
-            texts.filter_map(|text| text.as_str()?.parse().ok()).collect();
-        ranges.into_iter().map(|range| reserve(&resource.id, range)).collect::<Vec<_>>()
-    });
-    gateway.into_iter().chain(pools).collect()
+    [(!topology.shares.is_empty(), "shares"), (via_ssh, "gateway.expose")]
+        .into_iter()
+        .filter_map(|(asked, key)| asked.then_some(key))
+        .collect()
 }
 
 /// Looks for the programs that this plan will need, before anything is changed.
@@ -173,6 +161,14 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
+    connector::observe(cx, snapshot, &mut world).await;
+    Ok(world)
+}
+
+/// The forwards that the gateway knows now.
+pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
+    let mut world = World::default();
+    port::observe(cx, &cx.snapshot().await?, &mut world).await?;
     Ok(world)
 }
 
@@ -186,6 +182,11 @@ impl Driver for Hands {
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
         Box::pin(wait(&self.0, turn)).await
+    }
+
+    /// All forwards of a gateway are written in one transaction.
+    fn gathers(&self, turn: &Turn) -> bool {
+        turn.id().kind() == port::TABLE.kind
     }
 
     async fn look(&self) -> Result<World, Failure> {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::object::Objects;
-use super::{Ingredients, gateway, kind_config, node, pool};
+use super::objects::Objects;
+use super::{Ingredients, connector, gateway, kind_config, node, pool};
 use crate::engine::Failure;
 
 /// A part of what can be rendered.
@@ -17,6 +17,8 @@ pub enum Part {
     Manifests,
     /// What the gateway's image is built from, and the files put into it.
     Gateway,
+    /// The settings of docker-connector on the host.
+    Connector,
 }
 
 /// One rendered file.
@@ -34,7 +36,8 @@ pub enum Content {
 }
 
 impl Part {
-    pub const ALL: [Self; 4] = [Self::Kind, Self::Metallb, Self::Manifests, Self::Gateway];
+    pub const ALL: [Self; 5] =
+        [Self::Kind, Self::Metallb, Self::Manifests, Self::Gateway, Self::Connector];
 }
 
 pub fn render(
@@ -59,6 +62,14 @@ pub fn render(
             .into_iter()
             .map(|(name, text)| Rendered {
                 name: format!("gateway/{name}"),
+                content: Content::Text(text),
+            })
+            .collect(),
+        Part::Connector => connector::rendered(from.topology, from.templates, from.snapshot)
+            .map_err(|error| Failure::because("cannot render the connector", &error))?
+            .into_iter()
+            .map(|text| Rendered {
+                name: "docker-connector.conf".to_owned(),
                 content: Content::Text(text),
             })
             .collect(),

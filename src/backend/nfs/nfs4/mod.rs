@@ -118,8 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Folder for Reached<S> {
     }
 
     async fn create(&mut self, name: &str) -> Result<(), Failed> {
-        let open = Open::create(&mut self.client, &self.folder, name).await.at(Step::Create)?;
-        self.open = Some(open);
+        self.open = Some(Open::create(&mut self.client, &self.folder, name).await?);
         Ok(())
     }
 

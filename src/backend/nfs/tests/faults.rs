@@ -7,7 +7,9 @@ use crate::topology::NfsVersion::{self, V3, V4_0, V4_1, V4_2};
 use super::server::{Server, Wrong};
 use crate::backend::nfs::{Finding, Proof, Trial, check};
 
-const LIMIT: Duration = Duration::from_millis(60);
+/// Enough on the busiest machine, and nothing here waits for its end but what is silent.
+const LIMIT: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(300);
 const VERSIONS: [NfsVersion; 4] = [V3, V4_0, V4_1, V4_2];
 /// A record that claims two gigabytes.
 const LYING: &[u8] = b"\xff\xff\xff\xff1234";
@@ -42,11 +44,12 @@ async fn calls(version: NfsVersion) -> Vec<String> {
 
 /// The same fault at each call in turn. The server is well again afterwards, so that nothing may
 /// be left in its folder.
-async fn each_call_goes_wrong(wrong: Wrong, names: &[&str]) {
+async fn each_call_goes_wrong(wrong: Wrong, limit: Duration, names: &[&str]) {
     for version in VERSIONS {
-        for (at, call) in calls(version).await.iter().enumerate() {
+        let calls = calls(version).await;
+        let each = calls.iter().enumerate().map(async |(at, call)| {
             let server = Server::wrong_at(at, wrong.clone());
-            match outcome(&server, version).await {
+            match check(&server, &trial(version), limit).await {
                 Ok(_) => assert!(is_farewell(call), "{version}, {wrong:?} at {call}"),
                 Err(finding) => {
                     assert!(names.contains(&finding.name), "{version}, {call}: {finding}");
@@ -54,26 +57,26 @@ async fn each_call_goes_wrong(wrong: Wrong, names: &[&str]) {
                 }
             }
             assert_eq!(server.files(), Vec::<String>::new(), "{version}, {wrong:?} at {call}");
-        }
+        });
+        futures::future::join_all(each).await;
     }
 }
 
 #[tokio::test]
 async fn a_silence_is_told_with_its_step() {
-    each_call_goes_wrong(Wrong::Silence, &["silent"]).await;
+    each_call_goes_wrong(Wrong::Silence, SHORT, &["silent"]).await;
 }
 
 #[tokio::test]
 async fn a_connection_that_ends_is_told() {
-    each_call_goes_wrong(Wrong::HangUp, &["hangs-up", "mount-port-moves"]).await;
+    each_call_goes_wrong(Wrong::HangUp, LIMIT, &["hangs-up", "mount-port-moves"]).await;
 }
 
 #[tokio::test]
 async fn what_is_no_rpc_is_told() {
-    each_call_goes_wrong(Wrong::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n"), &["not-nfs"]).await;
-    each_call_goes_wrong(Wrong::Bytes(LYING), &["not-nfs"]).await;
-    let garbage = Wrong::Bytes(b"\x80\0\0\x08somebody");
-    each_call_goes_wrong(garbage, &["not-nfs"]).await;
+    for bytes in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], LYING, b"\x80\0\0\x08somebody"] {
+        each_call_goes_wrong(Wrong::Bytes(bytes), LIMIT, &["not-nfs"]).await;
+    }
 }
 
 #[tokio::test]
@@ -99,7 +102,6 @@ async fn every_refusal_has_a_name() {
         (5, "server-error"),
         (28, "no-space"),
         (30, "read-only"),
-        (10_008, "server-busy"),
         (10_016, "kerberos-required"),
         (10_021, "v4-not-served"),
     ] {
@@ -119,13 +121,15 @@ async fn every_refusal_has_a_name() {
 
 #[tokio::test]
 async fn a_server_that_wants_to_be_asked_later_is_asked_later() {
-    let patience = Duration::from_secs(3);
     for version in VERSIONS {
         let calls = calls(version).await;
         let asked = calls.iter().position(|call| call == "CREATE" || call.contains(" OPEN "));
         let server = Server::wrong_at(asked.expect("a file is made"), Wrong::Status(10_008));
-        let proof = check(&server, &trial(version), patience).await;
-        assert!(proof.is_ok_and(|proof| proof.writable), "{version}");
+        assert!(outcome(&server, version).await.is_ok_and(|proof| proof.writable), "{version}");
+        // In less time than it takes to ask again.
+        let server = Server::wrong_at(asked.expect("a file is made"), Wrong::Status(10_008));
+        let finding = check(&server, &trial(version), Duration::from_millis(200)).await;
+        assert_eq!(finding.map_err(|finding| finding.name), Err("server-busy"), "{version}");
     }
 }
 

@@ -282,8 +282,10 @@ fn operate(
             done("ACCESS")
         }
         4 => {
-            let _number = call.u32()?;
-            result.fixed(&call.fixed(16)?);
+            let number = call.u32()?;
+            let state = call.fixed(16)?;
+            assert_eq!(number, number_of(&state) + 1, "the owner's next number");
+            result.fixed(&state);
             done("CLOSE")
         }
         8 => {
@@ -318,8 +320,9 @@ fn operate(
         }
         20 => {
             let state = call.fixed(16)?;
-            assert_eq!(call.u32()?, 1, "the owner's next number");
-            result.fixed(&state);
+            let number = call.u32()?;
+            assert_eq!(number, number_of(&state) + 1, "the owner's next number");
+            result.fixed(&state_at(number));
             done("OPEN_CONFIRM")
         }
         22 => {
@@ -405,14 +408,14 @@ fn open(
     current: &mut Vec<u8>,
     files: &mut BTreeMap<Vec<u8>, Vec<u8>>,
 ) -> Result<(), Malformed> {
-    let (_number, access, _deny) = (call.u32()?, call.u32()?, call.u32()?);
+    let (number, access, _deny) = (call.u32()?, call.u32()?, call.u32()?);
     let _owner = (call.u64()?, call.opaque(1024)?);
     assert_eq!((call.u32()?, call.u32()?), (1, 1), "a file that is not there yet");
     let _mode = (call.u32()?, call.u32()?, call.u32()?, call.opaque(4)?);
     assert_eq!(call.u32()?, 0, "by name");
     let file = call.opaque(255)?.to_vec();
     let in_session = access & 0x400 != 0;
-    result.fixed(&[1; 16]).bool(true).u64(0).u64(0);
+    result.fixed(&state_at(number)).bool(true).u64(0).u64(0);
     result.u32(if in_session { 0 } else { 2 }).u32(0);
     if in_session {
         // None, since none was wanted.
@@ -424,4 +427,15 @@ fn open(
     files.insert(file.clone(), Vec::new());
     *current = file;
     Ok(())
+}
+
+/// States tell up to which number their owner's requests have come.
+fn state_at(number: u32) -> [u8; 16] {
+    let mut state = [1; 16];
+    state[..4].copy_from_slice(&number.to_be_bytes());
+    state
+}
+
+fn number_of(state: &[u8]) -> u32 {
+    u32::from_be_bytes(state[..4].try_into().expect("four bytes"))
 }
