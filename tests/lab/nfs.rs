@@ -245,6 +245,10 @@ fn nfs_works_in_every_version() {
     ground.serve(&Setup::default());
     ground.works(&[Spot::Here, Spot::Node, Spot::Tunnel], &VERSIONS, |_| {});
     ground.works(&[Spot::Here], &VERSIONS, |trial| trial.write = false);
+    // Where there is no perl, bash does, though from no low port.
+    ground.docker_run(&["exec", NODE, "mv", "/usr/bin/perl", "/usr/bin/away"]);
+    ground.works(&[Spot::Node], &VERSIONS, |_| {});
+    ground.docker_run(&["exec", NODE, "mv", "/usr/bin/away", "/usr/bin/perl"]);
     // The port mapper knows the mount service.
     ground.works(&[Spot::Here], &[V3], |trial| trial.mount_port = None);
 

@@ -80,7 +80,7 @@ impl Evidence {
     }
 
     /// Whether the server was asked from a port that only root can use.
-    pub fn from_low_port(&self) -> bool {
+    pub fn asks_from_low_port(&self) -> bool {
         self.source.is_some_and(|source| source.port() < 1024)
     }
 
@@ -113,8 +113,7 @@ fn is_about_admission(failed: &Failed) -> bool {
             matches!(status.code, ACCES | PERM) && failed.step != Step::Create
                 || failed.step == Step::Mount
         }
-        Fault::Closed(_) => true,
-        Fault::Unauthenticated(_) | Fault::NotThere { .. } => true,
+        Fault::Closed(_) | Fault::Unauthenticated(_) | Fault::NotThere { .. } => true,
         _ => false,
     }
 }

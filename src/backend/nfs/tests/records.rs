@@ -80,7 +80,7 @@ async fn a_length_that_lies_is_no_record() {
 /// A million bytes are enough, in however many fragments.
 #[tokio::test]
 async fn a_record_without_an_end_is_cut_off() {
-    let endless = |_| [&0x0000_ffff_u32.to_be_bytes()[..], &[b'x'; 0xffff]].concat().repeat(40);
+    let endless = |_| [&0x0000_ffff_u32.to_be_bytes()[..], &vec![b'x'; 0xffff]].concat().repeat(40);
     assert_eq!(
         called(endless, 4096).await,
         Err(Fault::Garbled("an answer without an end".to_owned()))

@@ -267,6 +267,7 @@ fn version4(
 }
 
 /// The operation's name and status.
+#[expect(clippy::too_many_lines, reason = "one arm an operation")]
 fn operate(
     operation: u32,
     call: &mut Reader,
