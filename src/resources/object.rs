@@ -79,9 +79,7 @@ fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     objects
         .followed(topology)
         .into_iter()
-        .map(|service| {
-            stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology)
-        })
+        .map(|service| stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology))
         .collect()
 }
 
