@@ -10,6 +10,7 @@
 
 mod borrowed_network;
 mod changes;
+mod contract;
 mod dev_gateway;
 mod drift;
 mod everything;

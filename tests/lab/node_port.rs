@@ -24,6 +24,7 @@ fn node_port() {
     a_service_at_another_node_port_is_followed_at_once(&example);
     a_service_that_is_not_there_holds_nothing_up(&lab, &example);
     what_nobody_holds_is_told(&example);
+    forwards_lead_to_the_nodes_of_an_existing_cluster(&lab, &example);
     example.destroy();
 }
 
@@ -81,6 +82,33 @@ fn a_service_that_is_not_there_holds_nothing_up(lab: &Lab, example: &Example) {
     example.change("    - { listen: 12213, to: { service: kubernetes, port: https } }\n", "");
     example.apply();
     example.settles();
+}
+
+/// Another topology beside it, whose cluster is that of the first.
+fn forwards_lead_to_the_nodes_of_an_existing_cluster(lab: &Lab, example: &Example) {
+    let base = std::env::var("GATEWAY_BASE").expect("set by the lab");
+    example.write(
+        "beside.yaml",
+        &format!(
+            "name: beside
+network: {{ name: topo-node-port }}
+cluster: {{ context: kind-node-port }}
+gateway:
+  image: {{ base: {base} }}
+  publish: [12215-12219]
+  ports:
+    - {{ listen: 12215, to: {{ nodePort: 30880 }} }}
+    - {{ listen: 12216, to: {{ service: web, port: 80 }} }}
+"
+        ),
+    );
+    let beside = example.path().replace("node-port.yaml", "beside.yaml");
+    lab.expect(0, &["apply", &beside]);
+    example.answers("http://127.0.0.1:12215/");
+    example.answers("http://127.0.0.1:12216/");
+    lab.expect(0, &["diff", &beside]);
+    lab.expect(0, &["destroy", "--yes", &beside]);
+    example.answers("http://127.0.0.1:12210/");
 }
 
 /// The engine's proxy takes every connection, and the gateway holds it while it looks for somebody.

@@ -74,7 +74,8 @@ fn port(port: &PortStatus) -> Row {
         Some(pods) => format!("{pods} pods"),
         None => String::new(),
     };
-    let direct = port.direct.as_ref().map(|_| "direct".to_owned());
+    let works = port.reachable != Some(false);
+    let direct = port.direct.as_ref().filter(|_| works).map(|_| "direct".to_owned());
     let rest = [Some(pods), direct, port.detail.clone()];
     let rest: Vec<String> = rest.into_iter().flatten().filter(|part| !part.is_empty()).collect();
     let address = port.address.clone().unwrap_or_else(|| "no address".to_owned());
