@@ -62,9 +62,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     };
     let topology = &loaded.topology;
     let downloads = Downloads::of(&load::environment);
-    let objects =
-        Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
-            .await?;
+    let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
     let ingredients = Ingredients {
         topology,
         objects: &objects,

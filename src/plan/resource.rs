@@ -14,6 +14,8 @@ pub struct Resource {
     pub table: &'static Table,
     pub fields: Fields<Want>,
     pub bonds: Vec<Bond>,
+    /// Needs that are met before the other is done, as soon as its making has come to a stage.
+    pub early: Vec<(Id, Stage)>,
     /// What it will hold of things that only one may have: addresses, ports.
     pub takes: Vec<Span>,
     /// Refuse to replace or delete it, whatever the file says elsewhere.
@@ -29,6 +31,7 @@ impl Resource {
             table,
             fields: Fields::new(),
             bonds: Vec::new(),
+            early: Vec::new(),
             takes: Vec::new(),
             protect: false,
             origin: Origin::Nowhere,
@@ -42,6 +45,12 @@ impl Resource {
 
     pub fn bond(mut self, bond: Bond) -> Self {
         self.bonds.push(bond);
+        self
+    }
+
+    /// While the other is being made, the need of it is met at that stage already.
+    pub fn from_stage(mut self, id: Id, stage: Stage) -> Self {
+        self.early.push((id, stage));
         self
     }
 
@@ -78,6 +87,9 @@ impl Resource {
         self.bonds.iter().map(Bond::id).chain(givers)
     }
 }
+
+/// How far the making of a resource has come, by a name that its kind gives and announces.
+pub type Stage = &'static str;
 
 /// What a field shall be, as far as it is known before anything is done.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,9 +156,6 @@ pub struct Table {
     pub kind: &'static str,
     /// Fields that are not named here change in place.
     pub effects: &'static [(&'static str, Effect)],
-    /// One that is there and not topo's is used as it is, instead of being in the way: a network
-    /// that existed. One that differs in a field that only a replace could change is refused.
-    pub borrows: bool,
     /// Never made by topo: only looked up for others.
     pub lookup: bool,
     /// Whether removing this one loses something, so that a person is asked first.
@@ -156,7 +165,7 @@ pub struct Table {
 impl Table {
     /// A kind whose fields all change in place, that is topo's own, and that is removed unasked.
     pub const fn plain(kind: &'static str) -> Self {
-        Self { kind, effects: &[], borrows: false, lookup: false, precious: |_| false }
+        Self { kind, effects: &[], lookup: false, precious: |_| false }
     }
 
     /// Of a field, or of the field that a path of keys begins with.

@@ -10,6 +10,8 @@ mod compare;
 mod connector;
 mod context;
 mod drift;
+mod existing;
+mod found;
 mod gateway;
 mod image;
 mod inventory;
@@ -22,28 +24,35 @@ mod metallb;
 mod network;
 mod node;
 mod object;
+mod objects;
+mod pin;
 mod pods;
 mod pool;
 mod port;
 mod pulled;
 mod ready;
 mod render;
+mod reserve;
 mod service;
-
-use serde_json::Value;
+mod stages;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::{AddressRange, NeedId, Topology};
+use crate::topology::{NeedId, Topology};
 
 pub use claim::{Claim, Claims, Reservation};
-pub use context::{Context, Setting, Variables};
+pub use context::{Context, Held, Variables};
+pub use existing::Existing;
+pub use gateway::Writer;
+pub use inventory::Inventory;
 pub use live::explain;
-pub use object::Objects;
+pub use objects::Objects;
+pub use pool::Gaps;
 pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
+pub use reserve::{held_by_others, named};
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -99,15 +108,16 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
         .map_err(|error| Failure::because("cannot render the gateway", &error))?;
 
     let mut resources = Vec::new();
-    let on_the_engine = topology.gateway.is_some()
+    let needs_network = topology.gateway.is_some()
         || topology.connector.is_some()
-        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
-    if on_the_engine {
+        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists())
+        || topology.pools().iter().any(|pool| pool.size.is_some());
+    if needs_network {
         resources.push(network::desired(topology));
     }
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, from.claim));
-    resources.extend(image::desired(topology, &nodes, from.snapshot));
+    resources.extend(image::desired(topology, &nodes, from.snapshot)?);
     resources.extend(metallb::desired(topology)?);
     resources.extend(pool::desired(topology));
     resources.extend(object::desired(topology, from.objects));
@@ -130,31 +140,6 @@ pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
         .into_iter()
         .filter_map(|(asked, key)| asked.then_some(key))
         .collect()
-}
-
-/// The addresses that no other topology on the same network may have.
-pub fn reservations(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
-    let network = topology.network_name();
-    let reserve = |by: &Id, range: AddressRange| Reservation {
-        network: network.to_string(),
-        first: range.first(),
-        last: range.last(),
-        by: by.clone(),
-    };
-    let gateway = topology.gateway.as_ref().and_then(|gateway| {
-        let address = gateway.address?;
-        Some(reserve(&gateway::id(topology), AddressRange::new(address, address)?))
-    });
-    let pools = desired.iter().filter(|resource| resource.id.kind() == pool::TABLE.kind);
-    let pools = pools.flat_map(|resource| {
-        let stated = resource.stated();
-        let written = stated.get("addresses").and_then(Value::as_array).cloned();
-        let texts = written.into_iter().flatten();
-        let ranges: Vec<AddressRange> =
-            texts.filter_map(|text| text.as_str()?.parse().ok()).collect();
-        ranges.into_iter().map(|range| reserve(&resource.id, range)).collect::<Vec<_>>()
-    });
-    gateway.into_iter().chain(pools).collect()
 }
 
 /// Looks for the programs that this plan will need, before anything is changed.

@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Context, pulled};
 use super::layout::{short, tools};
-use crate::backend::docker::{AbsentIsFine, Archived, BuildRequest, Error, build_context};
+use crate::backend::docker::{
+    AbsentIsFine, Archived, BuildRequest, Container, Error, Image, ImageDetails, Snapshot,
+    build_context,
+};
 use crate::engine::{Failure, Turn};
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{Gateway, GatewayImage};
@@ -60,10 +63,9 @@ pub async fn ensure(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), 
     let failed = |error: &TemplateError| Failure::because("cannot make the gateway's image", error);
     let wanted = reference(gateway, &cx.templates).map_err(|error| failed(&error))?;
     let there = cx.docker.inspect_image(&wanted).await.if_present();
-    if there
-        .map_err(|error| Failure::because("cannot look for the gateway's image", &error))?
-        .is_some()
-    {
+    let there =
+        there.map_err(|error| Failure::because("cannot look for the gateway's image", &error))?;
+    if there.is_some_and(|there| is_it(&gateway.image, &wanted, &there)) {
         return Ok(());
     }
     match &gateway.image {
@@ -76,6 +78,26 @@ pub async fn ensure(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), 
             build(cx, turn, &wanted, &recipe).await
         }
     }
+}
+
+/// Whoever gives the tag of an image that topo built to another one does not give it this label.
+const BUILT: &str = "dev.topo.built";
+
+fn is_it(asked: &GatewayImage, wanted: &str, there: &ImageDetails) -> bool {
+    match asked {
+        GatewayImage::Ready(_) => true,
+        GatewayImage::Base(_) => there.labels.get(BUILT).is_some_and(|built| built == wanted),
+    }
+}
+
+/// The name that the container's image was asked for by. The engine forgets it once the name means
+/// another image; if that was built alike, as by a topology that came at the same moment, all is well.
+pub fn name_of<'a>(container: &'a Container, snapshot: &'a Snapshot) -> &'a str {
+    let built = |image: &'a Image| image.labels.get(BUILT).map(String::as_str);
+    let runs = snapshot.images.iter().find(|image| image.id == container.image_id);
+    let name = runs.and_then(built).filter(|_| container.image.starts_with("sha256:"));
+    let is_alike = |name: &&str| snapshot.image(name).is_none_or(|now| built(now) == Some(*name));
+    name.filter(is_alike).unwrap_or(&container.image)
 }
 
 async fn build(
@@ -94,7 +116,7 @@ async fn build(
         context: build_context(&files).map_err(|error| failed(&error))?,
         dockerfile: "Dockerfile",
         args: HashMap::new(),
-        labels: [("dev.topo.built".to_owned(), "gateway".to_owned())].into(),
+        labels: [(BUILT.to_owned(), tag.to_owned())].into(),
     };
     cx.docker
         .build_image(request, |line| turn.say(format!("building its image: {line}")))
