@@ -24,10 +24,9 @@ fn nested() {
 
     iptables(&lab, "nested-gw", &REJECT);
     let ran = example.apply();
-    let said = ran.err.replace("\n  ", " ");
-    assert!(said.contains("port 127.0.0.1:12240/tcp takes the connection, but nothing"), "{said}");
-    let refusal = straight(&lab, &format!("http://{}:12240/", example.address_of("nested-gw")));
-    assert!(refusal.contains("No route to host"), "{refusal}");
+    let said = ran.err.replace("\n  ", " ").replace('\n', " ");
+    assert!(said.contains("nothing comes through the gateway: "), "{said}");
+    unreachable(&lab, &format!("http://{}:12240/", example.address_of("nested-gw")));
 
     // A proxy in the gateway ends the connection there: nothing is forwarded.
     example.change("  publish:", "  mode: proxy\n  publish:");
@@ -47,8 +46,7 @@ fn in_the_node(lab: &Lab, example: &Example) {
     example.answers("http://127.0.0.1:12244/");
     iptables(lab, NODE, &REJECT);
     let node = example.address_of(NODE);
-    let refusal = straight(lab, &format!("http://{node}:30103/"));
-    assert!(refusal.contains("No route to host"), "{refusal}");
+    unreachable(lab, &format!("http://{node}:30103/"));
     assert!(lab.get("http://127.0.0.1:12244/").is_err());
 
     // One proxy in the node, on the published port, needs no forwarding either; from the gateway's
@@ -60,7 +58,7 @@ fn in_the_node(lab: &Lab, example: &Example) {
     example.change("to: { nodePort: 30003 }", "to: { nodePort: 30103 }");
     let ran = example.apply();
     let said = ran.err.replace("\n  ", " ");
-    assert!(said.contains("no route to host, as a firewall says"), "{said}");
+    assert!(said.contains(":30103, where it leads, "), "{said}");
 
     // The other remedy: let what kube-proxy has translated through.
     iptables(lab, NODE, &ACCEPT_MARKED);
@@ -69,12 +67,16 @@ fn in_the_node(lab: &Lab, example: &Example) {
     example.settles();
 }
 
-/// What a connection past the engine's proxy comes to.
+/// Past the engine's proxy the rejection itself is seen. Not every kernel translates it back to the
+/// address that was asked: on others the connection is met with silence.
 #[track_caller]
-fn straight(lab: &Lab, url: &str) -> String {
+fn unreachable(lab: &Lab, url: &str) {
     match lab.get(url) {
         Ok(said) => panic!("{url} answered {said}"),
-        Err(refusal) => refusal,
+        Err(refusal) => {
+            let told = refusal.contains("No route to host") || refusal.contains("timed out");
+            assert!(told, "{refusal}");
+        }
     }
 }
 
