@@ -49,10 +49,14 @@ examples! {
         "manifests/workloads.yaml.j2",
         "manifests/check.yaml.j2",
     ],
+    "existing-cluster": ["manifests/hello.yaml.j2"],
+    "ha": ["manifests/hello.yaml.j2"],
     "http-proxy": ["manifests/web.yaml.j2"],
     "nested": ["manifests/nested.yaml.j2", "nested/Dockerfile"],
     "node-port": ["manifests/node-port.yaml.j2"],
     "routed-host": ["manifests/web.yaml.j2"],
+    "two-teams-a": ["manifests/hello.yaml.j2"],
+    "two-teams-b": ["manifests/hello.yaml.j2"],
     "workloads": ["manifests/workloads.yaml.j2", "manifests/check.yaml.j2"],
 }
 
