@@ -13,3 +13,4 @@ mod dev_gateway;
 mod foreign;
 mod interrupted;
 mod lab;
+mod nfs;
