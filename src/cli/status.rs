@@ -12,8 +12,9 @@ use crate::backend::host::{self, Reach};
 use crate::error::{Error, Exit};
 use crate::manifest::Kinds;
 use crate::plan::{Action, Id, Item, Owner, Seen, State, World};
+use crate::resources::{self, Doing};
 use crate::topology::{Port, Proto, Target, Topology};
-use crate::view::{Health, PoolStatus, PortStatus, ResourceStatus, Status, View};
+use crate::view::{Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, View};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let which = match &args.name {
@@ -28,16 +29,21 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         Some(topology) => ports(topology, &world, &services).await,
         None => Vec::new(),
     };
+    let shares = match &session.topology {
+        Some(topology) => resources::healths(session.cx(), topology, &world).await,
+        None => Vec::new(),
+    };
     view.status(&Status {
         topology: session.name().to_owned(),
         resources: plan
             .items
             .iter()
-            .filter(|item| !matches!(item.id.kind(), "port" | "manifest"))
+            .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest"))
             .map(|item| resource(item, world.things.get(&item.id)))
             .collect(),
         ports,
         pools: pools(&world, &services),
+        shares: shares.into_iter().map(share).collect(),
         ..Status::default()
     });
     Ok(Exit::Done)
@@ -137,6 +143,23 @@ async fn forward(port: &Port, world: &World, services: &Services) -> PortStatus 
             .filter(|reach| *reach != Reach::Answers)
             .map(|reach| reach.in_words().to_owned()),
         direct: None,
+    }
+}
+
+fn share(share: resources::Health) -> ShareStatus {
+    let (state, detail) = match share.state {
+        Doing::Well => (Health::Ready, None),
+        Doing::Badly(why) => (Health::Degraded, Some(why)),
+        Doing::Missing => (Health::Missing, None),
+        Doing::Unknown(why) => (Health::Unknown, Some(why)),
+    };
+    ShareStatus {
+        name: share.name,
+        via: share.via.to_string(),
+        source: share.source,
+        claim: Some(share.claim),
+        state,
+        detail,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::claim::{Claim, Claims};
-use super::super::pool;
+use super::super::{network, pool};
 use crate::backend::docker::Snapshot;
 use crate::plan::Id;
 use crate::topology::{AddressRange, Subnet, Topology, carve, reserved};
@@ -18,17 +18,9 @@ pub struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// Of the network as the file or the engine has it; not known before topo has made it.
-    pub fn subnet(&self) -> Option<Subnet> {
-        self.topology.network.ipv4_subnet().or_else(|| {
-            let network = self.snapshot.network(&self.topology.network_name())?;
-            Some(Subnet::of(network.v4()?.net))
-        })
-    }
-
     /// The one that was reserved before, as long as nothing in the file takes it, or a new one.
     pub fn address(&self) -> Option<IpAddr> {
-        let subnet = self.subnet()?;
+        let subnet = network::subnet(self.topology, self.snapshot)?;
         let asked = self.asked_for(subnet);
         let free = |address: &IpAddr| {
             subnet.contains(*address) && !asked.iter().any(|range| range.contains(*address))

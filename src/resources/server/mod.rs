@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::claim::{Claim, Reservation};
-use super::{Context, Ingredients, marks};
+use super::{Context, Ingredients, marks, network};
 use crate::backend::docker::{
     AbsentIsFine, Container, ContainerState, Docker, Error, Labels, Snapshot,
 };
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
-    Action, Bond, Drifted, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen,
+    Action, Bond, Drifted, Effect, Id, Item, Origin, Outputs, Record, Resource, Seen,
     State, Table, Want, World,
 };
 use crate::templates::TemplateError;
@@ -66,9 +66,9 @@ pub fn desired(from: &Ingredients) -> Result<Option<Resource>, Failure> {
         return Ok(None);
     }
     let id = id(topology.name.as_str());
-    let network = Id::new("network", topology.network_name());
+    let network = network::id(topology);
     let ground = ground(topology, from.claim, from.snapshot, &id);
-    let subnet = ground.subnet().map(|subnet| Want::is(subnet.to_string()));
+    let subnet = network::subnet(topology, from.snapshot).map(|it| Want::is(it.to_string()));
     let address = ground.address().map_or(Want::Auto, |address| Want::is(address.to_string()));
     let picture = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
     let files = layout::fingerprint(from.templates).map_err(unrendered)?;
@@ -94,8 +94,7 @@ pub fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
     if !is_wanted(topology) {
         return Ok(Vec::new());
     }
-    let id = id(topology.name.as_str());
-    let subnet = ground(topology, from.claim, from.snapshot, &id).subnet().ok_or_else(|| {
+    let subnet = network::subnet(topology, from.snapshot).ok_or_else(|| {
         Failure::new("the exports name the network's subnet, which topo has not chosen yet")
             .hint("write `network: { subnet: … }` to see them before the network is made")
     })?;

@@ -1,6 +1,7 @@
 //! Which way each share goes. What the file leaves to topo is decided once, and kept after that.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -56,6 +57,14 @@ pub fn settle(mut topology: Topology, ground: &Ground) -> Result<Settled, Failur
         cluster.mounts.extend(mounts);
     }
     Ok(Settled { topology, chosen })
+}
+
+impl Ground<'static> {
+    /// Before anything is known but the file.
+    pub fn nowhere() -> Self {
+        static NOTHING: LazyLock<Snapshot> = LazyLock::new(Snapshot::default);
+        Self { claim: None, snapshot: &NOTHING, remote: None }
+    }
 }
 
 impl Ground<'_> {
