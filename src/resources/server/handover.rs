@@ -69,7 +69,7 @@ impl Plan {
         let picture = image::picture(&topology.nfs_server, &cx.templates).map_err(unrendered)?;
         picture.ensure(cx, turn).await?;
 
-        let exports = layout::read_exports(turn.value("exports"));
+        let exports = layout::exports_of(&turn.values);
         ensure_volumes(cx, &exports).await?;
         let address = settle_address(cx, turn).await?;
         let mut values = turn.values.clone();

@@ -1,8 +1,9 @@
 //! How the server's container is made: what it exports, which folders it has, what it may do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -14,6 +15,7 @@ use crate::backend::docker::api::{
     RestartPolicyNameEnum,
 };
 use crate::engine::Failure;
+use crate::plan::Fields;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{Access, Topology, Via};
 
@@ -31,18 +33,16 @@ const CAPABILITIES: [&str; 7] =
     ["DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID", "SETUID", "SETGID"];
 
 /// What one share is to the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
     pub source: Source,
     pub access: Access,
-    /// `keep`, or the user and group whose files all writers make.
-    pub owner: String,
+    /// The user and group whose files all writers make; none where each makes its own.
+    pub squash: Option<(u32, u32)>,
 }
 
 /// Where the files are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Folder(String),
     Volume(String),
@@ -53,28 +53,84 @@ pub type Exports = BTreeMap<String, Export>;
 /// The shares that the server serves.
 pub fn exports(topology: &Topology) -> Result<Exports, Failure> {
     let served = topology.shares.iter().filter(|share| share.via == Via::Server);
-    served
-        .filter_map(|share| {
-            let source = match (&share.volume, &share.path) {
-                (Some(volume), _) => Source::Volume(volume.to_string()),
-                (None, Some(path)) => Source::Folder(path.path().display().to_string()),
-                (None, None) => return None,
-            };
-            Some((share, source))
-        })
-        .map(|(share, source)| {
-            let owner = squash(share)?.map_or_else(
-                || "keep".to_owned(),
-                |(uid, gid)| format!("{uid}:{gid}"),
-            );
-            Ok((share.name.to_string(), Export { source, access: share.access, owner }))
+    let mut exports = Exports::new();
+    for share in served {
+        let source = match (&share.volume, &share.path) {
+            (Some(volume), _) => Source::Volume(volume.to_string()),
+            (None, Some(path)) => Source::Folder(path.path().display().to_string()),
+            (None, None) => continue,
+        };
+        let export = Export { source, access: share.access, squash: squash(share)? };
+        exports.insert(share.name.to_string(), export);
+    }
+    Ok(exports)
+}
+
+/// The fields of a server that say what it exports, one for each share.
+const FIELD: &str = "shares.";
+
+pub fn fields(exports: &Exports) -> impl Iterator<Item = (String, Value)> {
+    exports.iter().map(|(name, export)| (format!("{FIELD}{name}"), json!(export.to_string())))
+}
+
+/// Read back from fields, wanted or recorded.
+pub fn exports_of(fields: &Fields<Value>) -> Exports {
+    fields
+        .iter()
+        .filter_map(|(field, value)| {
+            let name = field.strip_prefix(FIELD)?;
+            Some((name.to_owned(), value.as_str()?.parse().ok()?))
         })
         .collect()
 }
 
-/// Exports as a plan carries them.
-pub fn read_exports(value: Option<&Value>) -> Exports {
-    value.and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default()
+/// `/home/me/docs, rw, as 1000:1000`
+impl fmt::Display for Export {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Folder(path) => f.write_str(path)?,
+            Source::Volume(name) => write!(f, "volume {name}")?,
+        }
+        let access = if self.access == Access::Ro { "ro" } else { "rw" };
+        match self.squash {
+            Some((uid, gid)) => write!(f, ", {access}, as {uid}:{gid}"),
+            None => write!(f, ", {access}, as {KEPT}"),
+        }
+    }
+}
+
+const KEPT: &str = "in the pod";
+
+#[derive(Debug)]
+pub struct Unreadable;
+
+impl FromStr for Export {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        // From the end: a path may hold anything.
+        let mut parts = text.rsplitn(3, ", ");
+        let owner = parts.next().and_then(|part| part.strip_prefix("as ")).ok_or(Unreadable)?;
+        let access = match parts.next() {
+            Some("rw") => Access::Rw,
+            Some("ro") => Access::Ro,
+            _ => return Err(Unreadable),
+        };
+        let source = parts.next().ok_or(Unreadable)?;
+        let source = match source.strip_prefix("volume ") {
+            Some(volume) => Source::Volume(volume.to_owned()),
+            None => Source::Folder(source.to_owned()),
+        };
+        let squash = match owner.split_once(':') {
+            Some((uid, gid)) => {
+                let number = |text: &str| text.parse().map_err(|_| Unreadable);
+                Some((number(uid)?, number(gid)?))
+            }
+            None if owner == KEPT => None,
+            None => return Err(Unreadable),
+        };
+        Ok(Self { source, access, squash })
+    }
 }
 
 /// The path at which a share is mounted.
@@ -114,13 +170,12 @@ pub fn config(
     let rendered: Vec<Value> = exports
         .iter()
         .map(|(name, export)| {
-            let squash = export.owner.split_once(':');
             json!({
                 "id": ids.get(name.as_str()),
                 "name": name,
                 "folder": folder(name),
                 "readOnly": export.access == Access::Ro,
-                "squash": squash.map(|(uid, gid)| json!({ "uid": uid, "gid": gid })),
+                "squash": export.squash.map(|(uid, gid)| json!({ "uid": uid, "gid": gid })),
             })
         })
         .collect();
@@ -215,14 +270,14 @@ fn mount(name: &str, export: &Export) -> Mount {
 mod tests {
     use super::*;
 
-    fn export(folder: &str, access: Access, owner: &str) -> Export {
-        Export { source: Source::Folder(folder.to_owned()), access, owner: owner.to_owned() }
+    fn export(folder: &str, access: Access, squash: Option<(u32, u32)>) -> Export {
+        Export { source: Source::Folder(folder.to_owned()), access, squash }
     }
 
     fn two() -> Exports {
         [
-            ("docs".to_owned(), export("/home/me/my docs", Access::Rw, "1000:100")),
-            ("sets".to_owned(), export("/srv/sets", Access::Ro, "keep")),
+            ("docs".to_owned(), export("/home/me/my docs", Access::Rw, Some((1000, 100)))),
+            ("sets".to_owned(), export("/srv/sets", Access::Ro, None)),
         ]
         .into()
     }
@@ -241,15 +296,30 @@ mod tests {
         one.remove("docs");
         assert_eq!(export_ids(&one)["sets"], ids["sets"]);
         let mut moved = both.clone();
-        moved.insert("docs".to_owned(), export("/elsewhere", Access::Rw, "keep"));
+        moved.insert("docs".to_owned(), export("/elsewhere", Access::Rw, None));
         assert_ne!(export_ids(&moved)["docs"], ids["docs"]);
         assert!(!ids.values().any(|id| *id == 0));
     }
 
     #[test]
+    fn what_is_exported_is_read_back_from_its_fields() {
+        let mut exports = two();
+        exports.insert("odd".to_owned(), export("/a, rw, as 1:2", Access::Ro, None));
+        let volume = Source::Volume("vault".to_owned());
+        let vault = Export { source: volume, access: Access::Rw, squash: Some((0, 0)) };
+        assert_eq!(vault.to_string(), "volume vault, rw, as 0:0");
+        exports.insert("vault".to_owned(), vault);
+        let mut fields: Fields<Value> = Fields::new().with("image", json!("topo-nfs-server:1"));
+        for (name, value) in super::fields(&exports) {
+            fields.set(name, value);
+        }
+        assert_eq!(exports_of(&fields), exports);
+    }
+
+    #[test]
     fn a_path_of_any_letters_is_one_mount() {
         let exports: Exports =
-            [("a".to_owned(), export("/a:b,c \"d", Access::Ro, "keep"))].into();
+            [("a".to_owned(), export("/a:b,c \"d", Access::Ro, None))].into();
         let host = body("dev-nfs", Some("image"), &exports, Labels::new()).host_config;
         let mounts = host.and_then(|host| host.mounts).expect("are set");
         assert_eq!(mounts[0].source.as_deref(), Some("/a:b,c \"d"));

@@ -72,15 +72,17 @@ pub fn desired(from: &Ingredients) -> Result<Option<Resource>, Failure> {
     let address = ground.address().map_or(Want::Auto, |address| Want::is(address.to_string()));
     let picture = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
     let files = layout::fingerprint(from.templates).map_err(unrendered)?;
-    let resource = Resource::new(id, &TABLE)
+    let mut resource = Resource::new(id, &TABLE)
         .field("image", Want::is(picture.reference()))
         .field("files", Want::is(files))
         .field("network", Want::is(topology.network_name().as_ref()))
         .field("address", address)
         .field("subnet", subnet.unwrap_or_else(|| Want::After(network.clone(), "subnet")))
-        .field("exports", Want::Is(json!(layout::exports(topology)?)))
         .bond(Bond::Rests(network))
         .origin(Origin::Key("shares".into()));
+    for (share, value) in layout::fields(&layout::exports(topology)?) {
+        resource.fields.set(share, Want::Is(value));
+    }
     Ok(Some(resource))
 }
 
@@ -206,7 +208,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Ok(());
     }
     let fields = turn.record.as_ref().map(|record| &record.fields);
-    let exports = layout::read_exports(fields.and_then(|fields| fields.get("exports")));
+    let exports = fields.map(layout::exports_of).unwrap_or_default();
     for export in exports.values() {
         if let layout::Source::Volume(volume) = &export.source {
             turn.warn(format!(

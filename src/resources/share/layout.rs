@@ -16,12 +16,14 @@ pub struct Ports {
     pub mount: Option<u16>,
 }
 
-/// The ports at which the gateway listens for a share by `via: ssh`: those of the server at the
-/// other end of the tunnel, so that shares of one server have the same.
-pub fn tunnel_ports(_topology: &Topology, share: &Share) -> Ports {
-    ports(share)
+/// The share whose tunnel carries this one: the first by `via: ssh` with the same server, since two
+/// tunnels could not listen on one port of the gateway.
+pub fn carrier<'a>(topology: &'a Topology, share: &'a Share) -> &'a Share {
+    let over_ssh = topology.shares.iter().filter(|share| share.via == Via::Ssh);
+    over_ssh.into_iter().find(|other| ports(other).nfs == ports(share).nfs).unwrap_or(share)
 }
 
+/// Those of the server; the gateway listens on the same ones for a share by `via: ssh`.
 pub fn ports(share: &Share) -> Ports {
     let nfs = share.nfs.as_ref();
     let port = |given: Option<PortNumber>, usual| given.map_or(usual, PortNumber::get);
@@ -133,11 +135,19 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_carries_the_ports_of_its_server() {
-        let topology: Topology = serde_json::from_value(json!({ "name": "dev" })).expect("one");
-        let three = share(json!({ "via": "ssh", "nfs": { "version": "3", "mountPort": 892 } }));
-        assert_eq!(tunnel_ports(&topology, &three), Ports { nfs: 2049, mount: Some(892) });
-        let four = share(json!({ "via": "ssh", "nfs": { "version": "4.2", "port": 12049 } }));
-        assert_eq!(tunnel_ports(&topology, &four), Ports { nfs: 12049, mount: None });
+    fn shares_of_one_server_have_one_tunnel() {
+        let shares = json!([
+            { "name": "a", "path": "/a", "via": "ssh" },
+            { "name": "b", "path": "/b", "via": "ssh", "nfs": { "port": 2050 } },
+            { "name": "c", "path": "/c", "via": "ssh" },
+        ]);
+        let topology: Topology =
+            serde_json::from_value(json!({ "name": "dev", "shares": shares })).expect("one");
+        let carriers: Vec<&str> = topology
+            .shares
+            .iter()
+            .map(|share| carrier(&topology, share).name.as_str())
+            .collect();
+        assert_eq!(carriers, ["a", "b", "a"]);
     }
 }

@@ -146,7 +146,10 @@ fn server_of(from: &Ingredients, share: &Share) -> Option<Want> {
             |address| Want::is(address.to_string()),
         ),
         Via::Host => host::address(topology),
-        Via::Ssh => Want::After(Id::new("tunnel", share.name.as_str()), "address"),
+        Via::Ssh => {
+            let carrier = layout::carrier(topology, share);
+            Want::After(Id::new("tunnel", carrier.name.as_str()), "address")
+        }
         Via::External => Want::is(share.server.as_ref()?.to_string()),
     })
 }
