@@ -28,6 +28,7 @@ mod ready;
 mod render;
 mod server;
 mod share;
+mod stages;
 
 use serde_json::Value;
 
