@@ -14,3 +14,4 @@ mod foreign;
 mod interrupted;
 mod lab;
 mod nfs;
+mod shares;
