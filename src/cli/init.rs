@@ -43,6 +43,10 @@ macro_rules! examples {
 
 examples! {
     "dev-gateway": ["manifests/fedora-dev.yaml.j2"],
+    "share-external": ["manifests/writers.yaml.j2"],
+    "share-host": ["manifests/writers.yaml.j2"],
+    "share-mount": ["manifests/writers.yaml.j2"],
+    "share-server": ["manifests/writers.yaml.j2"],
 }
 
 const STARTER: &str = include_str!("../../templates/topo.yaml");
