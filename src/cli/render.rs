@@ -9,9 +9,7 @@ use crate::backend::docker::Snapshot;
 use crate::backend::download::Downloads;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
-use crate::resources::{
-    self, Content, Ground, Ingredients, Objects, Part, Rendered, render,
-};
+use crate::resources::{self, Content, Ground, Ingredients, Objects, Part, Rendered, render};
 use crate::templates::Templates;
 use crate::view::View;
 

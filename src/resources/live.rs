@@ -188,6 +188,7 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) 
             });
             needs.extend(pools.map(|(id, _)| Bond::Uses(id.clone())));
         }
+        needs.extend(share::held_by(world, object));
         let seen = see(objects, &id, kind, object, needs);
         world.add(id, seen);
     }

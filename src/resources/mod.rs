@@ -69,7 +69,9 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, server, share, manifest, object, gateway, port);
+kinds!(
+    network, cluster, node, image, metallb, pool, server, share, manifest, object, gateway, port
+);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(

@@ -82,9 +82,9 @@ pub fn render(
         Part::Shares => one("shares", share::rendered(from)),
         Part::Exports => texts([("exports", share::rendered_exports(from)?.0)]),
         Part::NfsConf => texts([("nfs.conf", share::rendered_exports(from)?.1)]),
-        Part::Ganesha => texts(
-            server::rendered(from)?.into_iter().map(|(name, text)| (name, Some(text))),
-        ),
+        Part::Ganesha => {
+            texts(server::rendered(from)?.into_iter().map(|(name, text)| (name, Some(text))))
+        }
     })
 }
 

@@ -147,7 +147,13 @@ impl Ground {
 
     /// Insists on a finding of that name, from each place and for each version.
     #[track_caller]
-    fn finds(&self, name: &str, from: &[From], versions: &[NfsVersion], change: impl Fn(&mut Trial)) {
+    fn finds(
+        &self,
+        name: &str,
+        from: &[From],
+        versions: &[NfsVersion],
+        change: impl Fn(&mut Trial),
+    ) {
         for from in from {
             for version in versions {
                 let mut trial = right(*version);
@@ -184,7 +190,9 @@ impl Ground {
         for container in [NODE, SERVER] {
             Lab::eventually("the end of the relays", || {
                 let running = self.docker_run(&["top", container, "-eo", "pid,args"]);
-                let relays = running.lines().filter(|line| line.contains("perl") || line.contains("/dev/tcp"));
+                let relays = running
+                    .lines()
+                    .filter(|line| line.contains("perl") || line.contains("/dev/tcp"));
                 match relays.count() {
                     0 => Ok(()),
                     count => Err(format!("{count} relays still run in {container}: {running}")),

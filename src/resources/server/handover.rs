@@ -9,7 +9,6 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-
 use super::layout::{self, Exports};
 use super::{CONFIG_LABEL, ensure_volumes, image, remove, settle_address, unrendered};
 use crate::backend::docker::{Archived, Error};
@@ -47,7 +46,10 @@ pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Err(failure);
     }
     let away = plan.swap(cx, name, &next).await?;
-    turn.warn(format!("its shares paused for {:.1} s while a new server took over", away.as_secs_f64()));
+    turn.warn(format!(
+        "its shares paused for {:.1} s while a new server took over",
+        away.as_secs_f64()
+    ));
     Ok(())
 }
 

@@ -220,7 +220,12 @@ pub fn digest(config: &[u8]) -> String {
     short(hash)
 }
 
-pub fn body(name: &str, image: Option<&str>, exports: &Exports, labels: Labels) -> ContainerCreateBody {
+pub fn body(
+    name: &str,
+    image: Option<&str>,
+    exports: &Exports,
+    labels: Labels,
+) -> ContainerCreateBody {
     ContainerCreateBody {
         image: image.map(str::to_owned),
         hostname: Some(name.to_owned()),
@@ -318,8 +323,7 @@ mod tests {
 
     #[test]
     fn a_path_of_any_letters_is_one_mount() {
-        let exports: Exports =
-            [("a".to_owned(), export("/a:b,c \"d", Access::Ro, None))].into();
+        let exports: Exports = [("a".to_owned(), export("/a:b,c \"d", Access::Ro, None))].into();
         let host = body("dev-nfs", Some("image"), &exports, Labels::new()).host_config;
         let mounts = host.and_then(|host| host.mounts).expect("are set");
         assert_eq!(mounts[0].source.as_deref(), Some("/a:b,c \"d"));

@@ -17,8 +17,8 @@ use crate::backend::docker::{
 };
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
-    Action, Bond, Drifted, Effect, Id, Item, Origin, Outputs, Record, Resource, Seen,
-    State, Table, Want, World,
+    Action, Bond, Drifted, Effect, Id, Item, Origin, Outputs, Record, Resource, Seen, State, Table,
+    Want, World,
 };
 use crate::templates::TemplateError;
 use crate::topology::{Topology, Via};
@@ -168,18 +168,16 @@ async fn drift(docker: &Docker, container: &Container) -> Result<Vec<Drifted>, F
     let Some(put) = container.labels.get(CONFIG_LABEL) else { return Ok(Vec::new()) };
     let there = docker.get_file(&container.id, layout::CONFIG).await.if_present();
     let there = there
-        .map_err(|error| Failure::because(format!("cannot look into `{}`", container.name), &error))?
+        .map_err(|error| {
+            Failure::because(format!("cannot look into `{}`", container.name), &error)
+        })?
         .flatten();
     let live = there.map(|config| layout::digest(&config));
     if live.as_ref() == Some(put) {
         return Ok(Vec::new());
     }
-    let drifted = Drifted {
-        path: "settings".to_owned(),
-        live: json!(live),
-        applied: json!(put),
-        by: None,
-    };
+    let drifted =
+        Drifted { path: "settings".to_owned(), live: json!(live), applied: json!(put), by: None };
     Ok(vec![drifted])
 }
 

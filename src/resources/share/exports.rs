@@ -224,7 +224,8 @@ mod tests {
         let ours = export("/docs", NfsSystem::Linux).line();
         let spread = ours.replacen(' ', " \\\n   ", 1) + " # mine";
         let path = Path::new("/docs");
-        let files = |text: &str| vec!["# nothing here\n".to_owned(), format!("/other *(ro)\n{text}\n")];
+        let files =
+            |text: &str| vec!["# nothing here\n".to_owned(), format!("/other *(ro)\n{text}\n")];
         assert_eq!(entry_of(path, &files(&ours)), entry_of(path, &files(&spread)));
         let changed = ours.replace("rw,", "ro,");
         assert_ne!(entry_of(path, &files(&ours)), entry_of(path, &files(&changed)));

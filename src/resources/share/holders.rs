@@ -31,8 +31,7 @@ pub async fn holders(kube: &Kube, pair: &Pair) -> Result<Vec<Holder>, KubeError>
 pub async fn restart(kube: &Kube, holders: &[Holder]) -> Result<(), KubeError> {
     let pod = Kinds::default().named(&"v1".into(), &"Pod".into());
     for holder in holders.iter().filter(|holder| holder.comes_again) {
-        let target =
-            Target { kind: &pod, namespace: Some(&holder.namespace), name: &holder.name };
+        let target = Target { kind: &pod, namespace: Some(&holder.namespace), name: &holder.name };
         kube.delete(&target, holder.uid.as_deref()).await?;
     }
     Ok(())

@@ -119,7 +119,9 @@ mod tests {
             "vers=3,proto=tcp,port=2049,mountproto=tcp,mountport=20048,nolock,hard"
         );
         assert_eq!(
-            options(json!({ "via": "host", "nfs": { "system": "linux", "version": "4.1", "port": 2050 } })),
+            options(
+                json!({ "via": "host", "nfs": { "system": "linux", "version": "4.1", "port": 2050 } })
+            ),
             "vers=4.1,proto=tcp,port=2050,hard"
         );
         assert_eq!(options(json!({ "via": "mount" })), "");
@@ -143,11 +145,8 @@ mod tests {
         ]);
         let topology: Topology =
             serde_json::from_value(json!({ "name": "dev", "shares": shares })).expect("one");
-        let carriers: Vec<&str> = topology
-            .shares
-            .iter()
-            .map(|share| carrier(&topology, share).name.as_str())
-            .collect();
+        let carriers: Vec<&str> =
+            topology.shares.iter().map(|share| carrier(&topology, share).name.as_str()).collect();
         assert_eq!(carriers, ["a", "b", "a"]);
     }
 }

@@ -141,6 +141,8 @@ mod tests {
     fn a_mounted_folder_is_one_of_the_nodes() {
         let [volume, _] = bodies(&fields(None, "rw"));
         assert_eq!(volume["spec"]["hostPath"], json!({ "path": "/docs", "type": "Directory" }));
-        assert!(volume["spec"].get("nfs").is_none() && volume["spec"].get("mountOptions").is_none());
+        assert!(
+            volume["spec"].get("nfs").is_none() && volume["spec"].get("mountOptions").is_none()
+        );
     }
 }
