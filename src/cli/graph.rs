@@ -8,7 +8,6 @@ use crate::backend::download::Downloads;
 use crate::error::{Error, Exit};
 use crate::plan::PlanError;
 use crate::resources::{self, Ground, Ingredients, Objects};
-use crate::templates::Templates;
 use crate::view::View;
 use crate::view::graph::{Format, Picture};
 
@@ -43,13 +42,11 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let loaded = load::load(args.file.path(), &load::environment, view)?;
     let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
-    let objects =
-        Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
-            .await?;
+    let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
     let resources = resources::desired(&Ingredients {
         topology,
         objects: &objects,
-        templates: &Templates::new(None),
+        templates: &load::templates(topology)?,
         claim: None,
         snapshot: &Snapshot::default(),
     })?;

@@ -43,6 +43,17 @@ macro_rules! examples {
 
 examples! {
     "dev-gateway": ["manifests/fedora-dev.yaml.j2"],
+    "everything": [
+        "manifests/web.yaml.j2",
+        "manifests/everything.yaml.j2",
+        "manifests/workloads.yaml.j2",
+        "manifests/check.yaml.j2",
+    ],
+    "http-proxy": ["manifests/web.yaml.j2"],
+    "nested": ["manifests/nested.yaml.j2", "nested/Dockerfile"],
+    "node-port": ["manifests/node-port.yaml.j2"],
+    "routed-host": ["manifests/web.yaml.j2"],
+    "workloads": ["manifests/workloads.yaml.j2", "manifests/check.yaml.j2"],
     "share-external": ["manifests/writers.yaml.j2"],
     "share-host": ["manifests/writers.yaml.j2"],
     "share-mount": ["manifests/writers.yaml.j2"],

@@ -7,8 +7,13 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DynamicObject;
 
-use super::object::{self, Objects};
-use super::{Context, cluster, compare, drift, manifest, marks, metallb, pool, ready, share};
+use super::found::{self, Found};
+use super::objects::{self, Objects};
+use super::service::{self, Reached};
+use super::{
+    Context, cluster, compare, drift, existing, manifest, marks, metallb, object, pool, ready,
+    share,
+};
 use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
 use crate::engine::Failure;
 use crate::manifest::{Kind, Kinds};
@@ -16,37 +21,21 @@ use crate::plan::{
     Action, Bond, Cause, Fields, Id, Item, Outputs, Owner, Plan, Record, Resource, Seen, Shown,
     State, World,
 };
+use crate::topology::Target as Forward;
 
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 8;
 /// In more namespaces than this, missing objects are looked for by one list over all of them.
 const MANY_NAMESPACES: usize = 20;
 
-/// What was found in the cluster, by kind.
-#[derive(Default)]
-pub struct Live {
-    found: Vec<(Arc<Kind>, Vec<DynamicObject>)>,
-}
-
-impl Live {
-    pub fn of(&self, kind: &Kind) -> impl Iterator<Item = &DynamicObject> {
-        let group = self.found.iter().find(|(of, _)| of.is(&kind.group, &kind.name));
-        group.into_iter().flat_map(|(_, objects)| objects)
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
-        self.found.iter().flat_map(|(kind, objects)| objects.iter().map(move |one| (&**kind, one)))
-    }
-
-    pub fn with_id(&self, id: &Id) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
-        self.all().filter(move |(_, object)| marks::kube_id(object).as_ref() == Some(id))
-    }
-}
-
 /// Sees everything inside of the cluster, which has been seen before.
 pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
+    if cx.goes_without_cluster() {
+        return Ok(());
+    }
+    existing::refuse_another(cx).await?;
     let objects = cx.objects().await?;
-    objects.inventory.lock().await.expect(object::members(&objects, [].into_iter()));
+    cx.inventory.lock().await.expect(objects.members([].into_iter()));
     if cx.makes_cluster() {
         let id = cluster::id(&cx.name);
         let up = world.things.get(&id).is_some_and(|seen| {
@@ -72,13 +61,14 @@ pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
     see_objects(cx, &objects, &live, world);
     see_strangers(cx, &kube, &objects, world).await.map_err(failed)?;
     see_lookups(cx, &kube, &objects, world).await.map_err(failed)?;
+    see_nodes(cx, &kube, world).await.map_err(failed)?;
     share::see_strangers(cx, &kube, world).await.map_err(failed)?;
 
     let there = live.all().filter(|(_, object)| is_object(object)).map(|(kind, object)| {
         (kind, object.metadata.namespace.as_deref(), object.metadata.name.as_deref().unwrap_or(""))
     });
-    let members = object::members(&objects, there);
-    objects.inventory.lock().await.expect(members);
+    let members = objects.members(there);
+    cx.inventory.lock().await.expect(members);
     Ok(())
 }
 
@@ -108,7 +98,7 @@ async fn kinds(cx: &Context, kube: &Kube, objects: &Objects) -> Result<Vec<Arc<K
         let deployment = metallb::kinds().into_iter().filter(|kind| kind.is("apps", "Deployment"));
         deployment.for_each(&mut add);
     }
-    let listed = objects.inventory.lock().await.read(kube).await?;
+    let listed = cx.inventory.lock().await.read(kube).await?;
     let unknown: BTreeSet<(String, String)> = listed
         .into_iter()
         .filter(|(group, name)| !kinds.contains_key(&(group.as_str().into(), name.as_str().into())))
@@ -125,7 +115,7 @@ async fn kinds(cx: &Context, kube: &Kube, objects: &Objects) -> Result<Vec<Arc<K
     Ok(kinds.into_values().collect())
 }
 
-async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Live, KubeError> {
+async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Found, KubeError> {
     let found = stream::iter(kinds)
         .map(|kind| async move {
             // Pools of others are looked at too: they are few, and may stand in the way.
@@ -136,13 +126,13 @@ async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Live, 
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    Ok(Live { found })
+    Ok(Found::new(found))
 }
 
 async fn foreign_metallb(
     cx: &Context,
     kube: &Kube,
-    live: &Live,
+    live: &Found,
 ) -> Result<Option<DynamicObject>, KubeError> {
     let wanted = cx.file.as_ref().is_some_and(|file| file.metallb.is_some());
     if !wanted || live.with_id(&metallb::id()).next().is_some() {
@@ -153,7 +143,7 @@ async fn foreign_metallb(
     Ok(found.into_iter().find(|object| !marks::is_mine(object, &cx.name)))
 }
 
-fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) {
+fn see_objects(cx: &Context, objects: &Objects, live: &Found, world: &mut World) {
     let namespaces: HashSet<&str> = live
         .all()
         .filter(|(kind, object)| kind.is("", "Namespace") && is_object(object))
@@ -179,7 +169,7 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) 
         let namespace = object.metadata.namespace.as_deref();
         if let Some(namespace) = namespace.filter(|name| namespaces.contains(name)) {
             let of = Kinds::default().named(&"v1".into(), &"Namespace".into());
-            needs.push(Bond::Holds(object::id(&of, None, namespace)));
+            needs.push(Bond::Holds(objects::id(&of, None, namespace)));
         }
         needs.extend(definitions.get(&(&*kind.group, &*kind.name)).cloned().map(Bond::Holds));
         if kind.is("", "Service") && object.data["spec"]["type"] == "LoadBalancer" {
@@ -210,7 +200,7 @@ fn see(objects: &Objects, id: &Id, kind: &Kind, live: &DynamicObject, needs: Vec
     if let Some(object) = objects.get(id) {
         // Under a changed hash the file decides; then what others changed is no drift but in the way.
         if object.secret || object.hash() == hash {
-            let wanted = object::wanted(objects, object);
+            let wanted = objects.body(object);
             let drifted = drift::drift(&wanted, live);
             seen.drift = if object.secret { drift::masked(drifted) } else { drifted };
         }
@@ -228,7 +218,7 @@ async fn see_strangers(
     let mut missing: HashMap<Arc<Kind>, BTreeSet<Option<Arc<str>>>> = HashMap::new();
     let mut wanted: HashSet<Id> = HashSet::new();
     for object in &objects.manifests.objects {
-        let id = object::id(&object.kind, object.namespace.as_deref(), &object.name);
+        let id = objects::id(&object.kind, object.namespace.as_deref(), &object.name);
         if world.things.contains_key(&id) {
             continue;
         }
@@ -254,7 +244,7 @@ async fn see_strangers(
         for stranger in strangers {
             let namespace = stranger.metadata.namespace.as_deref();
             let name = stranger.metadata.name.as_deref().unwrap_or_default();
-            let id = object::id(&kind, namespace, name);
+            let id = objects::id(&kind, namespace, name);
             if !wanted.contains(&id) || marks::is_mine(&stranger, &cx.name) {
                 continue;
             }
@@ -262,7 +252,7 @@ async fn see_strangers(
             let seen = if kind.is("", "Namespace") {
                 Seen::borrowed()
             } else {
-                Seen::foreign(object::foreign(&stranger, &target))
+                Seen::foreign(found::foreign(&stranger, &target))
             };
             world.add(id, seen);
         }
@@ -278,29 +268,71 @@ async fn see_lookups(
     world: &mut World,
 ) -> Result<(), KubeError> {
     let Some(topology) = cx.file.as_deref() else { return Ok(()) };
-    let wanted = object::followed(topology, objects);
+    let wanted = objects.followed(topology);
     let namespaces: BTreeSet<&str> =
         wanted.iter().map(|service| service.namespace.as_str()).collect();
     let kind = Kinds::default().named(&"v1".into(), &"Service".into());
     for namespace in namespaces {
-        for service in kube.list_in(&kind, Some(namespace), "").await? {
-            let name = service.metadata.name.as_deref().unwrap_or_default();
-            let is_wanted = wanted
-                .iter()
-                .any(|one| one.namespace.as_str() == namespace && one.name.as_str() == name);
-            if !is_wanted {
-                continue;
+        for there in kube.list_in(&kind, Some(namespace), "").await? {
+            let name = there.metadata.name.as_deref().unwrap_or_default();
+            let looked_for = wanted.iter().find(|service| {
+                service.namespace.as_str() == namespace && service.name.as_str() == name
+            });
+            if let Some(service) = looked_for {
+                world.add(objects::service_id(service), look_up(&there));
             }
-            let mut seen = Seen::borrowed();
-            match ready::judge(&kind, Some(&service)) {
-                Verdict::Done(outputs) => seen.outputs = outputs,
-                Verdict::NotYet(last) | Verdict::Failed(last) => {
-                    seen.outputs = Outputs::new().with("ports", ready::named_ports(&service.data));
-                    seen.state = State::Unready(last);
-                }
-            }
-            world.add(object::service_id(namespace, name), seen);
         }
+    }
+    Ok(())
+}
+
+fn look_up(there: &DynamicObject) -> Seen {
+    let mut seen = Seen::borrowed();
+    match service::judge(there) {
+        Verdict::Done(_) if Reached::of(&there.data) == Reached::NotAtAll => {
+            seen.state = State::Unready(service::out_of_reach(&there.data));
+        }
+        Verdict::Done(outputs) => seen.outputs = outputs,
+        Verdict::NotYet(last) | Verdict::Failed(last) => {
+            seen.outputs = Outputs::new().with(service::PORTS, service::ports(&there.data));
+            seen.state = State::Unready(last);
+        }
+    }
+    seen
+}
+
+/// What every node serves is reached at the first, which is looked for only where a forward leads
+/// there.
+async fn see_nodes(cx: &Context, kube: &Kube, world: &mut World) -> Result<(), KubeError> {
+    let Some(topology) = cx.file.as_deref() else { return Ok(()) };
+    let at_nodes: Vec<Id> = topology
+        .ports()
+        .iter()
+        .filter_map(|port| match &port.to {
+            Forward::Service { service, .. } => Some(objects::service_id(service)),
+            Forward::NodePort(_) | Forward::Address { .. } => None,
+        })
+        .filter(|id| {
+            let ready = world.things.get(id).filter(|seen| seen.state == State::Ready);
+            ready.is_some_and(|seen| {
+                seen.outputs.get(service::PORTS).is_some()
+                    && seen.outputs.get(service::ADDRESS).is_none()
+            })
+        })
+        .collect();
+    let in_their_cluster = cluster::lookup(topology);
+    if at_nodes.is_empty() && in_their_cluster.is_none() {
+        return Ok(());
+    }
+    let Some(address) = service::node_address(kube).await? else { return Ok(()) };
+    for id in at_nodes {
+        if let Some(seen) = world.things.get_mut(&id) {
+            seen.outputs.set(service::ADDRESS, address.to_string().into());
+        }
+    }
+    if let Some(lookup) = in_their_cluster {
+        let seen = Seen::borrowed().output(service::ADDRESS, address.to_string());
+        world.add(lookup.id, seen);
     }
     Ok(())
 }
@@ -362,7 +394,7 @@ async fn explain_object(
         return Ok(());
     };
     let kind = objects.served(kube, &object.kind).await?;
-    let target = object::target(&kind, object);
+    let target = objects::target(&kind, object);
     let values = Fields::new().with("hash", object.hash().into());
     let body = object::stamped(cx, objects, object, resource, &values).await;
     let Some(live) = kube.get(&target).await? else { return Ok(()) };

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::object::Objects;
-use super::{Ingredients, gateway, kind_config, node, pool, server, share};
+use super::objects::Objects;
+use super::{Ingredients, connector, gateway, kind_config, node, pool, server, share};
 use crate::engine::Failure;
 
 /// A part of what can be rendered.
@@ -25,6 +25,8 @@ pub enum Part {
     NfsConf,
     /// What the NFS server's image is built from, and the files put into it.
     Ganesha,
+    /// The settings of docker-connector on the host.
+    Connector,
 }
 
 /// One rendered file.
@@ -42,7 +44,7 @@ pub enum Content {
 }
 
 impl Part {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kind,
         Self::Metallb,
         Self::Manifests,
@@ -51,6 +53,7 @@ impl Part {
         Self::Exports,
         Self::NfsConf,
         Self::Ganesha,
+        Self::Connector,
     ];
 }
 
@@ -85,6 +88,14 @@ pub fn render(
         Part::Ganesha => {
             texts(server::rendered(from)?.into_iter().map(|(name, text)| (name, Some(text))))
         }
+        Part::Connector => connector::rendered(from.topology, from.templates, from.snapshot)
+            .map_err(|error| Failure::because("cannot render the connector", &error))?
+            .into_iter()
+            .map(|text| Rendered {
+                name: "docker-connector.conf".to_owned(),
+                content: Content::Text(text),
+            })
+            .collect(),
     })
 }
 

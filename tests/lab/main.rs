@@ -8,10 +8,24 @@
     reason = "a scenario shows what topo printed, and how long it took"
 )]
 
+mod borrowed_network;
 mod changes;
+mod contract;
 mod dev_gateway;
+mod drift;
+mod everything;
+mod example;
+mod existing_cluster;
 mod foreign;
+mod ha;
+mod http_proxy;
 mod interrupted;
 mod lab;
+mod nested;
 mod nfs;
+mod node_port;
+mod routed_host;
 mod shares;
+mod small;
+mod two_teams;
+mod workloads;

@@ -113,6 +113,18 @@ impl Scenario {
         self.kubectl(&["exec", pod, "--", "sh", "-euc", script])
     }
 
+    fn begin_in_pod(&self, pod: &str, script: &str) -> Child {
+        Command::new("kubectl")
+            .args(["--context", &format!("kind-{}", self.name), "exec", pod])
+            .args(["--", "bash", "-c", script])
+            .env("HOME", self.lab.home.path())
+            .env_remove("KUBECONFIG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl runs")
+    }
+
     fn try_in_pod(&self, pod: &str, script: &str) -> Ran {
         let context = format!("kind-{}", self.name);
         let arguments = ["--context", &context, "exec", pod, "--", "sh", "-euc", script];
@@ -195,15 +207,7 @@ done; echo wrote $i";
 impl Writer {
     fn start(scenario: &Scenario, pod: &str, seconds: u32) -> Self {
         let script = WRITER.replace("SECONDS_LONG", &seconds.to_string());
-        let child = Command::new("kubectl")
-            .args(["--context", &format!("kind-{}", scenario.name), "exec", pod])
-            .args(["--", "bash", "-c", &script])
-            .env("HOME", scenario.lab.home.path())
-            .env_remove("KUBECONFIG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl runs");
+        let child = scenario.begin_in_pod(pod, &script);
         let lines = scenario.folder.join("lines");
         Lab::eventually("the writer's first line", || {
             std::fs::metadata(&lines).map_err(|error| error.to_string())
@@ -277,14 +281,12 @@ fn a_lock_of_one_pod_keeps_the_other_out(scenario: &Scenario) {
 f = open(\"/docs/locked\", \"r+\"); fcntl.lockf(f, fcntl.LOCK_EX); open(\"/docs/holding\", \"w\"); time.sleep(5)'";
     let ask = "python3 -c 'import fcntl
 fcntl.lockf(open(\"/docs/locked\", \"r+\"), fcntl.LOCK_EX | fcntl.LOCK_NB)'";
-    std::thread::scope(|scope| {
-        let holder = scope.spawn(|| scenario.in_pod(&one, hold));
-        let holding = scenario.folder.join("holding");
-        Lab::eventually("the lock", || holding.exists().then_some(()).ok_or(String::new()));
-        let refused = scenario.try_in_pod(&two, ask);
-        assert!(refused.err.contains("BlockingIOError"), "{}", refused.err);
-        holder.join().expect("held");
-    });
+    let mut holder = scenario.begin_in_pod(&one, hold);
+    let holding = scenario.folder.join("holding");
+    Lab::eventually("the lock", || holding.exists().then_some(()).ok_or(String::new()));
+    let refused = scenario.try_in_pod(&two, ask);
+    assert!(refused.err.contains("BlockingIOError"), "{}", refused.err);
+    assert!(holder.wait().expect("it ends").success());
     scenario.in_pod(&two, ask);
 }
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::manifest::Kind;
 
 pub use error::{Conflict, KubeError};
-pub use wait::{Deadline, Verdict, WaitError};
+pub use wait::{Deadline, Verdict, WaitError, until_all};
 
 /// Server-side apply knows topo by this name.
 pub const MANAGER: &str = "topo";
@@ -258,6 +258,24 @@ impl Kube {
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
 
+    /// What the cluster warned of about a pod, the latest last: `FailedMount: …`.
+    pub async fn warnings(&self, namespace: &str, pod: &str) -> Result<Vec<String>, KubeError> {
+        let events: Api<k8s_openapi::api::core::v1::Event> =
+            Api::namespaced(self.client.clone(), namespace);
+        let fields = format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning");
+        let params = ListParams::default().fields(&fields);
+        let listed = self.call(|| events.list(&params)).await?;
+        let mut warnings = listed.items;
+        warnings.sort_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
+        Ok(warnings
+            .into_iter()
+            .map(|event| {
+                let reason = event.reason.unwrap_or_default();
+                format!("{reason}: {}", event.message.unwrap_or_default().trim())
+            })
+            .collect())
+    }
+
     fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         let resource = ApiResource {
             group: kind.group.to_string(),
@@ -293,6 +311,18 @@ impl Kube {
 
     fn error(&self, error: kube::Error) -> KubeError {
         KubeError::from_call(&self.server, error)
+    }
+}
+
+impl Access {
+    /// Whether the kubeconfig has what is to be used.
+    pub fn is_there(&self) -> Result<bool, KubeError> {
+        match self {
+            Self::Given(_) => Ok(true),
+            Self::Context { files, name } => {
+                Ok(merged(files)?.contexts.iter().any(|context| context.name == *name))
+            }
+        }
     }
 }
 

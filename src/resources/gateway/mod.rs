@@ -132,7 +132,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         let Some((id, labelled)) = own_record(cx, container) else { continue };
         let saved = Saved::read(cx, &container.id).await?;
         let record = saved.and_then(|saved| saved.gateway).unwrap_or(labelled);
-        world.add(id, look_at(container, record));
+        world.add(id, look_at(container, record, snapshot));
     }
     let Some(topology) = cx.file.as_deref().filter(|topology| topology.gateway.is_some()) else {
         return Ok(());
@@ -152,7 +152,7 @@ pub(super) fn own_record(cx: &Context, container: &Container) -> Option<(Id, Rec
     marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == TABLE.kind)
 }
 
-fn look_at(container: &Container, record: Record) -> Seen {
+fn look_at(container: &Container, record: Record, snapshot: &Snapshot) -> Seen {
     let state = match (container.state, container.health()) {
         // Made, and never started: the run that made it was cut off.
         (ContainerState::Created | ContainerState::Gone, _) => State::Partial,
@@ -164,15 +164,16 @@ fn look_at(container: &Container, record: Record) -> Seen {
         (ContainerState::Running, _) => State::Ready,
     };
     let mut seen = Seen::mine(record);
-    seen.fields = live_fields(container);
+    seen.fields = live_fields(container, snapshot);
     seen.outputs = outputs_of(container);
     seen.holds = layout::published_live(container).map(span).collect();
     seen.state = state;
     seen
 }
 
-fn live_fields(container: &Container) -> Fields<Value> {
-    let mut fields = Fields::new().with("image", json!(container.image));
+fn live_fields(container: &Container, snapshot: &Snapshot) -> Fields<Value> {
+    let image = super::picture::name_of(container, snapshot);
+    let mut fields = Fields::new().with("image", json!(image));
     if let Some((network, address)) = container.addresses.iter().next() {
         fields.set("network", json!(network));
         fields.set("address", json!(address.fixed.or(address.v4)));
@@ -229,7 +230,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let network = topology.network_name();
     let created = cx.docker.create_container(name, body, &network, gateway.address).await;
     created.map_err(|error| {
-        let needs_subnet = error.to_string().contains("user configured subnet");
+        let needs_subnet = error.is_for_want_of_a_subnet();
         let failure = failed(error);
         if needs_subnet { failure.hint(NEEDS_SUBNET) } else { failure }
     })?;
@@ -306,11 +307,19 @@ async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
     }))
 }
 
-/// The keys that may log in are the one thing that changes in a gateway that stays.
+/// The keys that may log in are the one thing that changes in a gateway that stays. One that stands
+/// still loads what is saved when it starts.
 async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
-    cx.forwards.commit(cx, name, Edit::Gateway(record(cx, turn)?)).await
+    let record = record(cx, turn)?;
+    if turn.state != Some(State::Stopped) {
+        return cx.forwards.commit(cx, name, Edit::Gateway(record)).await;
+    }
+    let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
+    saved.gateway = Some(record);
+    saved.write(cx, name, cx.topology()?).await?;
+    start(cx, name).await
 }
 
 /// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.

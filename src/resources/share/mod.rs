@@ -18,7 +18,7 @@ use futures::future::try_join;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{Context, Ingredients, asked, cluster, marks, object, ready, server};
+use super::{Context, Ingredients, asked, cluster, found, marks, objects, ready, server};
 use crate::backend::host as machine;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
@@ -158,7 +158,7 @@ fn server_of(from: &Ingredients, share: &Share) -> Option<Want> {
 /// A Namespace that the file's manifests make.
 fn namespace_of(from: &Ingredients, namespace: &str) -> Option<Bond> {
     let kind = Kinds::default().named(&"v1".into(), &"Namespace".into());
-    let id = object::id(&kind, None, namespace);
+    let id = objects::id(&kind, None, namespace);
     from.objects.get(&id).is_some().then_some(Bond::Holds(id))
 }
 
@@ -188,7 +188,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     for target in [pair.volume(), pair.claim()] {
         let there = kube.get(&target).await.map_err(|error| failed(turn.id(), &error))?;
         if let Some(there) = there.filter(|there| !marks::is_mine(there, &cx.name)) {
-            return Err(Failure::new(object::foreign(&there, &target)));
+            return Err(Failure::new(found::foreign(&there, &target)));
         }
     }
     let record = Record::of(resource, &values, &cx.key);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::super::live::Live;
-use super::super::{Context, drift, marks, object, ready};
+use super::super::found::{self, Found};
+use super::super::{Context, drift, marks, ready};
 use super::volume::{Pair, kinds};
 use super::{TABLE, host, id, layout};
 use crate::backend::kube::{Kube, KubeError, Target, Verdict};
@@ -14,7 +14,7 @@ use crate::plan::{Bond, Drifted, Id, Owner, Record, Seen, State, World};
 use crate::topology::Share;
 
 /// Sees the volumes and claims of this topology's shares.
-pub fn observe(cx: &Context, live: &Live, world: &mut World) {
+pub fn observe(cx: &Context, live: &Found, world: &mut World) {
     let [volume_kind, claim_kind] = kinds();
     let mut found: BTreeMap<Id, [Option<&DynamicObject>; 2]> = BTreeMap::new();
     for (at, kind) in [volume_kind, claim_kind].iter().enumerate() {
@@ -106,7 +106,7 @@ pub async fn see_strangers(cx: &Context, kube: &Kube, world: &mut World) -> Resu
                     && object.metadata.namespace.as_deref() == namespace
             });
             if let Some(stranger) = stranger {
-                let whose = object::foreign(stranger, &target);
+                let whose = found::foreign(stranger, &target);
                 world.add(id(share.name.as_str()), Seen::foreign(whose));
             }
         }
