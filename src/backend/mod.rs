@@ -5,4 +5,5 @@ pub mod download;
 pub mod host;
 pub mod kind;
 pub mod kube;
+pub mod nfs;
 pub mod readiness;

@@ -22,6 +22,7 @@ mod http_proxy;
 mod interrupted;
 mod lab;
 mod nested;
+mod nfs;
 mod node_port;
 mod routed_host;
 mod small;
