@@ -26,6 +26,11 @@ embedded![
     "gateway/rules.nft",
     "gateway/squid.conf",
     "gateway/sshd_config",
+    "nfs-server/Dockerfile",
+    "nfs-server/entrypoint",
+    "nfs-server/ganesha.conf",
+    "nfs-server/health",
+    "nfs-server/install-tools",
 ];
 
 #[derive(Debug, thiserror::Error)]

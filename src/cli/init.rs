@@ -58,6 +58,10 @@ examples! {
     "two-teams-a": ["manifests/hello.yaml.j2"],
     "two-teams-b": ["manifests/hello.yaml.j2"],
     "workloads": ["manifests/workloads.yaml.j2", "manifests/check.yaml.j2"],
+    "share-external": ["manifests/writers.yaml.j2"],
+    "share-host": ["manifests/writers.yaml.j2"],
+    "share-mount": ["manifests/writers.yaml.j2"],
+    "share-server": ["manifests/writers.yaml.j2"],
 }
 
 const STARTER: &str = include_str!("../../templates/topo.yaml");

@@ -148,7 +148,7 @@ impl Way<'_> {
         let (at_gateway, at_target) = tokio::join!(at_gateway, at_target);
         let fits = |tried: Option<(SocketAddr, Reach)>| tried.is_none_or(|(_, way)| way.is_open());
         let answers = at_door.is_open() && fits(at_gateway) && fits(at_target);
-        (!answers).then_some(Missed { at_door, at_gateway, at_target })
+        (!answers).then_some(Missed { door: at_door, gateway: at_gateway, target: at_target })
     }
 
     async fn straight_to(&self, place: SocketAddr) -> Option<(SocketAddr, Reach)> {
@@ -161,19 +161,19 @@ impl Way<'_> {
 
 /// How far a connection got that nobody answered.
 struct Missed {
-    at_door: Reach,
+    door: Reach,
     /// The gateway's own address, past the engine.
-    at_gateway: Option<(SocketAddr, Reach)>,
+    gateway: Option<(SocketAddr, Reach)>,
     /// Where the port leads, past the gateway.
-    at_target: Option<(SocketAddr, Reach)>,
+    target: Option<(SocketAddr, Reach)>,
 }
 
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = self.at_door.is_open();
-        let door = if open { "is open" } else { self.at_door.of_a_door() };
+        let open = self.door.is_open();
+        let door = if open { "is open" } else { self.door.of_a_door() };
         let but = if open { ", but" } else { ";" };
-        match (self.at_gateway, self.at_target) {
+        match (self.gateway, self.target) {
             (_, Some((target, reach))) if !reach.is_open() => {
                 write!(f, "{door}{but} {target}, where it leads, {}", reach.of_a_target())
             }
@@ -276,10 +276,10 @@ mod tests {
     #[test]
     fn how_far_a_connection_got_is_said_by_the_last_place_that_failed() {
         let place = |text: &str, reach| Some((text.parse().expect("an address"), reach));
-        let missed = |at_door, gateway, target| Missed {
-            at_door,
-            at_gateway: place("172.22.0.12:10001", gateway),
-            at_target: place("172.22.255.201:22", target),
+        let missed = |door, gateway, target| Missed {
+            door,
+            gateway: place("172.22.0.12:10001", gateway),
+            target: place("172.22.255.201:22", target),
         };
         let refused = missed(Reach::HangsUp, Reach::Refused, Reach::Refused);
         assert_eq!(
@@ -290,7 +290,7 @@ mod tests {
         assert!(
             rejected.starts_with("is open, but nothing comes through the gateway: 172.22.0.12")
         );
-        let alone = Missed { at_door: Reach::Refused, at_gateway: None, at_target: None };
+        let alone = Missed { door: Reach::Refused, gateway: None, target: None };
         assert_eq!(alone.to_string(), "refuses the connection: it is not published");
     }
 

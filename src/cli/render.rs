@@ -9,16 +9,17 @@ use crate::backend::docker::{Docker, Snapshot, Surroundings};
 use crate::backend::download::Downloads;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
-use crate::resources::{Content, Ingredients, Objects, Part, Rendered, render};
+use crate::resources::{self, Content, Ground, Ingredients, Objects, Part, Rendered, render};
 use crate::templates;
 use crate::topology::Topology;
 use crate::view::View;
 
 /// Print what topo would hand to other programs
 ///
-/// The kind configuration, MetalLB's pools, the objects of the manifests, the gateway's files and the
-/// connector's settings, as far as they are known before anything is made. Needs no cluster, and no
-/// engine: where one answers, its networks are among the connector's routes.
+/// The kind configuration, MetalLB's pools, the objects of the manifests, the gateway's files, what
+/// shares need of the cluster and of NFS servers, and the connector's settings, as far as they are
+/// known before anything is made. Needs no cluster, and no engine: where one answers, its networks
+/// are among the connector's routes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to print; everything if left out
@@ -42,6 +43,15 @@ enum What {
     Manifests,
     /// What the gateway's image is built from, and the files put into it
     Gateway,
+    /// Volumes and claims of shares
+    Shares,
+    /// The lines that this machine's exports file needs for shares
+    Exports,
+    /// The lines that this machine's nfs.conf needs for shares
+    #[value(name = "nfs.conf")]
+    NfsConf,
+    /// What the NFS server's image is built from, and the files put into it
+    Ganesha,
     /// The settings of docker-connector on the host
     Connector,
     /// The templates that a folder of your own can replace, as topo has them
@@ -60,7 +70,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     } else {
         load::load(&args.file, &load::environment, view)?
     };
-    let topology = &loaded.topology;
+    let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
     let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
     let ingredients = Ingredients {
@@ -122,6 +132,10 @@ impl What {
             Self::Metallb => Some(Part::Metallb),
             Self::Manifests => Some(Part::Manifests),
             Self::Gateway => Some(Part::Gateway),
+            Self::Shares => Some(Part::Shares),
+            Self::Exports => Some(Part::Exports),
+            Self::NfsConf => Some(Part::NfsConf),
+            Self::Ganesha => Some(Part::Ganesha),
             Self::Connector => Some(Part::Connector),
             Self::Templates => None,
         }

@@ -12,8 +12,8 @@ use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{
-    self, Claim, Claims, Context, Existing, Gaps, Hands, Held, Ingredients, Inventory, Variables,
-    Writer,
+    self, Claim, Claims, Context, Existing, Gaps, Ground, Hands, Held, Ingredients, Inventory,
+    Variables, Writer,
 };
 use crate::templates::Templates;
 use crate::topology::{Cluster, Places, Topology, TopologyName};
@@ -82,12 +82,9 @@ impl Session {
             }
         };
         let (topology, places) = match loaded {
-            Some(loaded) => (Some(Arc::new(loaded.topology)), Some(loaded.places)),
+            Some(loaded) => (Some(loaded.topology), Some(loaded.places)),
             None => (None, None),
         };
-        if let Some(topology) = &topology {
-            refuse_what_is_not_carried_out(topology)?;
-        }
         let templates = match &topology {
             Some(topology) => load::templates(topology)?,
             None => Templates::new(None),
@@ -113,6 +110,15 @@ impl Session {
             .map_err(|error| Error::because("cannot list what the engine has", &error))?;
         let claims = Claims::read(&snapshot);
         let claim = claims.of(&name).cloned();
+        let ground = Ground {
+            claim: claim.as_ref(),
+            snapshot: &snapshot,
+            remote: docker.endpoint().remote_host(),
+        };
+        let topology = match topology {
+            Some(topology) => Some(Arc::new(settle(topology, &ground, view)?)),
+            None => None,
+        };
         let key = secret_key(&state, purpose)?;
         let existing = match &topology {
             Some(topology) => Existing::named(topology),
@@ -264,8 +270,13 @@ impl Session {
         };
         claim.reserved.retain(|held| lasts(&held.by));
         claim.reserved.extend(resources::named(topology));
+        for reservation in resources::settled(topology, desired) {
+            claim.reserved.retain(|held| held.by != reservation.by);
+            claim.reserved.push(reservation);
+        }
         claim.reserved.sort_unstable();
         claim.reserved.dedup();
+        claim.vias = resources::ways(topology);
         Ok(self.cx().stake(&claim).await?)
     }
 }
@@ -289,6 +300,16 @@ pub struct Wanted<'a> {
     /// Only these and what they need; everything where there are none.
     pub target: &'a [String],
     pub replace: &'a [String],
+}
+
+/// The topology with every choice made that the file leaves open.
+fn settle(topology: Topology, ground: &Ground, view: &mut dyn View) -> Result<Topology, Error> {
+    let settled = resources::settle(topology, ground).map_err(Error::refused)?;
+    for choice in &settled.chosen {
+        view.note(choice);
+    }
+    refuse_what_is_not_carried_out(&settled.topology)?;
+    Ok(settled.topology)
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

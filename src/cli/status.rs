@@ -9,7 +9,8 @@ use super::ports::{self, Services};
 use super::session::{Planned, Purpose, Session, Wanted, Which};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Id, Item, Seen, State, World};
-use crate::view::{Health, PoolStatus, ResourceStatus, Status, View};
+use crate::resources::{self, Doing};
+use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, View};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let which = match &args.name {
@@ -21,16 +22,21 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
     let Planned { plan, world, .. } = session.plan(Wanted::default()).await?;
     let services = Services::look(session.cx()).await;
     let ports = ports::try_all(&session, &world, &services, Duration::ZERO).await;
+    let shares = match &session.topology {
+        Some(topology) => resources::healths(session.cx(), topology, &world).await,
+        None => Vec::new(),
+    };
     view.status(&Status {
         topology: session.name().to_owned(),
         resources: plan
             .items
             .iter()
-            .filter(|item| !matches!(item.id.kind(), "port" | "manifest"))
+            .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest"))
             .map(|item| resource(item, world.things.get(&item.id)))
             .collect(),
         ports,
         pools: pools(&world, &services),
+        shares: shares.into_iter().map(share).collect(),
         ..Status::default()
     });
     Ok(Exit::Done)
@@ -50,6 +56,23 @@ fn resource(item: &Item, seen: Option<&Seen>) -> ResourceStatus {
         }
     };
     ResourceStatus { id: item.id.clone(), state, detail }
+}
+
+fn share(share: resources::Health) -> ShareStatus {
+    let (state, detail) = match share.state {
+        Doing::Well => (Health::Ready, None),
+        Doing::Badly(why) => (Health::Degraded, Some(why)),
+        Doing::Missing => (Health::Missing, None),
+        Doing::Unknown(why) => (Health::Unknown, Some(why)),
+    };
+    ShareStatus {
+        name: share.name,
+        via: share.via.to_string(),
+        source: share.source,
+        claim: Some(share.claim),
+        state,
+        detail,
+    }
 }
 
 fn pools(world: &World, services: &Services) -> Vec<PoolStatus> {

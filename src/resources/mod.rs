@@ -25,6 +25,7 @@ mod network;
 mod node;
 mod object;
 mod objects;
+mod picture;
 mod pin;
 mod pods;
 mod pool;
@@ -33,26 +34,28 @@ mod pulled;
 mod ready;
 mod render;
 mod reserve;
+mod server;
 mod service;
+mod share;
 mod stages;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::{NeedId, Topology};
+use crate::topology::{AddressRange, NeedId, Topology, Via};
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Held, Variables};
 pub use existing::Existing;
 pub use gateway::Writer;
 pub use inventory::Inventory;
-pub use live::explain;
 pub use objects::Objects;
 pub use pool::Gaps;
 pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
 pub use reserve::{held_by_others, named};
+pub use share::{Doing, Ground, Health, Settled, healths, settle, ways};
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -79,7 +82,10 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port, connector);
+kinds!(
+    network, cluster, node, image, metallb, pool, server, share, manifest, object, gateway, port,
+    connector,
+);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -110,6 +116,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     let mut resources = Vec::new();
     let needs_network = topology.gateway.is_some()
         || topology.connector.is_some()
+        || server::is_wanted(topology)
         || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists())
         || topology.pools().iter().any(|pool| pool.size.is_some());
     if needs_network {
@@ -120,6 +127,8 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(image::desired(topology, &nodes, from.snapshot)?);
     resources.extend(metallb::desired(topology)?);
     resources.extend(pool::desired(topology));
+    resources.extend(server::desired(from)?);
+    resources.extend(share::desired(from));
     resources.extend(object::desired(topology, from.objects));
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
@@ -136,10 +145,43 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
     let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
-    [(!topology.shares.is_empty(), "shares"), (via_ssh, "gateway.expose")]
-        .into_iter()
-        .filter_map(|(asked, key)| asked.then_some(key))
+    [
+        (topology.shares.iter().any(|share| share.via == Via::Ssh), "shares[].via: ssh"),
+        (via_ssh, "gateway.expose"),
+    ]
+    .into_iter()
+    .filter_map(|(asked, key)| asked.then_some(key))
+    .collect()
+}
+
+/// The addresses that topo has chosen, as far as they are known before anything is made.
+pub fn settled(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
+    let network = topology.network_name();
+    let servers = desired.iter().filter(|resource| resource.id.kind() == server::TABLE.kind);
+    servers
+        .filter_map(|resource| {
+            let address = resource.stated().get("address")?.as_str()?.parse().ok()?;
+            let range = AddressRange::new(address, address)?;
+            Some(Reservation::new(&network, range, &resource.id))
+        })
         .collect()
+}
+
+/// Fills the plan up with what neither the file nor a look at the world tells by itself.
+pub async fn explain(
+    cx: &Context,
+    plan: &mut Plan,
+    desired: &[Resource],
+    world: &World,
+) -> Result<(), Failure> {
+    let claim = cx.claim().await;
+    for item in &mut plan.items {
+        server::explain(item);
+        if let Some(topology) = cx.file.as_deref() {
+            share::explain_mounts(item, topology, claim.as_ref());
+        }
+    }
+    live::explain(cx, plan, desired, world).await
 }
 
 /// Looks for the programs that this plan will need, before anything is changed.
@@ -159,6 +201,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     node::observe(cx, snapshot, &mut world).await;
     live::observe(cx, &mut world).await?;
     image::observe(cx, snapshot, &mut world).await;
+    server::observe(cx, snapshot, &mut world).await?;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
     connector::observe(cx, snapshot, &mut world).await;

@@ -25,6 +25,7 @@ mod nested;
 mod nfs;
 mod node_port;
 mod routed_host;
+mod shares;
 mod small;
 mod two_teams;
 mod workloads;

@@ -100,10 +100,10 @@ impl Ground {
         if setup.overlay {
             self.docker_run(&["exec", SERVER, "mkdir", "-p", "/export"]);
         }
-        self.listens();
+        Self::listens();
     }
 
-    fn listens(&self) {
+    fn listens() {
         Lab::eventually("the NFS port", || {
             let address = format!("{ADDRESS}:2049").parse().expect("an address");
             std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1))
@@ -392,7 +392,7 @@ fn nfs_after_a_start_waits_for_former_clients() {
     ground.works(&[Spot::Here], &[V4_0], |_| {});
     ground.docker_run(&["kill", SERVER]);
     ground.docker_run(&["start", SERVER]);
-    ground.listens();
+    Ground::listens();
     ground.finds("server-busy", &[Spot::Here], &[V4_1], |_| {});
     Lab::eventually("the end of the grace period", || {
         ground.check(Spot::Here, &right(V4_0)).map_err(|finding| finding.to_string())

@@ -1,0 +1,166 @@
+//! The images of topo's own containers: built on a base and named after what they are built from,
+//! or the user's own.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use super::{Context, pulled};
+use crate::backend::docker::{
+    AbsentIsFine, Archived, BuildRequest, Container, Error, Image as Listed, Snapshot,
+    build_context,
+};
+use crate::engine::{Failure, Turn};
+use crate::topology::{ImageRef, ServiceImage};
+
+/// On images that topo built: the name that they were built under.
+const BUILT: &str = "dev.topo.built";
+
+const READY_HINT: &str =
+    "name an image that the engine has or can pull, or `{ base: … }` to have one built";
+
+/// An image that a container of topo's is made from.
+pub struct Picture {
+    kind: Kind,
+    image: Image,
+}
+
+/// Whose image it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// In messages: `the gateway's image`.
+    pub whose: &'static str,
+    /// The key of the file that names it.
+    pub key: &'static str,
+    /// What those that topo builds are named.
+    pub repository: &'static str,
+}
+
+enum Image {
+    Ready(ImageRef),
+    Built(Vec<(&'static str, String)>),
+}
+
+impl Picture {
+    /// `recipe` makes the files that it is built from out of the base.
+    pub fn of<E>(
+        kind: Kind,
+        image: &ServiceImage,
+        recipe: impl FnOnce(&str) -> Result<Vec<(&'static str, String)>, E>,
+    ) -> Result<Self, E> {
+        let image = match image {
+            ServiceImage::Ready(image) => Image::Ready(image.clone()),
+            ServiceImage::Base(base) => Image::Built(recipe(base.as_str())?),
+        };
+        Ok(Self { kind, image })
+    }
+
+    pub fn reference(&self) -> String {
+        match &self.image {
+            Image::Ready(image) => image.to_string(),
+            Image::Built(recipe) => {
+                let mut hash = Sha256::new();
+                for (name, text) in recipe {
+                    hash.update(name);
+                    hash.update(text);
+                }
+                format!("{}:{}", self.kind.repository, short(hash))
+            }
+        }
+    }
+
+    /// What it is built from; nothing where it is the user's own.
+    pub fn files(self) -> Vec<(&'static str, String)> {
+        match self.image {
+            Image::Ready(_) => Vec::new(),
+            Image::Built(recipe) => recipe,
+        }
+    }
+
+    /// Makes sure that the engine has it.
+    pub async fn ensure(&self, cx: &Context, turn: &Turn) -> Result<(), Failure> {
+        let recipe = match &self.image {
+            Image::Ready(image) => {
+                return pulled::ensure(cx, turn, image.as_str(), READY_HINT).await.map(drop);
+            }
+            Image::Built(recipe) => recipe,
+        };
+        let reference = self.reference();
+        let there = cx.docker.inspect_image(&reference).await.if_present();
+        let there = there.map_err(|error| self.failed("look for", &error))?;
+        // Whoever gives the tag of an image that topo built to another one does not give it this label.
+        let is_it = |built: &String| *built == reference;
+        if there.is_some_and(|there| there.labels.get(BUILT).is_some_and(is_it)) {
+            return Ok(());
+        }
+        self.build(cx, turn, &reference, recipe).await
+    }
+
+    async fn build(
+        &self,
+        cx: &Context,
+        turn: &Turn,
+        tag: &str,
+        recipe: &[(&str, String)],
+    ) -> Result<(), Failure> {
+        let failed = |error: &Error| self.failed("build", error);
+        let files: Vec<Archived> = recipe
+            .iter()
+            .map(|(name, text)| Archived { path: name, mode: 0o644, content: text.as_bytes() })
+            .collect();
+        let request = BuildRequest {
+            tag,
+            context: build_context(&files).map_err(|error| failed(&error))?,
+            dockerfile: "Dockerfile",
+            args: HashMap::new(),
+            labels: [(BUILT.to_owned(), tag.to_owned())].into(),
+        };
+        cx.docker
+            .build_image(request, |line| turn.say(format!("building its image: {line}")))
+            .await
+            .map_err(|error| {
+                failed(&error).hint(format!(
+                    "the base must be there or be pulled, and its package manager must reach its servers; or name a finished image with `{}`",
+                    self.kind.key
+                ))
+            })
+    }
+
+    fn failed(&self, verb: &str, error: &Error) -> Failure {
+        Failure::because(format!("cannot {verb} {} image", self.kind.whose), error)
+    }
+}
+
+impl Kind {
+    /// Takes away the tag of an image that topo built, unless another container runs on it.
+    pub async fn forget(&self, cx: &Context, image: &str) -> Result<(), Failure> {
+        if !image.starts_with(&format!("{}:", self.repository)) {
+            return Ok(());
+        }
+        let snapshot = cx.snapshot().await?;
+        if snapshot.containers.iter().any(|container| container.image == image) {
+            return Ok(());
+        }
+        let removed = cx.docker.remove_image(image).await.if_present();
+        removed.map_err(|error| Failure::because(format!("cannot remove `{image}`"), &error))?;
+        Ok(())
+    }
+}
+
+/// The name that the container's image was asked for by. The engine forgets it once the name means
+/// another image; if that was built alike, as by a topology that came at the same moment, all is well.
+pub fn name_of<'a>(container: &'a Container, snapshot: &'a Snapshot) -> &'a str {
+    let built = |image: &'a Listed| image.labels.get(BUILT).map(String::as_str);
+    let runs = snapshot.images.iter().find(|image| image.id == container.image_id);
+    let name = runs.and_then(built).filter(|_| container.image.starts_with("sha256:"));
+    let is_alike = |name: &&str| snapshot.image(name).is_none_or(|now| built(now) == Some(*name));
+    name.filter(is_alike).unwrap_or(&container.image)
+}
+
+/// Enough digits of a hash to tell two things apart, few enough to read.
+pub fn short(hash: Sha256) -> String {
+    const DIGITS: usize = 12;
+    let mut text = format!("{:x}", hash.finalize());
+    text.truncate(DIGITS);
+    text
+}
