@@ -1,5 +1,7 @@
 //! A kind of resource, whole and small: a note is a file in a folder, with what was applied beside it.
 
+#![allow(clippy::unused_async, reason = "the shape that every kind has")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
