@@ -216,10 +216,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Err(Failure::new("the file has no gateway any more"));
     };
     let failed = |error: Error| Failure::because(format!("cannot make `{name}`"), &error);
-    image::picture(gateway, &cx.templates)
-        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
-        .ensure(cx, turn)
-        .await?;
+    ensure_image(cx, turn, gateway).await?;
 
     let record = record(cx, turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
@@ -324,12 +321,19 @@ async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     start(cx, name).await
 }
 
+async fn ensure_image(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), Failure> {
+    image::picture(gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
+        .ensure(cx, turn)
+        .await
+}
+
 /// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if turn.action() == Action::Replace {
         // What takes long comes before the forwards are away.
         if let Some(gateway) = &cx.topology()?.gateway {
-            picture::ensure(cx, turn, gateway).await?;
+            ensure_image(cx, turn, gateway).await?;
         }
         remove(cx, turn.id().name()).await?;
         cx.forwards.interrupt();
