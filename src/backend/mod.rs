@@ -5,4 +5,6 @@ pub mod download;
 pub mod host;
 pub mod kind;
 pub mod kube;
+pub mod machine;
 pub mod readiness;
+pub mod tunnel;

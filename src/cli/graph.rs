@@ -52,6 +52,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         templates: &Templates::new(None),
         claim: None,
         snapshot: &Snapshot::default(),
+        machine: None,
     })?;
     let picture = Picture::of(topology.name.to_string(), &resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());

@@ -59,6 +59,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         templates: &Templates::new(None),
         claim: None,
         snapshot: &Snapshot::default(),
+        machine: machine.as_ref(),
     };
 
     let parts = args.what.map_or(Part::ALL.to_vec(), |what| vec![what.into()]);

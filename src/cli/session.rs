@@ -179,6 +179,7 @@ impl Session {
                     templates: &self.cx().templates,
                     claim: self.claims.of(self.name()),
                     snapshot: &self.snapshot,
+                    machine: self.cx().machine().await,
                 })?
             }
             _ => Vec::new(),

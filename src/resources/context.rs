@@ -1,6 +1,7 @@
 //! What every resource module is handed: the edges, and what is known of this topology.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,11 +11,13 @@ use tokio::sync::{Mutex, OnceCell};
 use super::claim::{self, Claim, Claims, Reservation};
 use super::gateway::Writer;
 use super::object::Objects;
-use super::{cluster, context_name};
+use super::tunnel::carried_to;
+use super::{api_server, cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, StateFolder};
 use crate::backend::kube::{Access, Kube};
+use crate::backend::machine::Machine;
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
@@ -42,6 +45,7 @@ pub struct Context {
     pub downloads: Downloads,
     force_conflicts: AtomicBool,
     kube: Mutex<Option<Kube>>,
+    machine: OnceCell<Option<Machine>>,
     objects: OnceCell<Arc<Objects>>,
 }
 
@@ -74,6 +78,7 @@ impl Context {
             forwards: Writer::default(),
             claim: Mutex::new(setting.claim),
             kube: Mutex::new(None),
+            machine: OnceCell::new(),
             objects: OnceCell::new(),
         }
     }
@@ -84,6 +89,25 @@ impl Context {
 
     pub fn makes_cluster(&self) -> bool {
         !self.file.as_ref().and_then(|file| file.cluster.as_ref()).is_some_and(Cluster::exists)
+    }
+
+    /// The machine that the engine runs on, where it is not this one.
+    pub async fn machine(&self) -> Option<&Machine> {
+        let of_the_endpoint = || Machine::of(self.docker.endpoint());
+        self.machine.get_or_init(of_the_endpoint).await.as_ref()
+    }
+
+    /// Under which name this machine reaches a port that the engine's machine publishes at `address`,
+    /// if it does: that of a loopback is reached there alone, unless a tunnel carries it here.
+    pub async fn door(&self, address: IpAddr) -> Option<String> {
+        let carried = self.file.as_ref().is_some_and(|topology| topology.is_exposed());
+        match self.machine().await {
+            Some(_) if carried => Some(carried_to(address).to_string()),
+            Some(_) if address.is_loopback() => None,
+            Some(machine) if address.is_unspecified() => Some(machine.host.clone()),
+            None if address.is_unspecified() => Some("localhost".to_owned()),
+            Some(_) | None => Some(address.to_string()),
+        }
     }
 
     pub async fn snapshot(&self) -> Result<Snapshot, Failure> {
@@ -238,13 +262,23 @@ impl Context {
             .ok_or_else(|| failed(&format!("`{}` has no {ADMIN} yet", plane.name)))?;
         let mut file: serde_yaml::Value =
             serde_yaml::from_slice(&file).map_err(|error| failed(&error.to_string()))?;
-        let host = door.address.filter(|address| !address.is_unspecified()).map_or_else(
-            || "127.0.0.1".to_owned(),
-            |address| if address.is_ipv6() { format!("[{address}]") } else { address.to_string() },
-        );
-        let server = format!("https://{host}:{}", door.port);
+        let server = format!("https://{}:{}", self.api_host(door.address).await?, door.port);
         file["clusters"][0]["cluster"]["server"] = server.into();
         Ok(file)
+    }
+
+    /// As a URL has it.
+    async fn api_host(&self, published: Option<IpAddr>) -> Result<String, Failure> {
+        let machine = self.machine().await;
+        Ok(match (published.filter(|address| !address.is_unspecified()), machine) {
+            (Some(address), Some(machine)) if address.is_loopback() => {
+                return Err(api_server::on_remote_loopback(&machine.host));
+            }
+            (Some(IpAddr::V6(address)), _) => format!("[{address}]"),
+            (Some(IpAddr::V4(address)), _) => address.to_string(),
+            (None, Some(machine)) => machine.host.clone(),
+            (None, None) => "127.0.0.1".to_owned(),
+        })
     }
 
     pub async fn wait_for_nodes(

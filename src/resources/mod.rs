@@ -3,6 +3,7 @@
 //! A module describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
 //! What is to be done is decided in `plan`.
 
+mod api_server;
 mod build_folder;
 mod claim;
 mod cluster;
@@ -29,6 +30,7 @@ mod render;
 use serde_json::Value;
 
 use crate::backend::docker::Snapshot;
+use crate::backend::machine::Machine;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
@@ -81,6 +83,8 @@ pub struct Ingredients<'a> {
     pub claim: Option<&'a Claim>,
     /// For the ids of local images.
     pub snapshot: &'a Snapshot,
+    /// Where the engine is, if not here.
+    pub machine: Option<&'a Machine>,
 }
 
 /// Everything that the file asks for.

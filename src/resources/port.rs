@@ -153,23 +153,14 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let changed = matches!(turn.work, Work::Create | Work::Update);
     let listen: Option<Listen> = turn.id().name().parse().ok();
     let tried = listen.filter(|listen| changed && listen.proto == Proto::Tcp);
-    if let Some((listen, host)) = tried.and_then(|listen| Some((listen, door(cx, listen.addr)?))) {
+    let Some(listen) = tried else { return Ok(Outputs::new()) };
+    if let Some(host) = cx.door(listen.addr).await {
         turn.say("trying it from here");
         for (port, reach) in unanswered(&host, listen.ports).await {
             turn.warn(format!("port {port} {}", reach.in_words()));
         }
     }
     Ok(Outputs::new())
-}
-
-/// Under which name this machine reaches a port that listens at `address`, if it does.
-fn door(cx: &Context, address: IpAddr) -> Option<String> {
-    match (cx.docker.endpoint().remote_host(), address) {
-        (Some(_), address) if address.is_loopback() => None,
-        (Some(remote), address) if address.is_unspecified() => Some(remote.to_owned()),
-        (None, address) if address.is_unspecified() => Some("localhost".to_owned()),
-        (_, address) => Some(address.to_string()),
-    }
 }
 
 /// The ports behind which nobody answers within the time that a pod takes to notice its Service.
