@@ -23,6 +23,9 @@ embedded![
     "gateway/rules.nft",
     "gateway/squid.conf",
     "gateway/sshd_config",
+    "tunnel/launchd.plist",
+    "tunnel/ssh_config",
+    "tunnel/systemd.service",
 ];
 
 #[derive(Debug, thiserror::Error)]

@@ -53,6 +53,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         claim: None,
         snapshot: &Snapshot::default(),
         machine: None,
+        state: None,
     })?;
     let picture = Picture::of(topology.name.to_string(), &resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());

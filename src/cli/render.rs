@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::load;
-use crate::backend::docker::Snapshot;
+use crate::backend::docker::{Snapshot, Surroundings, candidates};
 use crate::backend::download::Downloads;
+use crate::backend::host::StateFolder;
+use crate::backend::machine::Machine;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::{Content, Ingredients, Objects, Part, Rendered, render};
@@ -15,8 +17,8 @@ use crate::view::View;
 
 /// Print what topo would hand to other programs
 ///
-/// The kind configuration, MetalLB's pools, the objects of the manifests and the gateway's files,
-/// as far as they are known before anything is made. Needs no engine and no cluster.
+/// The kind configuration, MetalLB's pools, the objects of the manifests, the gateway's files and the
+/// tunnels' ssh settings, as far as they are known before anything is made. Needs no engine and no cluster.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to print; everything if left out
@@ -40,6 +42,8 @@ enum What {
     Manifests,
     /// What the gateway's image is built from, and the files put into it
     Gateway,
+    /// The settings that each tunnel's ssh is run with
+    SshConfig,
 }
 
 pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
@@ -53,6 +57,8 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let objects =
         Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
             .await?;
+    let machine = engines_machine().await?;
+    let state = StateFolder::of(topology.name.as_str(), &load::environment).ok();
     let ingredients = Ingredients {
         topology,
         objects: &objects,
@@ -60,6 +66,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         claim: None,
         snapshot: &Snapshot::default(),
         machine: machine.as_ref(),
+        state: state.as_ref(),
     };
 
     let parts = args.what.map_or(Part::ALL.to_vec(), |what| vec![what.into()]);
@@ -72,6 +79,16 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         view.data(&text(file, files.len() > 1)?);
     }
     Ok(Exit::Done)
+}
+
+/// Where the engine would be, as far as the environment names it.
+async fn engines_machine() -> Result<Option<Machine>, Error> {
+    let named = candidates(&Surroundings::read(load::environment))
+        .map_err(|error| Error::because("cannot tell which Docker engine is meant", &error))?;
+    match named.as_slice() {
+        [endpoint] => Ok(Machine::of(endpoint).await),
+        _ => Ok(None),
+    }
 }
 
 fn text(file: &Rendered, titled: bool) -> Result<String, Failure> {
@@ -97,6 +114,7 @@ impl From<What> for Part {
             What::Metallb => Self::Metallb,
             What::Manifests => Self::Manifests,
             What::Gateway => Self::Gateway,
+            What::SshConfig => Self::SshConfig,
         }
     }
 }

@@ -46,7 +46,6 @@ pub struct Session {
     /// The topology file as an absolute path.
     file: Option<PathBuf>,
     places: Option<Places>,
-    _lock: Option<Lock>,
 }
 
 /// A plan with what it was made from, which carrying it out needs again.
@@ -116,9 +115,10 @@ impl Session {
             variable,
             templates: Templates::new(None),
             claim,
+            lock,
         });
         let hands = Arc::new(Hands(context));
-        Ok(Self { hands, topology, claims, snapshot, file, places, _lock: lock })
+        Ok(Self { hands, topology, claims, snapshot, file, places })
     }
 
     pub fn cx(&self) -> &Context {
@@ -180,6 +180,7 @@ impl Session {
                     claim: self.claims.of(self.name()),
                     snapshot: &self.snapshot,
                     machine: self.cx().machine().await,
+                    state: Some(&self.cx().state),
                 })?
             }
             _ => Vec::new(),

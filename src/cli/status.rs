@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -9,11 +10,13 @@ use serde_json::Value;
 use super::StatusArgs;
 use super::session::{Planned, Purpose, Session, Wanted, Which};
 use crate::backend::host::{self, Reach};
+use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
 use crate::manifest::Kinds;
 use crate::plan::{Action, Id, Item, Owner, Seen, State, World};
+use crate::resources::Context;
 use crate::topology::{Port, Proto, Target, Topology};
-use crate::view::{Health, PoolStatus, PortStatus, ResourceStatus, Status, View};
+use crate::view::{Health, PoolStatus, PortStatus, ResourceStatus, Status, TunnelStatus, View};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let which = match &args.name {
@@ -25,7 +28,7 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
     let Planned { plan, world, .. } = session.plan(Wanted::default()).await?;
     let services = Services::look(&session).await;
     let ports = match &session.topology {
-        Some(topology) => ports(topology, &world, &services).await,
+        Some(topology) => ports(session.cx(), topology, &world, &services).await,
         None => Vec::new(),
     };
     view.status(&Status {
@@ -33,11 +36,17 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         resources: plan
             .items
             .iter()
-            .filter(|item| !matches!(item.id.kind(), "port" | "manifest"))
+            .filter(|item| !matches!(item.id.kind(), "port" | "manifest" | "tunnel"))
             .map(|item| resource(item, world.things.get(&item.id)))
             .collect(),
         ports,
         pools: pools(&world, &services),
+        tunnels: plan
+            .items
+            .iter()
+            .filter(|item| item.id.kind() == "tunnel")
+            .map(|item| tunnel(session.cx(), item, world.things.get(&item.id)))
+            .collect(),
         ..Status::default()
     });
     Ok(Exit::Done)
@@ -57,6 +66,15 @@ fn resource(item: &Item, seen: Option<&Seen>) -> ResourceStatus {
         }
     };
     ResourceStatus { id: item.id.clone(), state, detail }
+}
+
+/// What its process says, beside what the plan makes of it.
+fn tunnel(cx: &Context, item: &Item, seen: Option<&Seen>) -> TunnelStatus {
+    let ResourceStatus { id, state, detail } = resource(item, seen);
+    let standing = Tunnel::of(&cx.state, id.name()).standing();
+    let says = seen.map(|_| standing.in_words(SystemTime::now()));
+    let detail = if matches!(standing, Standing::Degraded(_)) { says } else { detail.or(says) };
+    TunnelStatus { name: id.name().to_owned(), state, detail }
 }
 
 /// The ready pods behind each Service and the addresses in use, in two lists.
@@ -99,12 +117,17 @@ impl Services {
     }
 }
 
-async fn ports(topology: &Topology, world: &World, services: &Services) -> Vec<PortStatus> {
-    let forwards = topology.ports().iter().map(|port| forward(port, world, services));
+async fn ports(
+    cx: &Context,
+    topology: &Topology,
+    world: &World,
+    services: &Services,
+) -> Vec<PortStatus> {
+    let forwards = topology.ports().iter().map(|port| forward(cx, port, world, services));
     join_all(forwards).await
 }
 
-async fn forward(port: &Port, world: &World, services: &Services) -> PortStatus {
+async fn forward(cx: &Context, port: &Port, world: &World, services: &Services) -> PortStatus {
     let listen = port.listen();
     let seen = world.things.get(&Id::new("port", listen));
     let record = seen.and_then(|seen| match &seen.owner {
@@ -116,13 +139,10 @@ async fn forward(port: &Port, world: &World, services: &Services) -> PortStatus 
         Target::Service { service, .. } => services.ready_pods.get(&service.to_string()).copied(),
         Target::NodePort(_) | Target::Address { .. } => None,
     };
-    let tried = match listen.proto {
-        Proto::Tcp => {
-            let anywhere = listen.addr.is_unspecified();
-            let host = if anywhere { IpAddr::from([127, 0, 0, 1]) } else { listen.addr };
-            Some(host::reach(&host.to_string(), listen.ports.first()).await)
-        }
-        Proto::Udp => None,
+    let door = cx.door(listen.addr).await.filter(|_| listen.proto == Proto::Tcp);
+    let tried = match door {
+        Some(host) => Some(host::reach(&host, listen.ports.first()).await),
+        None => None,
     };
     PortStatus {
         listen: listen.to_string(),

@@ -53,8 +53,9 @@ pub async fn choose(cx: &Context, turn: &Turn, file: &Cluster) -> Result<Option<
     let address = match stated(ADDRESS).and_then(Value::as_str) {
         Some(written) => written.parse().map_err(|_| no_address(written))?,
         None => machine.address().await.map_err(|error| {
-            Failure::because(format!("cannot find the address of `{}`", machine.host), &error)
-                .hint("write it: `cluster: { kindConfig: { networking: { apiServerAddress: … } } }`")
+            Failure::because(format!("cannot find the address of `{}`", machine.host), &error).hint(
+                "write it: `cluster: { kindConfig: { networking: { apiServerAddress: … } } }`",
+            )
         })?,
     };
     if address.is_loopback() {
@@ -180,8 +181,10 @@ mod tests {
             claim.records.insert(cluster::id(name), Record { fields, ..Record::default() });
             (name.to_owned(), claim)
         };
-        let claims =
-            Claims { current: [claim("one", 6443), claim("two", 6444)].into(), ..Claims::default() };
+        let claims = Claims {
+            current: [claim("one", 6443), claim("two", 6444)].into(),
+            ..Claims::default()
+        };
         assert_eq!(claimed(&claims, "two"), [6443].into());
     }
 

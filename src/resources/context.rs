@@ -15,7 +15,7 @@ use super::tunnel::carried_to;
 use super::{api_server, cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::download::Downloads;
-use crate::backend::host::{Kubeconfig, StateFolder};
+use crate::backend::host::{Kubeconfig, Lock, StateFolder};
 use crate::backend::kube::{Access, Kube};
 use crate::backend::machine::Machine;
 use crate::backend::readiness;
@@ -41,7 +41,11 @@ pub struct Context {
     pub templates: Templates,
     /// Writes the gateway's forwards, many at once.
     pub forwards: Writer,
+    /// Held by whoever changes the keys that tunnels come in with.
+    pub tunnel_keys: Mutex<()>,
     claim: Mutex<Option<Claim>>,
+    /// The topology's, while this topo changes it; let go with the context.
+    pub lock: Option<Lock>,
     pub downloads: Downloads,
     force_conflicts: AtomicBool,
     kube: Mutex<Option<Kube>>,
@@ -60,6 +64,7 @@ pub struct Setting {
     pub variable: Arc<Variables>,
     pub templates: Templates,
     pub claim: Option<Claim>,
+    pub lock: Option<Lock>,
 }
 
 impl Context {
@@ -76,7 +81,9 @@ impl Context {
             variable: setting.variable,
             templates: setting.templates,
             forwards: Writer::default(),
+            tunnel_keys: Mutex::new(()),
             claim: Mutex::new(setting.claim),
+            lock: setting.lock,
             kube: Mutex::new(None),
             machine: OnceCell::new(),
             objects: OnceCell::new(),

@@ -10,6 +10,7 @@ mod cluster;
 mod compare;
 mod context;
 mod drift;
+mod elsewhere;
 mod gateway;
 mod image;
 mod inventory;
@@ -26,10 +27,12 @@ mod pool;
 mod port;
 mod ready;
 mod render;
+mod tunnel;
 
 use serde_json::Value;
 
 use crate::backend::docker::Snapshot;
+use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
@@ -41,6 +44,7 @@ pub use context::{Context, Setting, Variables};
 pub use live::explain;
 pub use object::Objects;
 pub use render::{Content, Part, Rendered, render};
+pub use tunnel::{TunnelPorts, tunnel_ports};
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -67,7 +71,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port);
+kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port, tunnel);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -85,11 +89,16 @@ pub struct Ingredients<'a> {
     pub snapshot: &'a Snapshot,
     /// Where the engine is, if not here.
     pub machine: Option<&'a Machine>,
+    /// The folder of what belongs to this machine's user, where one is known.
+    pub state: Option<&'a StateFolder>,
 }
 
 /// Everything that the file asks for.
 pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     let topology = from.topology;
+    if let Some(machine) = from.machine {
+        elsewhere::refuse_folders(topology, machine)?;
+    }
     let mut nodes = cluster::control_plane_names(topology);
     nodes.extend(node::workers(topology, from.claim).into_iter().map(|worker| worker.name));
     nodes.sort();
@@ -112,6 +121,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
     resources.extend(port::desired(topology));
+    resources.extend(tunnel::desired(from)?);
     Ok(resources)
 }
 
@@ -122,15 +132,9 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
-    let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
-    [
-        (!topology.shares.is_empty(), "shares"),
-        (topology.connector.is_some(), "connector"),
-        (via_ssh, "gateway.expose"),
-    ]
-    .into_iter()
-    .filter_map(|(asked, key)| asked.then_some(key))
-    .collect()
+    let asked_for =
+        [(!topology.shares.is_empty(), "shares"), (topology.connector.is_some(), "connector")];
+    asked_for.into_iter().filter_map(|(asked, key)| asked.then_some(key)).collect()
 }
 
 /// The addresses that no other topology on the same network may have.
@@ -164,7 +168,17 @@ pub fn check_tools(cx: &Context, plan: &Plan) -> Result<(), Failure> {
         item.id.kind() == cluster::TABLE.kind
             && matches!(item.action, Action::Create | Action::Replace)
     });
-    if makes_cluster { cluster::find_kind(cx).map(drop) } else { Ok(()) }
+    if makes_cluster {
+        cluster::find_kind(cx)?;
+    }
+    let works_on_tunnels = plan.items.iter().any(|item| {
+        item.id.kind() == tunnel::TABLE.kind
+            && matches!(
+                item.action,
+                Action::Create | Action::Replace | Action::Update | Action::Start
+            )
+    });
+    if works_on_tunnels { tunnel::check_programs(cx) } else { Ok(()) }
 }
 
 /// One look at everything, in a few calls.
@@ -177,6 +191,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     image::observe(cx, snapshot, &mut world).await;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
+    tunnel::observe(cx, &mut world).await?;
     Ok(world)
 }
 

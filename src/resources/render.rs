@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::object::Objects;
-use super::{Ingredients, gateway, kind_config, node, pool};
+use super::{Ingredients, gateway, kind_config, node, pool, tunnel};
 use crate::engine::Failure;
 
 /// A part of what can be rendered.
@@ -17,6 +17,8 @@ pub enum Part {
     Manifests,
     /// What the gateway's image is built from, and the files put into it.
     Gateway,
+    /// The settings that each tunnel's ssh is run with.
+    SshConfig,
 }
 
 /// One rendered file.
@@ -34,7 +36,8 @@ pub enum Content {
 }
 
 impl Part {
-    pub const ALL: [Self; 4] = [Self::Kind, Self::Metallb, Self::Manifests, Self::Gateway];
+    pub const ALL: [Self; 5] =
+        [Self::Kind, Self::Metallb, Self::Manifests, Self::Gateway, Self::SshConfig];
 }
 
 pub fn render(
@@ -59,6 +62,13 @@ pub fn render(
             .into_iter()
             .map(|(name, text)| Rendered {
                 name: format!("gateway/{name}"),
+                content: Content::Text(text),
+            })
+            .collect(),
+        Part::SshConfig => tunnel::rendered(from)?
+            .into_iter()
+            .map(|(name, text)| Rendered {
+                name: format!("ssh-config/{name}"),
                 content: Content::Text(text),
             })
             .collect(),

@@ -1,7 +1,7 @@
 //! What the scenarios share: the lab's surroundings, topo run in a home of its own, and the listing
 //! by which a destroy is judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 /// A user's surroundings: a home, a key to log in with, and the lab's engine.
 pub struct Lab {
     pub home: TempDir,
+    surroundings: BTreeMap<&'static str, String>,
     started: Instant,
     name: &'static str,
 }
@@ -32,7 +33,12 @@ impl Lab {
                 "{variable} is not set: bring the lab up first"
             );
         }
-        let lab = Self { home: TempDir::new().expect("a home"), started: Instant::now(), name };
+        let lab = Self {
+            home: TempDir::new().expect("a home"),
+            surroundings: BTreeMap::new(),
+            started: Instant::now(),
+            name,
+        };
         let key = lab.key();
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
@@ -41,6 +47,11 @@ impl Lab {
             .expect("ssh-keygen runs");
         assert!(made.success());
         lab
+    }
+
+    /// A variable that topo and the user's programs see, beside or instead of the lab's own.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.surroundings.insert(name, value.into());
     }
 
     pub fn key(&self) -> PathBuf {
@@ -57,6 +68,7 @@ impl Lab {
             .args(arguments)
             .env("HOME", self.home.path())
             .env_remove("KUBECONFIG")
+            .envs(&self.surroundings)
             .env("SSH_PUBLIC_KEY", std::fs::read_to_string(&public).expect("a key").trim())
             .env("SSH_PUBLIC_KEY_FILE", &public)
             .output()
@@ -94,6 +106,7 @@ impl Lab {
             .args(arguments)
             .env("HOME", self.home.path())
             .env_remove("KUBECONFIG")
+            .envs(&self.surroundings)
             .output();
         Ran::from(output.unwrap_or_else(|error| panic!("{program} does not run: {error}")))
     }

@@ -10,6 +10,9 @@
 
 mod changes;
 mod dev_gateway;
+mod far;
 mod foreign;
 mod interrupted;
 mod lab;
+mod remote_engine;
+mod tunnel;

@@ -47,6 +47,12 @@ impl StateFolder {
         Ok(Self { topology: topology.to_owned(), path: base.join("topo").join(topology) })
     }
 
+    /// Where it is for a user of whom nothing is known, as ssh and shells read it.
+    pub fn usual(topology: &str) -> Self {
+        let path = Path::new("~/.local/state/topo").join(topology);
+        Self { topology: topology.to_owned(), path }
+    }
+
     pub fn topology(&self) -> &str {
         &self.topology
     }

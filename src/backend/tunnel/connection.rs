@@ -110,7 +110,6 @@ impl Connection {
         let status = tokio::time::timeout(GRACE, rest).await.ok().and_then(Result::ok);
         why(self.last.make_contiguous(), status)
     }
-
 }
 
 fn keep(last: &mut VecDeque<String>, line: &str) {

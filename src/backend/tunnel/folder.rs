@@ -124,7 +124,9 @@ impl Tunnel {
         let generator = generator.arg("-N").arg("").arg("-C").arg(self.host()).arg("-f").arg(&pair);
         generator.run(|_| {}).await.map_err(TunnelError::Key)?;
         // The public half comes last: where it is, the other is too.
-        for (new, own) in [(pair.clone(), self.key()), (public_half(&pair), public_half(&self.key()))] {
+        for (new, own) in
+            [(pair.clone(), self.key()), (public_half(&pair), public_half(&self.key()))]
+        {
             fs::rename(new, own).map_err(|source| self.broken(source))?;
         }
         self.public_key()?.ok_or_else(|| self.broken(io::Error::other("ssh-keygen wrote no key")))
@@ -165,9 +167,14 @@ impl Tunnel {
     }
 
     pub fn report(&self, report: &Report) -> Result<(), TunnelError> {
-        let text = serde_json::to_vec(report)
-            .map_err(|error| self.broken(io::Error::other(error)))?;
+        let text =
+            serde_json::to_vec(report).map_err(|error| self.broken(io::Error::other(error)))?;
         write_atomically(&self.report_file(), &text, 0o600).map_err(|source| self.broken(source))
+    }
+
+    /// What an earlier process said is not what the next one would.
+    pub(super) fn forget_report(&self) {
+        let _ = fs::remove_file(self.report_file());
     }
 
     pub fn standing(&self) -> Standing {

@@ -64,7 +64,8 @@ impl Guard {
 }
 
 pub fn is_held(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    File::open(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Who holds the lock, if anybody does.
@@ -93,7 +94,8 @@ fn born(pid: i32) -> Option<String> {
         let after_name = stat.rsplit_once(')')?.1;
         return after_name.split_whitespace().nth(19).map(str::to_owned);
     }
-    let listed = Command::new("ps").args(["-o", "lstart=", "-p", &pid.to_string()]).output().ok()?;
+    let listed =
+        Command::new("ps").args(["-o", "lstart=", "-p", &pid.to_string()]).output().ok()?;
     let text = String::from_utf8(listed.stdout).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }

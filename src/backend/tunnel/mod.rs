@@ -10,13 +10,16 @@ mod guard;
 mod process;
 mod report;
 mod supervise;
+mod unit;
 
 use std::io;
 use std::path::PathBuf;
 
+pub use connection::ANSWER;
 pub use folder::{Engine, Spec, Tunnel};
-pub use report::{Report, Standing};
+pub use report::Standing;
 pub use supervise::{Ending, supervise};
+pub use unit::{System, Unit};
 
 use super::host::{ProcessError, StateError};
 
@@ -28,8 +31,6 @@ pub enum TunnelError {
     Unreadable { path: PathBuf, why: String },
     #[error(transparent)]
     State(#[from] StateError),
-    #[error("the path `{}` holds a quote, which ssh's settings cannot", .0.display())]
-    Quote(PathBuf),
     #[error("cannot make a key")]
     Key(#[source] ProcessError),
     #[error("the tunnel `{name}` runs already (pid {pid})")]

@@ -23,9 +23,8 @@ impl Tunnel {
             return Ok(());
         }
         let spawn = || self.spawn();
-        let mut child = lock
-            .map_or_else(spawn, |lock| lock.withheld(spawn))
-            .map_err(TunnelError::Start)?;
+        let mut child =
+            lock.map_or_else(spawn, |lock| lock.withheld(spawn)).map_err(TunnelError::Start)?;
         let deadline = Instant::now() + START_LIMIT;
         while !guard::is_held(&self.lock()) {
             let ended = child.try_wait().map_err(TunnelError::Start)?.is_some();
@@ -42,6 +41,7 @@ impl Tunnel {
 
     /// It leaves the terminal's session by itself, which needs no more than to be told.
     fn spawn(&self) -> io::Result<Child> {
+        self.forget_report();
         let log = File::create(self.log())?;
         Command::new(std::env::current_exe()?)
             .args(["--color", "never", "tunnel", "run", "--detached"])

@@ -1,0 +1,257 @@
+//! topologies/share-ssh.yaml: the cluster on another machine, the folder and its NFS server here, and
+//! nothing but ssh in between, which is broken in every way that ssh breaks.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::far;
+use crate::lab::Lab;
+
+const FILE: &str = "topologies/share-ssh.yaml";
+const NFS_PORT: &str = "12149";
+const MOUNT_PORT: &str = "12148";
+const SERVER: &str = "tunnel-nfs";
+/// How long the link is down: long enough for either end to have given the connection up.
+const LINK_DOWN: Duration = Duration::from_secs(60);
+/// Longer than the longest pause between two tries, and the time that a try takes.
+const BACK: Duration = Duration::from_secs(45);
+
+#[test]
+#[ignore = "needs the lab"]
+fn tunnel() {
+    let mut lab = far::over_tls("tunnel");
+    let server = NfsServer::start(&lab);
+    lab.set("NFS_PORT", NFS_PORT);
+    lab.set("MOUNT_PORT", MOUNT_PORT);
+    lab.set("SHARED_FOLDER", server.folder.display().to_string());
+    let before = lab.listing();
+
+    lab.expect(0, &["apply", FILE]);
+    server.grows("after apply");
+    lab.expect(0, &["diff", FILE]);
+    assert_eq!(standing(&lab).0, "ready");
+
+    ssh_is_killed(&lab, &server);
+    the_gateway_is_restarted(&lab, &server);
+    its_keeper_is_killed(&lab, &server);
+    the_way_is_blocked(&lab, &server);
+    the_link_is_down(&lab, &server);
+
+    server.no_line_is_lost();
+    lab.expect(0, &["diff", FILE]);
+    lab.expect(0, &["destroy", "--yes", FILE]);
+    let after = lab.listing();
+    let left: BTreeSet<_> = after.difference(&before).collect();
+    assert!(left.is_empty(), "left behind: {left:#?}");
+    server.no_line_is_lost();
+}
+
+fn ssh_is_killed(lab: &Lab, server: &NfsServer) {
+    let config = tunnel_file(lab, "ssh_config");
+    let ssh = lab.run("pgrep", &["-f", &format!("ssh -T -F {}", config.display())]);
+    lab.run("kill", &["-KILL", ssh.trim()]);
+    is_back(lab, "after ssh was killed");
+    server.grows("after ssh was killed");
+}
+
+fn the_gateway_is_restarted(lab: &Lab, server: &NfsServer) {
+    lab.run("docker", &["restart", "-t", "1", "tun-gw"]);
+    is_back(lab, "after the gateway's restart");
+    server.grows("after the gateway's restart");
+    lab.expect(0, &["diff", FILE]);
+}
+
+fn its_keeper_is_killed(lab: &Lab, server: &NfsServer) {
+    let lock = std::fs::read_to_string(tunnel_file(lab, "lock")).expect("the tunnel's lock");
+    let keeper = lock.split(' ').next().expect("a pid").to_owned();
+    lab.run("kill", &["-KILL", &keeper]);
+    Lab::eventually("the end of its ssh", || {
+        let config = tunnel_file(lab, "ssh_config");
+        let ran = lab.try_run("pgrep", &["-f", &format!("ssh -T -F {}", config.display())]);
+        if ran.code == 0 { Err(ran.out) } else { Ok(()) }
+    });
+    assert_eq!(standing(lab).0, "stopped");
+    lab.expect(1, &["diff", FILE]);
+    lab.expect(0, &["apply", FILE]);
+    server.grows("after its keeper was killed");
+}
+
+/// The engine answers all along, so that `topo status` can tell what does not.
+fn the_way_is_blocked(lab: &Lab, server: &NfsServer) {
+    let blocked = Undone::new(&[&["iptables", "OUTPUT", "-d"][..], &[&far::address()]].concat());
+    let (state, detail) = Lab::eventually("the status", || match standing(lab) {
+        (state, detail) if state == "degraded" && !detail.contains("no answer yet") => {
+            Ok((state, detail))
+        }
+        other => Err(format!("{other:?}")),
+    });
+    eprintln!("while the way was blocked: {state}: {detail}");
+    let status = lab.expect(0, &["status", FILE]);
+    let line = status.out.lines().find(|line| line.trim_start().starts_with("docs "));
+    assert!(line.is_some_and(|line| line.contains("degraded")), "{}", status.out);
+    let json = lab.expect(0, &["-o", "json", "status", FILE]);
+    let json: serde_json::Value = serde_json::from_str(&json.out).expect("one document");
+    assert_eq!(json["tunnels"][0]["state"], "degraded", "{json}");
+    drop(blocked);
+    is_back(lab, "after the way was open again");
+    server.grows("after the way was open again");
+}
+
+fn the_link_is_down(lab: &Lab, server: &NfsServer) {
+    let before = server.lines();
+    let down = Undone::new(&["ip"]);
+    std::thread::sleep(LINK_DOWN);
+    let (state, detail) = standing(lab);
+    eprintln!("after {} s without a link: {state}: {detail}", LINK_DOWN.as_secs());
+    assert_eq!(state, "degraded", "{detail}");
+    drop(down);
+    is_back(lab, "after the link was back");
+    server.grows("after the link was back");
+    assert!(server.lines() > before);
+}
+
+/// As `topo tunnel status` tells it, which asks no engine.
+fn standing(lab: &Lab) -> (String, String) {
+    let ran = lab.topo(&["-o", "json", "tunnel", "status", "--name", "tun"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).expect("one document");
+    let tunnel = &json["tunnels"][0];
+    let text = |key: &str| tunnel[key].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("detail"))
+}
+
+#[track_caller]
+fn is_back(lab: &Lab, when: &str) {
+    let started = Instant::now();
+    loop {
+        let (state, detail) = standing(lab);
+        // A status from before the break would say that it is up.
+        if state == "ready" && !detail.contains("min") {
+            eprintln!("{when} the tunnel is back within {:.1} s", started.elapsed().as_secs_f64());
+            return;
+        }
+        assert!(started.elapsed() < BACK, "{when}: {state}: {detail}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn tunnel_file(lab: &Lab, name: &str) -> PathBuf {
+    lab.home.path().join(".local/state/topo/tun/tunnels/docs").join(name)
+}
+
+/// What breaks the way to the other machine until it is dropped, also when a check fails.
+struct Undone {
+    undo: Vec<String>,
+}
+
+impl Undone {
+    /// `ip`: the link as a whole; `iptables CHAIN -d ADDRESS`: the gateway's sshd alone.
+    fn new(what: &[&str]) -> Self {
+        let (make, undo): (Vec<String>, Vec<String>) = if let ["iptables", chain, rest @ ..] = what
+        {
+            let rule = |way: &str| {
+                let port = ["-p", "tcp", "--dport", "12122", "-j", "DROP"];
+                let words = [&["iptables", way, chain][..], rest, &port].concat();
+                words.into_iter().map(str::to_owned).collect()
+            };
+            (rule("-I"), rule("-D"))
+        } else {
+            let link =
+                |way: &str| ["ip", "link", "set", "lab-remote", way].map(str::to_owned).to_vec();
+            (link("down"), link("up"))
+        };
+        let undone = Self { undo };
+        run(&make);
+        undone
+    }
+}
+
+impl Drop for Undone {
+    fn drop(&mut self) {
+        run(&self.undo);
+    }
+}
+
+fn run(words: &[String]) {
+    let status = Command::new(&words[0]).args(&words[1..]).status().expect("it runs");
+    assert!(status.success(), "{words:?}");
+}
+
+/// A folder of this machine, and the NFS server that exports it on this machine's loopback.
+struct NfsServer {
+    folder: PathBuf,
+    _root: tempfile::TempDir,
+}
+
+impl NfsServer {
+    fn start(lab: &Lab) -> Self {
+        let root =
+            tempfile::tempdir_in("/var/tmp").expect("a folder of a file system with handles");
+        let folder = root.path().to_owned();
+        std::fs::create_dir(folder.join("export")).expect("made");
+        let image = std::env::var("LAB_NFS_SERVER_IMAGE").expect("the lab is up");
+        let here = |words: &[&str]| {
+            let output = Command::new("docker").args(words).output().expect("docker runs");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        let _ = lab;
+        here(&[
+            "run",
+            "-d",
+            "--name",
+            SERVER,
+            "--cap-add",
+            "DAC_READ_SEARCH",
+            "--cap-add",
+            "SYS_ADMIN",
+            "-v",
+            &format!("{}:/export", folder.join("export").display()),
+            "-p",
+            &format!("127.0.0.1:{NFS_PORT}:2049"),
+            "-p",
+            &format!("127.0.0.1:{MOUNT_PORT}:20048"),
+            &image,
+        ]);
+        Self { folder: folder.join("export"), _root: root }
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.folder.join("lines")).unwrap_or_default()
+    }
+
+    fn lines(&self) -> usize {
+        self.text().lines().count()
+    }
+
+    /// The pod goes on writing, into the file that it has had open all the time.
+    #[track_caller]
+    fn grows(&self, when: &str) {
+        let (started, before) = (Instant::now(), self.lines());
+        Lab::eventually(&format!("the writer, {when}"), || {
+            let now = self.lines();
+            if now > before + 1 { Ok(()) } else { Err(format!("{now} lines")) }
+        });
+        eprintln!("{when} the pod writes within {:.1} s", started.elapsed().as_secs_f64());
+    }
+
+    /// Numbered from nought, one a second, by one open file.
+    #[track_caller]
+    fn no_line_is_lost(&self) {
+        let text = self.text();
+        // The last may be half-written.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let numbers: Vec<usize> = whole
+            .lines()
+            .map(|line| line.split(' ').next().and_then(|word| word.parse().ok()).expect(line))
+            .collect();
+        assert!(numbers.iter().copied().eq(0..numbers.len()), "{text}");
+        eprintln!("{} lines, none lost", numbers.len());
+    }
+}
+
+impl Drop for NfsServer {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "-f", SERVER]).output();
+    }
+}
