@@ -37,7 +37,7 @@ use crate::backend::machine::Machine;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::{AddressRange, NeedId, Topology};
+use crate::topology::{AddressRange, NeedId, Topology, Via};
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
@@ -132,8 +132,8 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
-    let asked_for =
-        [(!topology.shares.is_empty(), "shares"), (topology.connector.is_some(), "connector")];
+    let other_shares = topology.shares.iter().any(|share| share.via != Via::Ssh);
+    let asked_for = [(other_shares, "shares"), (topology.connector.is_some(), "connector")];
     asked_for.into_iter().filter_map(|(asked, key)| asked.then_some(key)).collect()
 }
 

@@ -276,7 +276,9 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let given = snapshot.container(name).map(outputs_of).unwrap_or_default();
     let mut record = record(cx, turn)?;
     record.fields.extend(given);
-    cx.forwards.commit(cx, name, Edit::Gateway(record)).await
+    let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
+    saved.gateway = Some(record);
+    saved.write(cx, name, cx.topology()?).await
 }
 
 /// Puts the gateway's own files into its volume, and keeps of the forwards that a container before
