@@ -14,7 +14,7 @@ use crate::backend::tunnel::{
 };
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
-use crate::resources::Claims;
+use crate::resources::{Claims, Variables};
 use crate::templates::Templates;
 use crate::topology::TopologyName;
 use crate::view::{Health, Status, TunnelStatus, View};
@@ -231,7 +231,7 @@ async fn is_gone(engine: &Engine, topology: &str) -> bool {
 fn install(args: &InstallArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let tunnel = args.which.one(view)?;
     let unit = unit_of(&tunnel)?;
-    let text = unit_text(&unit, &tunnel)?;
+    let text = unit_text(&unit, &tunnel, &load::environment)?;
     if args.print {
         view.data(&text);
         return Ok(Exit::Done);
@@ -265,7 +265,7 @@ fn unit_of(tunnel: &Tunnel) -> Result<Unit, Error> {
     })
 }
 
-fn unit_text(unit: &Unit, tunnel: &Tunnel) -> Result<String, Error> {
+fn unit_text(unit: &Unit, tunnel: &Tunnel, variable: &Variables) -> Result<String, Error> {
     let topo = std::env::current_exe()
         .map_err(|error| Error::because("cannot tell where topo is", &error))?;
     let (template, quote): (_, fn(&str) -> String) = match unit.system {
@@ -275,7 +275,7 @@ fn unit_text(unit: &Unit, tunnel: &Tunnel) -> Result<String, Error> {
     // Of the environment it needs where ssh is, and where topo keeps its state.
     let variables: Vec<(&str, String)> = ["PATH", "XDG_STATE_HOME"]
         .into_iter()
-        .filter_map(|name| Some((name, quote(&load::environment(name)?))))
+        .filter_map(|name| Some((name, quote(&variable(name)?))))
         .collect();
     let values = json!({
         "topology": tunnel.topology,
@@ -313,14 +313,17 @@ mod tests {
     use super::*;
 
     fn text(system: System) -> String {
-        let variable = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+        let variable = |name: &str| match name {
+            "HOME" => Some("/home/me".to_owned()),
+            "PATH" => Some("/usr/bin:/opt/a&b".to_owned()),
+            _ => None,
+        };
         let state = StateFolder::of("dev", &variable).expect("a home");
         let tunnel = Tunnel::of(&state, "docs");
         let unit = Unit::of(&tunnel, system, &variable).expect("a home");
-        let text = unit_text(&unit, &tunnel).expect("renders");
+        let text = unit_text(&unit, &tunnel, &variable).expect("renders");
         let here = std::env::current_exe().expect("is known").display().to_string();
-        let path = std::env::var("PATH").unwrap_or_default();
-        text.replace(&here, "TOPO").replace(&path, "PATH")
+        text.replace(&here, "/usr/bin/topo")
     }
 
     #[test]

@@ -14,7 +14,7 @@ const NFS_PORT: &str = "12149";
 const MOUNT_PORT: &str = "12148";
 const SERVER: &str = "tunnel-nfs";
 /// How long the link is down: long enough for either end to have given the connection up.
-const LINK_DOWN: Duration = Duration::from_secs(60);
+const LINK_DOWN: Duration = Duration::from_mins(1);
 /// Longer than the longest pause between two tries, and the time that a try takes.
 const BACK: Duration = Duration::from_secs(45);
 
