@@ -6,5 +6,6 @@ pub mod host;
 pub mod kind;
 pub mod kube;
 pub mod machine;
+pub mod nfs;
 pub mod readiness;
 pub mod tunnel;

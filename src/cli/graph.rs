@@ -7,7 +7,7 @@ use crate::backend::docker::Snapshot;
 use crate::backend::download::Downloads;
 use crate::error::{Error, Exit};
 use crate::plan::PlanError;
-use crate::resources::{self, Ingredients, Objects};
+use crate::resources::{self, Ground, Ingredients, Objects};
 use crate::templates::Templates;
 use crate::view::View;
 use crate::view::graph::{Format, Picture};
@@ -41,7 +41,7 @@ enum FormatName {
 
 pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let loaded = load::load(args.file.path(), &load::environment, view)?;
-    let topology = &loaded.topology;
+    let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
     let objects =
         Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)

@@ -11,14 +11,15 @@ use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
-use crate::resources::{Content, Ingredients, Objects, Part, Rendered, render};
+use crate::resources::{self, Content, Ground, Ingredients, Objects, Part, Rendered, render};
 use crate::templates::Templates;
 use crate::view::View;
 
 /// Print what topo would hand to other programs
 ///
-/// The kind configuration, MetalLB's pools, the objects of the manifests, the gateway's files and the
-/// tunnels' ssh settings, as far as they are known before anything is made. Needs no engine and no cluster.
+/// The kind configuration, MetalLB's pools, the objects of the manifests, the gateway's files, what
+/// shares need of the cluster and of NFS servers, and the tunnels' ssh settings, as far as they are
+/// known before anything is made. Needs no engine and no cluster.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to print; everything if left out
@@ -42,6 +43,15 @@ enum What {
     Manifests,
     /// What the gateway's image is built from, and the files put into it
     Gateway,
+    /// Volumes and claims of shares
+    Shares,
+    /// The lines that this machine's exports file needs for shares
+    Exports,
+    /// The lines that this machine's nfs.conf needs for shares
+    #[value(name = "nfs.conf")]
+    NfsConf,
+    /// What the NFS server's image is built from, and the files put into it
+    Ganesha,
     /// The settings that each tunnel's ssh is run with
     SshConfig,
 }
@@ -52,7 +62,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     } else {
         load::load(&args.file, &load::environment, view)?
     };
-    let topology = &loaded.topology;
+    let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
     let objects =
         Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
@@ -114,6 +124,10 @@ impl From<What> for Part {
             What::Metallb => Self::Metallb,
             What::Manifests => Self::Manifests,
             What::Gateway => Self::Gateway,
+            What::Shares => Self::Shares,
+            What::Exports => Self::Exports,
+            What::NfsConf => Self::NfsConf,
+            What::Ganesha => Self::Ganesha,
             What::SshConfig => Self::SshConfig,
         }
     }

@@ -10,7 +10,9 @@ use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
-use crate::resources::{self, Claim, Claims, Context, Hands, Ingredients, Setting, Variables};
+use crate::resources::{
+    self, Claim, Claims, Context, Ground, Hands, Ingredients, Setting, Variables,
+};
 use crate::templates::Templates;
 use crate::topology::{Places, Topology, TopologyName};
 use crate::view::View;
@@ -77,12 +79,9 @@ impl Session {
             }
         };
         let (topology, places) = match loaded {
-            Some(loaded) => (Some(Arc::new(loaded.topology)), Some(loaded.places)),
+            Some(loaded) => (Some(loaded.topology), Some(loaded.places)),
             None => (None, None),
         };
-        if let Some(topology) = &topology {
-            refuse_what_is_not_carried_out(topology)?;
-        }
         let name = match (&topology, &which) {
             (Some(topology), _) => topology.name.to_string(),
             (None, Which::Name(name)) => (*name).to_owned(),
@@ -104,6 +103,15 @@ impl Session {
             .map_err(|error| Error::because("cannot list what the engine has", &error))?;
         let claims = Claims::read(&snapshot);
         let claim = claims.of(&name).cloned();
+        let ground = Ground {
+            claim: claim.as_ref(),
+            snapshot: &snapshot,
+            remote: docker.endpoint().remote_host(),
+        };
+        let topology = match topology {
+            Some(topology) => Some(Arc::new(settle(topology, &ground, view)?)),
+            None => None,
+        };
         let key = secret_key(&state, purpose)?;
         let context = Context::new(Setting {
             name,
@@ -226,6 +234,7 @@ impl Session {
         let mut claim = before.clone().unwrap_or_else(|| Claim::new(self.name(), &file));
         claim.file = file;
         claim.reserved = resources::reservations(topology, desired);
+        claim.vias = resources::ways(topology);
         self.cx().check_reservations(&claim.reserved).await?;
         if before.as_ref() == Some(&claim) {
             return Ok(());
@@ -255,6 +264,16 @@ pub struct Wanted<'a> {
     /// Only these and what they need; everything where there are none.
     pub target: &'a [String],
     pub replace: &'a [String],
+}
+
+/// The topology with every choice made that the file leaves open.
+fn settle(topology: Topology, ground: &Ground, view: &mut dyn View) -> Result<Topology, Error> {
+    let settled = resources::settle(topology, ground).map_err(Error::refused)?;
+    for choice in &settled.chosen {
+        view.note(choice);
+    }
+    refuse_what_is_not_carried_out(&settled.topology)?;
+    Ok(settled.topology)
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

@@ -14,9 +14,11 @@ use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
 use crate::manifest::Kinds;
 use crate::plan::{Action, Id, Item, Owner, Seen, State, World};
-use crate::resources::Context;
+use crate::resources::{self, Context, Doing};
 use crate::topology::{Port, Proto, Target, Topology};
-use crate::view::{Health, PoolStatus, PortStatus, ResourceStatus, Status, TunnelStatus, View};
+use crate::view::{
+    Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View,
+};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let which = match &args.name {
@@ -31,16 +33,21 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         Some(topology) => ports(session.cx(), topology, &world, &services).await,
         None => Vec::new(),
     };
+    let shares = match &session.topology {
+        Some(topology) => resources::healths(session.cx(), topology, &world).await,
+        None => Vec::new(),
+    };
     view.status(&Status {
         topology: session.name().to_owned(),
         resources: plan
             .items
             .iter()
-            .filter(|item| !matches!(item.id.kind(), "port" | "manifest" | "tunnel"))
+            .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest" | "tunnel"))
             .map(|item| resource(item, world.things.get(&item.id)))
             .collect(),
         ports,
         pools: pools(&world, &services),
+        shares: shares.into_iter().map(share).collect(),
         tunnels: plan
             .items
             .iter()
@@ -157,6 +164,23 @@ async fn forward(cx: &Context, port: &Port, world: &World, services: &Services) 
             .filter(|reach| *reach != Reach::Answers)
             .map(|reach| reach.in_words().to_owned()),
         direct: None,
+    }
+}
+
+fn share(share: resources::Health) -> ShareStatus {
+    let (state, detail) = match share.state {
+        Doing::Well => (Health::Ready, None),
+        Doing::Badly(why) => (Health::Degraded, Some(why)),
+        Doing::Missing => (Health::Missing, None),
+        Doing::Unknown(why) => (Health::Unknown, Some(why)),
+    };
+    ShareStatus {
+        name: share.name,
+        via: share.via.to_string(),
+        source: share.source,
+        claim: Some(share.claim),
+        state,
+        detail,
     }
 }
 

@@ -13,6 +13,7 @@ use super::marks;
 use crate::backend::docker::{AbsentIsFine, Claimed, Docker, Labels, Snapshot};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
+use crate::topology::Via;
 
 const FORMAT: u32 = 1;
 
@@ -32,6 +33,9 @@ pub struct Claim {
     /// Pools and fixed addresses, by network, so that topologies which share one do not meet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<Reservation>,
+    /// Which way each share goes, so that what was chosen once is kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vias: BTreeMap<String, Via>,
     /// Records of what can carry none itself.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub records: BTreeMap<Id, Record>,
@@ -71,6 +75,7 @@ impl Claim {
             file: file.to_owned(),
             creating: false,
             reserved: Vec::new(),
+            vias: BTreeMap::new(),
             records: BTreeMap::new(),
         }
     }

@@ -91,7 +91,7 @@ fn node(role: &str, image: Option<&ImageRef>, mounts: &[Mount], ports: &[PortMap
 
 fn mount(mount: &Mount) -> Value {
     json!({
-        "hostPath": mount.host_path,
+        "hostPath": mount.host_path.path(),
         "containerPath": mount.container_path,
         "readOnly": mount.read_only,
     })

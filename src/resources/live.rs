@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DynamicObject;
 
 use super::object::{self, Objects};
-use super::{Context, cluster, compare, drift, manifest, marks, metallb, pool, ready};
+use super::{Context, cluster, compare, drift, manifest, marks, metallb, pool, ready, share};
 use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
 use crate::engine::Failure;
 use crate::manifest::{Kind, Kinds};
@@ -68,9 +68,11 @@ pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
     let foreign = foreign_metallb(cx, &kube, &live).await.map_err(failed)?;
     metallb::observe(cx, &live, foreign.as_ref(), world);
     pool::observe(cx, &live, world);
+    share::observe(cx, &live, world);
     see_objects(cx, &objects, &live, world);
     see_strangers(cx, &kube, &objects, world).await.map_err(failed)?;
     see_lookups(cx, &kube, &objects, world).await.map_err(failed)?;
+    share::see_strangers(cx, &kube, world).await.map_err(failed)?;
 
     let there = live.all().filter(|(_, object)| is_object(object)).map(|(kind, object)| {
         (kind, object.metadata.namespace.as_deref(), object.metadata.name.as_deref().unwrap_or(""))
@@ -97,6 +99,7 @@ async fn kinds(cx: &Context, kube: &Kube, objects: &Objects) -> Result<Vec<Arc<K
         }
     }
     pool::kinds().into_iter().for_each(&mut add);
+    share::kinds().into_iter().for_each(&mut add);
     let wants_metallb = cx.file.as_ref().is_none_or(|file| file.metallb.is_some());
     if wants_metallb || !cx.makes_cluster() {
         metallb::kinds().into_iter().for_each(&mut add);
@@ -302,7 +305,7 @@ async fn see_lookups(
 }
 
 /// Fills the plan up with what only the cluster can tell: which fields of a changed object would
-/// change, who is in the way, and which Services would lose their address.
+/// change, who is in the way, which Services would lose their address, and which pods a share.
 pub async fn explain(
     cx: &Context,
     plan: &mut Plan,
@@ -319,7 +322,7 @@ pub async fn explain(
     let pools = |item: &Item| {
         item.id.kind() == pool::TABLE.kind && matches!(item.action, Action::Update | Action::Delete)
     };
-    if !plan.items.iter().any(|item| changed(item) || pools(item)) {
+    if !plan.items.iter().any(|item| changed(item) || pools(item) || share::is_explained(item)) {
         return Ok(());
     }
     let kube = cx.kube().await?;
@@ -333,6 +336,9 @@ pub async fn explain(
                 pool::warn_of_losses(item, by_id.get(&item.id).copied(), seen, &services);
             }
         }
+    }
+    for item in plan.items.iter_mut().filter(|item| share::is_explained(item)) {
+        share::explain(cx, &kube, item, world.things.get(&item.id)).await.map_err(failed)?;
     }
     let items: Vec<&mut Item> = plan.items.iter_mut().filter(|item| changed(item)).collect();
     stream::iter(items)

@@ -23,10 +23,13 @@ mod metallb;
 mod network;
 mod node;
 mod object;
+mod picture;
 mod pool;
 mod port;
 mod ready;
 mod render;
+mod server;
+mod share;
 mod tunnel;
 
 use serde_json::Value;
@@ -37,14 +40,13 @@ use crate::backend::machine::Machine;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::{AddressRange, NeedId, Topology, Via};
+use crate::topology::{AddressRange, NeedId, Topology};
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
-pub use live::explain;
 pub use object::Objects;
 pub use render::{Content, Part, Rendered, render};
-pub use tunnel::{TunnelPorts, tunnel_ports};
+pub use share::{Doing, Ground, Health, Settled, healths, settle, ways};
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {
@@ -71,7 +73,10 @@ macro_rules! kinds {
     };
 }
 
-kinds!(network, cluster, node, image, metallb, pool, manifest, object, gateway, port, tunnel);
+kinds!(
+    network, cluster, node, image, metallb, pool, server, share, manifest, object, gateway, port,
+    tunnel
+);
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(
@@ -108,6 +113,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
 
     let mut resources = Vec::new();
     let on_the_engine = topology.gateway.is_some()
+        || server::is_wanted(topology)
         || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
     if on_the_engine {
         resources.push(network::desired(topology));
@@ -117,6 +123,8 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(image::desired(topology, &nodes, from.snapshot));
     resources.extend(metallb::desired(topology)?);
     resources.extend(pool::desired(topology));
+    resources.extend(server::desired(from)?);
+    resources.extend(share::desired(from));
     resources.extend(object::desired(topology, from.objects));
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
@@ -132,9 +140,8 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
 
 /// What a file may ask for and this topo does not carry out. Better refused than left out.
 pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
-    let other_shares = topology.shares.iter().any(|share| share.via != Via::Ssh);
-    let asked_for = [(other_shares, "shares"), (topology.connector.is_some(), "connector")];
-    asked_for.into_iter().filter_map(|(asked, key)| asked.then_some(key)).collect()
+    let connector = topology.connector.is_some().then_some("connector");
+    connector.into_iter().collect()
 }
 
 /// The addresses that no other topology on the same network may have.
@@ -159,7 +166,29 @@ pub fn reservations(topology: &Topology, desired: &[Resource]) -> Vec<Reservatio
             texts.filter_map(|text| text.as_str()?.parse().ok()).collect();
         ranges.into_iter().map(|range| reserve(&resource.id, range)).collect::<Vec<_>>()
     });
-    gateway.into_iter().chain(pools).collect()
+    let servers = desired.iter().filter(|resource| resource.id.kind() == server::TABLE.kind);
+    let servers = servers.filter_map(|resource| {
+        let address = resource.stated().get("address")?.as_str()?.parse().ok()?;
+        Some(reserve(&resource.id, AddressRange::new(address, address)?))
+    });
+    gateway.into_iter().chain(servers).chain(pools).collect()
+}
+
+/// Fills the plan up with what neither the file nor a look at the world tells by itself.
+pub async fn explain(
+    cx: &Context,
+    plan: &mut Plan,
+    desired: &[Resource],
+    world: &World,
+) -> Result<(), Failure> {
+    let claim = cx.claim().await;
+    for item in &mut plan.items {
+        server::explain(item);
+        if let Some(topology) = cx.file.as_deref() {
+            share::explain_mounts(item, topology, claim.as_ref());
+        }
+    }
+    live::explain(cx, plan, desired, world).await
 }
 
 /// Looks for the programs that this plan will need, before anything is changed.
@@ -189,6 +218,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     node::observe(cx, snapshot, &mut world).await;
     live::observe(cx, &mut world).await?;
     image::observe(cx, snapshot, &mut world).await;
+    server::observe(cx, snapshot, &mut world).await?;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
     tunnel::observe(cx, &mut world).await?;

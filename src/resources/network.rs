@@ -146,6 +146,14 @@ fn unfit(topology: &Topology, network: &Network) -> Option<String> {
     })
 }
 
+/// As the file or the engine has it; not known before topo has chosen one.
+pub fn subnet(topology: &Topology, snapshot: &Snapshot) -> Option<Subnet> {
+    topology.network.ipv4_subnet().or_else(|| {
+        let network = snapshot.network(&topology.network_name())?;
+        Some(Subnet::of(network.v4()?.net))
+    })
+}
+
 /// Addresses that the file names, and what it calls them.
 fn fixed_addresses(topology: &Topology) -> Vec<(String, AddressRange)> {
     let gateway = topology.gateway.as_ref().and_then(|gateway| {
@@ -184,7 +192,8 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         let snapshot = cx.snapshot().await?;
         let mut taken = taken_nets(&snapshot, host::routes().await);
         taken.extend(&refused);
-        let layout = Layout::new(topology, &turn.values, &taken)?;
+        let reserved = reserved(cx, name).await;
+        let layout = Layout::new(topology, &turn.values, &taken, reserved)?;
         turn.say(format!("with the subnet {}", layout.subnet));
         match cx.docker.create_network(layout.request(cx, turn)).await {
             Ok(_) => return outputs(cx, turn).await,
@@ -218,6 +227,14 @@ fn overlapping(snapshot: &Snapshot, wanted: IpNet) -> Option<&Network> {
         .networks
         .iter()
         .find(|network| network.subnets.iter().any(|subnet| overlap(&subnet.net, &wanted)))
+}
+
+/// What this topology has claimed on a network, so that the engine does not hand it out.
+async fn reserved(cx: &Context, network: &str) -> Vec<AddressRange> {
+    let claim = cx.claim().await;
+    let reserved = claim.iter().flat_map(|claim| &claim.reserved);
+    let here = reserved.filter(|one| one.network == network);
+    here.filter_map(|one| AddressRange::new(one.first, one.last)).collect()
 }
 
 /// A shared network goes with whoever leaves last.
@@ -273,7 +290,12 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(topology: &Topology, values: &Fields<Value>, taken: &[IpNet]) -> Result<Self, Failure> {
+    fn new(
+        topology: &Topology,
+        values: &Fields<Value>,
+        taken: &[IpNet],
+        reserved: Vec<AddressRange>,
+    ) -> Result<Self, Failure> {
         let kept = |name: &str| values.get(name).and_then(Value::as_str);
         let asked = kept("subnet").and_then(|text| text.parse().ok());
         let subnet = asked.or_else(|| free_subnet(taken)).ok_or_else(|| {
@@ -282,7 +304,7 @@ impl Layout {
             )
         })?;
         let fixed: Vec<AddressRange> =
-            fixed_addresses(topology).into_iter().map(|(_, range)| range).collect();
+            fixed_addresses(topology).into_iter().map(|(_, range)| range).chain(reserved).collect();
         let range = match kept("ipRange") {
             Some(text) => text.parse().ok(),
             None => own_range(subnet, &fixed),

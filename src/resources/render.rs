@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::object::Objects;
-use super::{Ingredients, gateway, kind_config, node, pool, tunnel};
+use super::{Ingredients, gateway, kind_config, node, pool, server, share, tunnel};
 use crate::engine::Failure;
 
 /// A part of what can be rendered.
@@ -17,6 +17,14 @@ pub enum Part {
     Manifests,
     /// What the gateway's image is built from, and the files put into it.
     Gateway,
+    /// Volumes and claims of shares.
+    Shares,
+    /// The lines that this machine's exports file needs.
+    Exports,
+    /// The lines that this machine's nfs.conf needs.
+    NfsConf,
+    /// What the NFS server's image is built from, and the files put into it.
+    Ganesha,
     /// The settings that each tunnel's ssh is run with.
     SshConfig,
 }
@@ -36,8 +44,17 @@ pub enum Content {
 }
 
 impl Part {
-    pub const ALL: [Self; 5] =
-        [Self::Kind, Self::Metallb, Self::Manifests, Self::Gateway, Self::SshConfig];
+    pub const ALL: [Self; 9] = [
+        Self::Kind,
+        Self::Metallb,
+        Self::Manifests,
+        Self::Gateway,
+        Self::Shares,
+        Self::Exports,
+        Self::NfsConf,
+        Self::Ganesha,
+        Self::SshConfig,
+    ];
 }
 
 pub fn render(
@@ -65,6 +82,12 @@ pub fn render(
                 content: Content::Text(text),
             })
             .collect(),
+        Part::Shares => one("shares", share::rendered(from)),
+        Part::Exports => texts([("exports", share::rendered_exports(from)?.0)]),
+        Part::NfsConf => texts([("nfs.conf", share::rendered_exports(from)?.1)]),
+        Part::Ganesha => {
+            texts(server::rendered(from)?.into_iter().map(|(name, text)| (name, Some(text))))
+        }
         Part::SshConfig => tunnel::rendered(from)?
             .into_iter()
             .map(|(name, text)| Rendered {
@@ -73,6 +96,13 @@ pub fn render(
             })
             .collect(),
     })
+}
+
+fn texts(files: impl IntoIterator<Item = (impl ToString, Option<String>)>) -> Vec<Rendered> {
+    let files = files.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    files
+        .map(|(name, text)| Rendered { name: name.to_string(), content: Content::Text(text) })
+        .collect()
 }
 
 fn kind(from: &Ingredients) -> Vec<Value> {

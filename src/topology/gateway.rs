@@ -34,7 +34,7 @@ pub struct Gateway {
     pub address: Option<IpAddr>,
     /// A finished image by its reference, or `{ base: … }` to build topo's own on a Debian, Alpine or Fedora base. Default: on `debian:bookworm-slim`.
     #[serde(default)]
-    pub image: GatewayImage,
+    pub image: ServiceImage,
     /// `dnat` forwards in the kernel, `proxy` through nginx.
     #[serde(default)]
     pub mode: GatewayForwarding,
@@ -83,15 +83,15 @@ pub enum GatewayForwarding {
     Proxy,
 }
 
-/// The gateway's image: built from topo's template on a base, or used as it is.
+/// The image of a container of topo's own: built from its template on a base, or used as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum GatewayImage {
+pub enum ServiceImage {
     Base(ImageRef),
     Ready(ImageRef),
 }
 
-impl Default for GatewayImage {
+impl Default for ServiceImage {
     fn default() -> Self {
         Self::Base(ImageRef::debian())
     }
@@ -105,31 +105,31 @@ struct BuiltImage {
     base: ImageRef,
 }
 
-impl From<BuiltImage> for GatewayImage {
+impl From<BuiltImage> for ServiceImage {
     fn from(built: BuiltImage) -> Self {
         Self::Base(built.base)
     }
 }
 
-impl From<ImageRef> for GatewayImage {
+impl From<ImageRef> for ServiceImage {
     fn from(image: ImageRef) -> Self {
         Self::Ready(image)
     }
 }
 
-impl<'de> Deserialize<'de> for GatewayImage {
+impl<'de> Deserialize<'de> for ServiceImage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         string_or_map::<Self, ImageRef, BuiltImage, D>(deserializer)
     }
 }
 
-impl JsonSchema for GatewayImage {
+impl JsonSchema for ServiceImage {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "GatewayImage".into()
+        "ServiceImage".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

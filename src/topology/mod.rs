@@ -43,7 +43,7 @@ pub use diagnostic::{Diagnostic, Place, Problems, Related, Severity};
 pub use duration::Duration;
 pub use files::{FileKind, Files, FolderEntry};
 pub use gateway::{
-    AuthorizedKey, Gateway, GatewayForwarding, GatewayImage, HttpProxy, Port, ServiceRef, Ssh,
+    AuthorizedKey, Gateway, GatewayForwarding, HttpProxy, Port, ServiceImage, ServiceRef, Ssh,
     Target, TargetPort,
 };
 pub use host_path::HostPath;
@@ -58,7 +58,9 @@ pub use places::Places;
 pub use port::{Listen, ListenSpec, PortRange, Proto};
 pub use rules::{NoRoom, carve, reserved};
 pub use schema::schema;
-pub use share::{Access, Claim, Nfs, NfsSystem, NfsVersion, Owner, PortNumber, Share, Via};
+pub use share::{
+    Access, Claim, Nfs, NfsServer, NfsSystem, NfsVersion, Owner, PortNumber, Share, Via,
+};
 pub use size::Size;
 
 /// A whole environment: network, cluster, load balancer, gateway and shares.
@@ -100,6 +102,9 @@ pub struct Topology {
     /// Folders in pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<Share>,
+    /// The container that serves shares by `via: server`.
+    #[serde(default)]
+    pub nfs_server: NfsServer,
     /// Routes from a macOS host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connector: Option<Connector>,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gateway::ServiceImage;
 use super::host_path::HostPath;
 use super::name::{DockerName, HostName, Label, NeedId, Subdomain};
 use super::port::PortRange;
@@ -59,6 +60,15 @@ impl Share {
     pub fn claim_name(&self) -> &str {
         self.claim.name.as_ref().map_or(self.name.as_str(), Subdomain::as_str)
     }
+}
+
+/// The container that serves every share by `via: server`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NfsServer {
+    /// A finished image with nfs-ganesha by its reference, or `{ base: … }` to build topo's own on a Debian or Fedora base. Default: on `debian:bookworm-slim`.
+    #[serde(default)]
+    pub image: ServiceImage,
 }
 
 /// How a share reaches the pods.

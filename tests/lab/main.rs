@@ -14,5 +14,6 @@ mod far;
 mod foreign;
 mod interrupted;
 mod lab;
+mod nfs;
 mod remote_engine;
 mod tunnel;

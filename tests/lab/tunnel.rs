@@ -22,7 +22,7 @@ const BACK: Duration = Duration::from_secs(45);
 #[ignore = "needs the lab"]
 fn tunnel() {
     let mut lab = far::over_tls("tunnel");
-    let server = NfsServer::start(&lab);
+    let server = NfsServer::start();
     lab.set("NFS_PORT", NFS_PORT);
     lab.set("MOUNT_PORT", MOUNT_PORT);
     lab.set("SHARED_FOLDER", server.folder.display().to_string());
@@ -178,6 +178,16 @@ fn run(words: &[String]) {
     assert!(status.success(), "{words:?}");
 }
 
+/// The lab's own, but for the path: an export of this machine is named as the folder is here.
+const CONFIG: &str = r#"
+NFS_CORE_PARAM { Protocols = 3, 4; NFS_Port = 2049; MNT_Port = 20048; Enable_NLM = false; Enable_RQUOTA = false; }
+NFSV4 { Graceless = true; Only_Numeric_Owners = true; }
+EXPORT {
+  Export_Id = 1; Path = "FOLDER"; Pseudo = "FOLDER"; Access_Type = RW; Squash = No_Root_Squash;
+  SecType = sys; Protocols = 3, 4; FSAL { Name = VFS; }
+}
+"#;
+
 /// A folder of this machine, and the NFS server that exports it on this machine's loopback.
 struct NfsServer {
     folder: PathBuf,
@@ -185,17 +195,19 @@ struct NfsServer {
 }
 
 impl NfsServer {
-    fn start(lab: &Lab) -> Self {
+    fn start() -> Self {
         let root =
             tempfile::tempdir_in("/var/tmp").expect("a folder of a file system with handles");
-        let folder = root.path().to_owned();
-        std::fs::create_dir(folder.join("export")).expect("made");
+        let folder = root.path().join("docs");
+        std::fs::create_dir(&folder).expect("made");
+        let config = root.path().join("ganesha.conf");
+        std::fs::write(&config, CONFIG.replace("FOLDER", &folder.display().to_string()))
+            .expect("written");
         let image = std::env::var("LAB_NFS_SERVER_IMAGE").expect("the lab is up");
         let here = |words: &[&str]| {
             let output = Command::new("docker").args(words).output().expect("docker runs");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         };
-        let _ = lab;
         here(&[
             "run",
             "-d",
@@ -206,14 +218,16 @@ impl NfsServer {
             "--cap-add",
             "SYS_ADMIN",
             "-v",
-            &format!("{}:/export", folder.join("export").display()),
+            &format!("{0}:{0}", folder.display()),
+            "-v",
+            &format!("{}:/etc/ganesha/ganesha.conf:ro", config.display()),
             "-p",
             &format!("127.0.0.1:{NFS_PORT}:2049"),
             "-p",
             &format!("127.0.0.1:{MOUNT_PORT}:20048"),
             &image,
         ]);
-        Self { folder: folder.join("export"), _root: root }
+        Self { folder, _root: root }
     }
 
     fn text(&self) -> String {

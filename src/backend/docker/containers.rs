@@ -9,8 +9,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, EventsOptions, InspectContainerOptions,
-    LogsOptions, RemoveContainerOptions, RestartContainerOptions, StartContainerOptions,
-    StopContainerOptions, UploadToContainerOptions,
+    LogsOptions, RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions,
+    StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -73,6 +73,11 @@ impl Docker {
     pub async fn remove_container(&self, name: &str) -> Result<()> {
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         Ok(self.api.remove_container(name, Some(options)).await?)
+    }
+
+    pub async fn rename_container(&self, name: &str, to: &str) -> Result<()> {
+        let options = RenameContainerOptions { name: to.to_owned() };
+        Ok(self.api.rename_container(name, options).await?)
     }
 
     pub async fn inspect_container(&self, name: &str) -> Result<ContainerInspectResponse> {

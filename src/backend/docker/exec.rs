@@ -1,8 +1,11 @@
 //! Commands run inside a container.
 
+use std::pin::Pin;
+
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -16,6 +19,19 @@ pub struct Output {
     pub code: i64,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+}
+
+/// A running command, spoken to as it runs. Dropping it closes the command's standard input.
+pub struct Attached {
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    pub output: BoxStream<'static, Result<Piece>>,
+}
+
+/// Some of what a command writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    Output(Bytes),
+    Complaint(Bytes),
 }
 
 impl Docker {
@@ -74,6 +90,32 @@ impl Docker {
     ) -> Result<Output> {
         let mut input = std::pin::pin!(input.peekable());
         let has_input = input.as_mut().peek().await.is_some();
+        let (id, Attached { input: stdin, output }) =
+            self.start(container, command, has_input).await?;
+
+        // A command may end while there is still something to feed it; a broken input ends here,
+        // which closes the connection and with it the command's own input.
+        let mut collected = tokio::select! {
+            collected = collect(output) => collected?,
+            broken = broken_input(input, stdin) => return Err(broken),
+        };
+        let state = self.api.inspect_exec(&id).await?;
+        collected.code = state.exit_code.unwrap_or_default();
+        Ok(collected)
+    }
+
+    /// Starts a command to be spoken to. How it ends is not told.
+    pub async fn attach(&self, container: &str, command: &[&str]) -> Result<Attached> {
+        Ok(self.start(container, command, true).await?.1)
+    }
+
+    /// Starts a command, and gives the id that its exit code is asked for with.
+    async fn start(
+        &self,
+        container: &str,
+        command: &[&str],
+        has_input: bool,
+    ) -> Result<(String, Attached)> {
         let options = CreateExecOptions {
             attach_stdin: Some(has_input),
             attach_stdout: Some(true),
@@ -83,21 +125,25 @@ impl Docker {
         };
         let exec = self.api.create_exec(container, options).await?;
         let start = StartExecOptions { output_capacity: Some(PIECE), ..Default::default() };
-        let StartExecResults::Attached { output, input: stdin } =
+        let StartExecResults::Attached { output, input } =
             self.api.start_exec(&exec.id, Some(start)).await?
         else {
             return Err(Error::Lost("the engine did not attach to the command".to_owned()));
         };
+        let output = output.map(|piece| Ok(Piece::from(piece?)));
+        Ok((exec.id, Attached { input, output: output.boxed() }))
+    }
+}
 
-        // A command may end while there is still something to feed it; a broken input ends here,
-        // which closes the connection and with it the command's own input.
-        let mut collected = tokio::select! {
-            collected = collect(output) => collected?,
-            broken = broken_input(input, stdin) => return Err(broken),
-        };
-        let state = self.api.inspect_exec(&exec.id).await?;
-        collected.code = state.exit_code.unwrap_or_default();
-        Ok(collected)
+impl From<LogOutput> for Piece {
+    fn from(piece: LogOutput) -> Self {
+        match piece {
+            LogOutput::StdErr { message } => Self::Complaint(message),
+            // What is read on standard input is not written by the command, and never comes.
+            LogOutput::StdOut { message }
+            | LogOutput::Console { message }
+            | LogOutput::StdIn { message } => Self::Output(message),
+        }
     }
 }
 
@@ -120,18 +166,14 @@ async fn broken_input(
     }
 }
 
-async fn collect(
-    output: impl Stream<Item = std::result::Result<LogOutput, bollard::errors::Error>>,
-) -> Result<Output> {
-    let collected = output.try_fold(Output::default(), |mut all, piece| async {
-        match piece {
-            LogOutput::StdErr { message } => all.stderr.extend_from_slice(&message),
-            LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                all.stdout.extend_from_slice(&message);
+async fn collect(output: impl Stream<Item = Result<Piece>>) -> Result<Output> {
+    output
+        .try_fold(Output::default(), |mut all, piece| async {
+            match piece {
+                Piece::Complaint(bytes) => all.stderr.extend_from_slice(&bytes),
+                Piece::Output(bytes) => all.stdout.extend_from_slice(&bytes),
             }
-            LogOutput::StdIn { .. } => {}
-        }
-        Ok(all)
-    });
-    Ok(collected.await?)
+            Ok(all)
+        })
+        .await
 }

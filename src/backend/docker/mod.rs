@@ -18,7 +18,7 @@ pub use bollard::models as api;
 pub use containers::{Archived, Lifetime};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, candidates};
 pub use error::{AbsentIsFine, Error, Result};
-pub use exec::Output;
+pub use exec::{Attached, Output, Piece};
 pub use images::{Amount, BuildRequest, ImageDetails, build_context};
 pub use networks::{NetworkRequest, SubnetRequest};
 pub use snapshot::{

@@ -7,7 +7,7 @@ mod reach;
 mod routes;
 mod state;
 
-pub use files::Disk;
+pub use files::{Disk, exports, owner};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program, find_program};
 pub use reach::{Reach, reach};

@@ -7,6 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::super::Context;
+use super::super::picture::short;
 use crate::backend::docker::api::{
     ContainerCreateBody, HealthConfig, HostConfig, PortBinding, RestartPolicy,
     RestartPolicyNameEnum,
@@ -212,14 +213,6 @@ pub fn fingerprint(
         hash.update(text);
     }
     Ok(short(hash))
-}
-
-/// Enough digits of a hash to tell two things apart, few enough to read.
-pub fn short(hash: Sha256) -> String {
-    const DIGITS: usize = 12;
-    let mut text = format!("{:x}", hash.finalize());
-    text.truncate(DIGITS);
-    text
 }
 
 pub async fn write_files(

@@ -3,8 +3,8 @@
 //! Everything that must outlive the container lies in a volume of its own: the ssh host key, the
 //! forwards and their records, the rules that are loaded at every start.
 
+mod image;
 mod layout;
-mod picture;
 mod state;
 mod writer;
 
@@ -26,7 +26,7 @@ use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::AuthorizedKey;
 use crate::topology::{Listen, Topology};
 
-pub use layout::{STATE, put, short};
+pub use layout::{STATE, put};
 pub use state::{Entry, Forward, Live, Saved};
 pub use writer::{Edit, Writer};
 
@@ -61,7 +61,7 @@ pub fn desired(
     let Some(gateway) = &topology.gateway else { return Ok(None) };
     let network = topology.network_name();
     let mut resource = Resource::new(id(topology), &TABLE)
-        .field("image", Want::is(picture::reference(gateway, templates)?))
+        .field("image", Want::is(image::picture(gateway, templates)?.reference()))
         .field("files", Want::is(layout::fingerprint(topology, gateway, templates)?))
         .field("network", Want::is(network.as_ref()))
         .field("mode", Want::Is(json!(gateway.mode)))
@@ -89,7 +89,7 @@ pub fn rendered(
     templates: &Templates,
 ) -> Result<Vec<(&'static str, String)>, TemplateError> {
     let Some(gateway) = &topology.gateway else { return Ok(Vec::new()) };
-    let mut files = picture::files(gateway, templates)?;
+    let mut files = image::picture(gateway, templates)?.files();
     files.extend(layout::files(topology, gateway, templates)?);
     Ok(files)
 }
@@ -235,7 +235,10 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Err(Failure::new("the file has no gateway any more"));
     };
     let failed = |error: Error| Failure::because(format!("cannot make `{name}`"), &error);
-    picture::ensure(cx, turn, gateway).await?;
+    image::picture(gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
+        .ensure(cx, turn)
+        .await?;
 
     let record = record(cx, turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
@@ -362,7 +365,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
     let image = turn.record.as_ref().and_then(|record| record.fields.get("image")?.as_str());
     match image {
-        Some(image) => picture::forget(cx, image).await,
+        Some(image) => image::KIND.forget(cx, image).await,
         None => Ok(()),
     }
 }

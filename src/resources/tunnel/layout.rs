@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::json;
 
-use super::ports::{carrier, tunnel_ports};
+use super::super::share::{carrier, ports};
 use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::backend::tunnel::Tunnel;
@@ -74,7 +74,7 @@ pub fn layouts(topology: &Topology, machine: Option<&Machine>) -> Result<Vec<Lay
         if carrier == share.name.as_str() {
             layouts.push(layout(carrier, format!("shares.{at}")));
         }
-        let ports = tunnel_ports(share);
+        let ports = ports(share);
         let own = layouts.iter_mut().find(|layout| layout.name == carrier);
         if let Some(layout) = own {
             layout.back.extend([Some(ports.nfs), ports.mount].into_iter().flatten());

@@ -5,14 +5,14 @@
 
 mod gate;
 mod layout;
-mod ports;
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::gateway::short;
+use super::picture::short;
+use super::share::carrier;
 use super::{Context, Ingredients, asked, gateway};
 use crate::backend::host::find_program;
 use crate::backend::tunnel::{Spec, Standing, System, Tunnel, TunnelError, Unit};
@@ -20,11 +20,10 @@ use crate::engine::{Deadline, Failure, Turn, Work};
 use crate::plan::{
     Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
-use crate::topology::{Topology, Via};
+use crate::topology::{Share, Topology, Via};
 
 pub use gate::host_key;
 pub use layout::{Layout, carried_to, layouts};
-pub use ports::{TunnelPorts, tunnel_ports};
 
 pub const TABLE: Table = Table::plain("tunnel");
 
@@ -38,6 +37,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub fn id(name: &str) -> Id {
     Id::new(TABLE.kind, name)
+}
+
+/// The tunnel by which a share reaches the gateway.
+pub fn carrying(topology: &Topology, share: &Share) -> Id {
+    id(carrier(topology, share).name.as_str())
 }
 
 /// Whether volumes of the cluster name the gateway's address, which must then stay what it is.

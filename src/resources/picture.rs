@@ -1,0 +1,153 @@
+//! The images of topo's own containers: built on a base and named after what they are built from,
+//! or the user's own.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use super::Context;
+use crate::backend::docker::{AbsentIsFine, Archived, BuildRequest, Error, build_context};
+use crate::engine::{Amount, Failure, Tally, Turn};
+use crate::topology::{ImageRef, ServiceImage};
+
+/// An image that a container of topo's is made from.
+pub struct Picture {
+    kind: Kind,
+    image: Image,
+}
+
+/// Whose image it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// In messages: `the gateway's image`.
+    pub whose: &'static str,
+    /// The key of the file that names it.
+    pub key: &'static str,
+    /// What those that topo builds are named.
+    pub repository: &'static str,
+}
+
+enum Image {
+    Ready(ImageRef),
+    Built(Vec<(&'static str, String)>),
+}
+
+impl Picture {
+    /// `recipe` makes the files that it is built from out of the base.
+    pub fn of<E>(
+        kind: Kind,
+        image: &ServiceImage,
+        recipe: impl FnOnce(&str) -> Result<Vec<(&'static str, String)>, E>,
+    ) -> Result<Self, E> {
+        let image = match image {
+            ServiceImage::Ready(image) => Image::Ready(image.clone()),
+            ServiceImage::Base(base) => Image::Built(recipe(base.as_str())?),
+        };
+        Ok(Self { kind, image })
+    }
+
+    pub fn reference(&self) -> String {
+        match &self.image {
+            Image::Ready(image) => image.to_string(),
+            Image::Built(recipe) => {
+                let mut hash = Sha256::new();
+                for (name, text) in recipe {
+                    hash.update(name);
+                    hash.update(text);
+                }
+                format!("{}:{}", self.kind.repository, short(hash))
+            }
+        }
+    }
+
+    /// What it is built from; nothing where it is the user's own.
+    pub fn files(self) -> Vec<(&'static str, String)> {
+        match self.image {
+            Image::Ready(_) => Vec::new(),
+            Image::Built(recipe) => recipe,
+        }
+    }
+
+    /// Makes sure that the engine has it.
+    pub async fn ensure(&self, cx: &Context, turn: &Turn) -> Result<(), Failure> {
+        let reference = self.reference();
+        let there = cx.docker.inspect_image(&reference).await.if_present();
+        let there = there.map_err(|error| self.failed("look for", &error))?;
+        match &self.image {
+            _ if there.is_some() => Ok(()),
+            Image::Ready(image) => self.pull(cx, turn, image.as_str()).await,
+            Image::Built(recipe) => self.build(cx, turn, &reference, recipe).await,
+        }
+    }
+
+    async fn pull(&self, cx: &Context, turn: &Turn, image: &str) -> Result<(), Failure> {
+        let pulled = cx.docker.pull_image(image, |amount| {
+            let amount = Amount { done: amount.done, total: amount.total, tally: Tally::Bytes };
+            turn.measure(format!("pulling {image}"), amount);
+        });
+        pulled.await.map_err(|error| {
+            let whose = self.kind.whose;
+            Failure::because(format!("cannot pull {whose} image `{image}`"), &error).hint(
+                "name an image that the engine has or can pull, or `{ base: … }` to have one built",
+            )
+        })
+    }
+
+    async fn build(
+        &self,
+        cx: &Context,
+        turn: &Turn,
+        tag: &str,
+        recipe: &[(&str, String)],
+    ) -> Result<(), Failure> {
+        let failed = |error: &Error| self.failed("build", error);
+        let files: Vec<Archived> = recipe
+            .iter()
+            .map(|(name, text)| Archived { path: name, mode: 0o644, content: text.as_bytes() })
+            .collect();
+        let request = BuildRequest {
+            tag,
+            context: build_context(&files).map_err(|error| failed(&error))?,
+            dockerfile: "Dockerfile",
+            args: HashMap::new(),
+            labels: [("dev.topo.built".to_owned(), turn.id().kind().to_owned())].into(),
+        };
+        cx.docker
+            .build_image(request, |line| turn.say(format!("building its image: {line}")))
+            .await
+            .map_err(|error| {
+                failed(&error).hint(format!(
+                    "the base must be there or be pulled, and its package manager must reach its servers; or name a finished image with `{}`",
+                    self.kind.key
+                ))
+            })
+    }
+
+    fn failed(&self, verb: &str, error: &Error) -> Failure {
+        Failure::because(format!("cannot {verb} {} image", self.kind.whose), error)
+    }
+}
+
+impl Kind {
+    /// Takes away the tag of an image that topo built, unless another container runs on it.
+    pub async fn forget(&self, cx: &Context, image: &str) -> Result<(), Failure> {
+        if !image.starts_with(&format!("{}:", self.repository)) {
+            return Ok(());
+        }
+        let snapshot = cx.snapshot().await?;
+        if snapshot.containers.iter().any(|container| container.image == image) {
+            return Ok(());
+        }
+        let removed = cx.docker.remove_image(image).await.if_present();
+        removed.map_err(|error| Failure::because(format!("cannot remove `{image}`"), &error))?;
+        Ok(())
+    }
+}
+
+/// Enough digits of a hash to tell two things apart, few enough to read.
+pub fn short(hash: Sha256) -> String {
+    const DIGITS: usize = 12;
+    let mut text = format!("{:x}", hash.finalize());
+    text.truncate(DIGITS);
+    text
+}

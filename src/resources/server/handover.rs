@@ -1,0 +1,179 @@
+//! How a server comes into the place of another.
+//!
+//! A folder cannot be mounted into a container that runs, so a share more or less means another
+//! container. It is made and started beside the one that serves, and only when it listens does it
+//! take the address: whoever is at work on a share connects again and goes on. File handles are the
+//! same in both, and what was written is in the one kernel that both run on. A new server that does
+//! not work never takes over.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::layout::{self, Exports};
+use super::{CONFIG_LABEL, ensure_volumes, image, remove, settle_address, unrendered};
+use crate::backend::docker::{Archived, Error};
+use crate::engine::{Failure, Turn};
+use crate::plan::Record;
+use crate::resources::{Context, marks};
+
+const NEEDS_SUBNET: &str = "the engine gives fixed addresses only on a network that was made with a subnet: choose another `network.name` and let topo make it";
+
+/// The name of the one that is about to take over.
+pub fn next(name: &str) -> String {
+    format!("{name}-next")
+}
+
+/// A server where there is none.
+pub async fn make(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    let plan = Plan::of(cx, turn).await?;
+    // Of a run that was cut off.
+    remove(cx, &next(name)).await?;
+    plan.create(cx, turn, name, Some(plan.address)).await?;
+    plan.start(cx, name).await
+}
+
+/// A server in the place of one that serves.
+pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    let next = next(name);
+    let plan = Plan::of(cx, turn).await?;
+    remove(cx, &next).await?;
+    plan.create(cx, turn, &next, None).await?;
+    plan.start(cx, &next).await?;
+    if let Err(failure) = until_healthy(cx, &next, super::READY_DEADLINE).await {
+        remove(cx, &next).await?;
+        return Err(failure);
+    }
+    let away = plan.swap(cx, name, &next).await?;
+    turn.warn(format!(
+        "its shares paused for {:.1} s while a new server took over",
+        away.as_secs_f64()
+    ));
+    Ok(())
+}
+
+/// Everything that a new container is made from.
+struct Plan {
+    image: String,
+    exports: Exports,
+    network: String,
+    address: IpAddr,
+    files: Vec<(String, String)>,
+    record: Record,
+}
+
+impl Plan {
+    async fn of(cx: &Context, turn: &Turn) -> Result<Self, Failure> {
+        let topology = cx.topology()?;
+        let unknown = || Failure::new("the file has no share by `via: server` any more");
+        let resource = turn.resource.as_deref().ok_or_else(unknown)?;
+        let picture = image::picture(&topology.nfs_server, &cx.templates).map_err(unrendered)?;
+        picture.ensure(cx, turn).await?;
+
+        let exports = layout::exports_of(&turn.values);
+        ensure_volumes(cx, &exports).await?;
+        let address = settle_address(cx, turn).await?;
+        let mut values = turn.values.clone();
+        values.set("address", address.clone());
+        let subnet = turn.text("subnet").unwrap_or_default();
+        Ok(Self {
+            image: picture.reference(),
+            files: layout::files(&exports, subnet, &cx.templates).map_err(unrendered)?,
+            exports,
+            network: topology.network_name().into_owned(),
+            address: serde_json::from_value(address)
+                .map_err(|error| Failure::because("the server's address is none", &error))?,
+            record: Record::of(resource, &values, &cx.key),
+        })
+    }
+
+    async fn create(
+        &self,
+        cx: &Context,
+        turn: &Turn,
+        name: &str,
+        fixed: Option<IpAddr>,
+    ) -> Result<(), Failure> {
+        turn.say("making the container");
+        let mut labels = marks::labels(&cx.name, turn.id(), &self.record);
+        let config = self.files.iter().find(|(path, _)| layout::CONFIG.ends_with(path.as_str()));
+        if let Some((_, config)) = config {
+            labels.insert(CONFIG_LABEL.to_owned(), layout::digest(config.as_bytes()));
+        }
+        let body = layout::body(turn.id().name(), Some(&self.image), &self.exports, labels);
+        let created = cx.docker.create_container(name, body, &self.network, fixed).await;
+        created.map_err(|error| failed("make", name, &error))?;
+        let files: Vec<Archived> = self
+            .files
+            .iter()
+            .map(|(path, text)| Archived { path, mode: 0o644, content: text.as_bytes() })
+            .collect();
+        let put = cx.docker.put_files(name, layout::FILES, &files).await;
+        if let Err(error) = put {
+            remove(cx, name).await?;
+            return Err(failed("furnish", name, &error));
+        }
+        Ok(())
+    }
+
+    async fn start(&self, cx: &Context, name: &str) -> Result<(), Failure> {
+        if let Err(error) = cx.docker.start_container(name).await {
+            remove(cx, name).await?;
+            return Err(failed("start", name, &error));
+        }
+        Ok(())
+    }
+
+    /// Gives the address to the new one, and then takes the old one away. Should the engine refuse,
+    /// the old one gets it back.
+    async fn swap(&self, cx: &Context, name: &str, next: &str) -> Result<Duration, Failure> {
+        let refused = |error: &Error| failed("give its address to", next, error);
+        let snapshot = cx.snapshot().await?;
+        let network = snapshot.network(&self.network).map(|network| network.id.clone());
+        let network = network.unwrap_or_else(|| self.network.clone());
+        cx.docker.disconnect_network(&network, next).await.map_err(|error| refused(&error))?;
+
+        let away = Instant::now();
+        let is_on = snapshot.on_network(&self.network).any(|container| container.name == name);
+        if is_on {
+            cx.docker.disconnect_network(&network, name).await.map_err(|error| refused(&error))?;
+        }
+        let connected = cx.docker.connect_network(&network, next, Some(self.address)).await;
+        if let Err(error) = connected {
+            if is_on {
+                let back = cx.docker.connect_network(&network, name, Some(self.address)).await;
+                back.map_err(|error| failed("give its address back to", name, &error))?;
+            }
+            remove(cx, next).await?;
+            return Err(refused(&error));
+        }
+        let away = away.elapsed();
+        remove(cx, name).await?;
+        let renamed = cx.docker.rename_container(next, name).await;
+        renamed.map_err(|error| failed("rename", next, &error))?;
+        Ok(away)
+    }
+}
+
+fn failed(verb: &str, name: &str, error: &Error) -> Failure {
+    let failure = Failure::because(format!("cannot {verb} `{name}`"), error);
+    if error.to_string().contains("user configured subnet") {
+        failure.hint(NEEDS_SUBNET)
+    } else {
+        failure
+    }
+}
+
+/// Waits until it listens; one that ends instead is quoted.
+pub async fn until_healthy(cx: &Context, name: &str, limit: Duration) -> Result<(), Failure> {
+    let listening = cx.docker.exec(name, &["sh", "-c", layout::UNTIL_HEALTHY]);
+    let why = match tokio::time::timeout(limit, listening).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it does not listen after {} s", limit.as_secs()),
+    };
+    let said = cx.docker.last_lines(name, 20).await.unwrap_or_default();
+    let failure = Failure::new(format!("`{name}` does not work: {why}"));
+    Err(if said.trim().is_empty() { failure } else { failure.caused_by(said.trim().to_owned()) })
+}

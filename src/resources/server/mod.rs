@@ -1,0 +1,298 @@
+//! The NFS server of a topology: one container that serves every share by `via: server`, at an
+//! address that outlives it.
+
+mod address;
+mod handover;
+mod image;
+mod layout;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::claim::{Claim, Reservation};
+use super::{Context, Ingredients, marks, network};
+use crate::backend::docker::{
+    AbsentIsFine, Container, ContainerState, Docker, Error, Labels, Snapshot,
+};
+use crate::engine::{Failure, Turn, Work};
+use crate::plan::{
+    Action, Bond, Drifted, Effect, Id, Item, Origin, Outputs, Record, Resource, Seen, State, Table,
+    Want, World,
+};
+use crate::templates::TemplateError;
+use crate::topology::{Topology, Via};
+
+pub use layout::mount_path;
+
+pub const TABLE: Table = Table {
+    effects: &[("network", Effect::Replace), ("address", Effect::Replace)],
+    ..Table::plain("server")
+};
+
+/// Ganesha listens within a second; a machine at work may take longer to start it.
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The settings that were put into the container, by their digest.
+const CONFIG_LABEL: &str = "dev.topo.config";
+
+pub fn id(topology: &str) -> Id {
+    Id::new(TABLE.kind, format_args!("{topology}-nfs"))
+}
+
+/// Whether any share goes through it.
+pub fn is_wanted(topology: &Topology) -> bool {
+    topology.shares.iter().any(|share| share.via == Via::Server)
+}
+
+/// Its address, as soon as it can be known.
+pub fn address(from: &Ingredients) -> Option<std::net::IpAddr> {
+    let id = id(from.topology.name.as_str());
+    ground(from.topology, from.claim, from.snapshot, &id).address()
+}
+
+fn ground<'a>(
+    topology: &'a Topology,
+    claim: Option<&'a Claim>,
+    snapshot: &'a Snapshot,
+    id: &'a Id,
+) -> address::Ground<'a> {
+    address::Ground { topology, claim, snapshot, id }
+}
+
+pub fn desired(from: &Ingredients) -> Result<Option<Resource>, Failure> {
+    let topology = from.topology;
+    if !is_wanted(topology) {
+        return Ok(None);
+    }
+    let id = id(topology.name.as_str());
+    let network = network::id(topology);
+    let ground = ground(topology, from.claim, from.snapshot, &id);
+    let subnet = network::subnet(topology, from.snapshot).map(|it| Want::is(it.to_string()));
+    let address = ground.address().map_or(Want::Auto, |address| Want::is(address.to_string()));
+    let picture = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
+    let files = layout::fingerprint(from.templates).map_err(unrendered)?;
+    let mut resource = Resource::new(id, &TABLE)
+        .field("image", Want::is(picture.reference()))
+        .field("files", Want::is(files))
+        .field("network", Want::is(topology.network_name().as_ref()))
+        .field("address", address)
+        .field("subnet", subnet.unwrap_or_else(|| Want::After(network.clone(), "subnet")))
+        .bond(Bond::Rests(network))
+        .origin(Origin::Key("shares".into()));
+    for (share, value) in layout::fields(&layout::exports(topology)?) {
+        resource.fields.set(share, Want::Is(value));
+    }
+    Ok(Some(resource))
+}
+
+fn unrendered(error: TemplateError) -> Failure {
+    Failure::because("cannot render the NFS server", &error)
+}
+
+/// What its image is built from, and the settings that it would have on this network.
+pub fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
+    let topology = from.topology;
+    if !is_wanted(topology) {
+        return Ok(Vec::new());
+    }
+    let subnet = network::subnet(topology, from.snapshot).ok_or_else(|| {
+        Failure::new("the exports name the network's subnet, which topo has not chosen yet")
+            .hint("write `network: { subnet: … }` to see them before the network is made")
+    })?;
+    let picture = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
+    let exports = layout::exports(topology)?;
+    let files = layout::files(&exports, &subnet.to_string(), from.templates).map_err(unrendered)?;
+    let recipe = picture.files().into_iter().map(|(name, text)| (name.to_owned(), text));
+    Ok(recipe.chain(files).collect())
+}
+
+pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+    let claim = cx.claim().await;
+    let reserved = claim.iter().flat_map(|claim| &claim.reserved);
+    for reservation in reserved.filter(|one| one.by.kind() == TABLE.kind) {
+        world.remembered.insert(reservation.by.clone(), Record::default());
+    }
+    for container in &snapshot.containers {
+        let Some((id, record)) = own_record(cx, container) else { continue };
+        let mut seen = look_at(container, record);
+        if container.name == id.name() {
+            seen.drift = drift(&cx.docker, container).await?;
+        }
+        // One that was to take over is left where a run was cut off.
+        let cut_off = container.name != id.name() || world.things.contains_key(&id);
+        if cut_off {
+            seen.state = State::Partial;
+        }
+        world.add(id, seen);
+    }
+    let id = id(&cx.name);
+    let wanted = cx.file.as_deref().is_some_and(is_wanted);
+    if wanted && !world.things.contains_key(&id) && snapshot.container(id.name()).is_some() {
+        let why = format!(
+            "a container named `{0}` exists that this topology did not make: remove it with `docker rm -f {0}`",
+            id.name()
+        );
+        world.add(id, Seen::foreign(why));
+    }
+    Ok(())
+}
+
+fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
+    marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == TABLE.kind)
+}
+
+fn look_at(container: &Container, record: Record) -> Seen {
+    let state = match (container.state, container.health()) {
+        // Made, and never started: the run that made it was cut off.
+        (ContainerState::Created | ContainerState::Gone, _) => State::Partial,
+        (ContainerState::Exited | ContainerState::Paused, _) => State::Stopped,
+        (ContainerState::Restarting, _) => State::Unready(container.status.clone()),
+        (ContainerState::Running, Some("unhealthy")) => {
+            State::Unready("nothing listens on its NFS port".to_owned())
+        }
+        (ContainerState::Running, _) => State::Ready,
+    };
+    let mut seen = Seen::mine(record).state(state).field("image", container.image.as_str());
+    let place = container.addresses.iter().next();
+    seen = seen.field("network", json!(place.map(|(network, _)| network)));
+    let address = place.and_then(|(_, address)| address.fixed.or(address.v4));
+    if let Some(address) = address {
+        seen = seen.field("address", json!(address)).output("address", json!(address));
+    }
+    seen
+}
+
+/// Whether somebody edited the settings in the container.
+async fn drift(docker: &Docker, container: &Container) -> Result<Vec<Drifted>, Failure> {
+    let Some(put) = container.labels.get(CONFIG_LABEL) else { return Ok(Vec::new()) };
+    let there = docker.get_file(&container.id, layout::CONFIG).await.if_present();
+    let there = there
+        .map_err(|error| {
+            Failure::because(format!("cannot look into `{}`", container.name), &error)
+        })?
+        .flatten();
+    let live = there.map(|config| layout::digest(&config));
+    if live.as_ref() == Some(put) {
+        return Ok(Vec::new());
+    }
+    let drifted =
+        Drifted { path: "settings".to_owned(), live: json!(live), applied: json!(put), by: None };
+    Ok(vec![drifted])
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    match turn.work {
+        Work::Create => handover::make(cx, turn).await?,
+        Work::Update => handover::take_over(cx, turn).await?,
+        Work::Start => start(cx, turn.id().name()).await?,
+        Work::Delete => delete(cx, turn).await?,
+        Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
+    let started = cx.docker.start_container(name).await;
+    started.map_err(|error| Failure::because(format!("cannot start `{name}`"), &error))
+}
+
+/// Folders and volumes that it served stay as they are.
+async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    remove(cx, name).await?;
+    remove(cx, &handover::next(name)).await?;
+    if turn.action() == Action::Replace {
+        return Ok(());
+    }
+    let fields = turn.record.as_ref().map(|record| &record.fields);
+    let exports = fields.map(layout::exports_of).unwrap_or_default();
+    for export in exports.values() {
+        if let layout::Source::Volume(volume) = &export.source {
+            turn.warn(format!(
+                "the volume `{volume}` stays, with what is in it: `docker volume rm {volume}` removes it"
+            ));
+        }
+    }
+    let image = fields.and_then(|fields| fields.get("image")?.as_str());
+    match image {
+        Some(image) => image::KIND.forget(cx, image).await,
+        None => Ok(()),
+    }
+}
+
+async fn remove(cx: &Context, name: &str) -> Result<(), Failure> {
+    let removed = cx.docker.remove_container(name).await.if_present();
+    removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
+    Ok(())
+}
+
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let name = turn.id().name();
+    turn.say("waiting for it to listen");
+    handover::until_healthy(cx, name, turn.patience(READY_DEADLINE)).await?;
+    let snapshot = cx.snapshot().await?;
+    let container = snapshot.container(name);
+    Ok(container.map(|one| look_at(one, Record::default()).outputs).unwrap_or_default())
+}
+
+/// The address of a server on a network that had no subnet when the plan was made; reserved before
+/// it is used.
+async fn settle_address(cx: &Context, turn: &Turn) -> Result<Value, Failure> {
+    if let Some(address) = turn.value("address") {
+        return Ok(address.clone());
+    }
+    let topology = cx.topology()?;
+    let (claim, snapshot) = (cx.claim().await, cx.snapshot().await?);
+    let chosen = ground(topology, claim.as_ref(), &snapshot, turn.id()).address();
+    let address = chosen.ok_or_else(|| {
+        Failure::new(format!(
+            "the network `{}` has no address left for the NFS server",
+            topology.network_name()
+        ))
+        .hint("a larger `network.subnet`, or smaller pools")
+    })?;
+    let reservation = Reservation {
+        network: topology.network_name().to_string(),
+        first: address,
+        last: address,
+        by: turn.id().clone(),
+    };
+    cx.change_claim(|claim| {
+        claim.reserved.retain(|one| one.by != reservation.by);
+        claim.reserved.push(reservation);
+    })
+    .await?;
+    Ok(json!(address))
+}
+
+/// The volumes that shares name, made where they are not there yet. Those of the user's stay theirs.
+async fn ensure_volumes(cx: &Context, exports: &layout::Exports) -> Result<(), Failure> {
+    for export in exports.values() {
+        if let layout::Source::Volume(volume) = &export.source {
+            let labels: Labels = [(marks::TOPOLOGY.to_owned(), cx.name.clone())].into();
+            cx.docker.create_volume(volume, labels).await.map_err(|error: Error| {
+                Failure::because(format!("cannot make the volume `{volume}`"), &error)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a share's folder is not served though the server is told to: what it said of it.
+pub async fn complaint(cx: &Context, share: &str) -> Option<String> {
+    const LINES: u16 = 2000;
+    let log = cx.docker.last_lines(id(&cx.name).name(), LINES).await.ok()?;
+    let about = format!("path {}, error ", layout::folder(share));
+    let line = log.lines().rev().find(|line| line.contains(&about))?;
+    line.split_once("error ").map(|(_, error)| error.trim().to_owned())
+}
+
+/// What an update means for whoever is at work on a share.
+pub fn explain(item: &mut Item) {
+    if item.id.kind() == TABLE.kind && item.action == Action::Update && item.why.is_none() {
+        item.why = Some(
+            "a new server takes its address: shares pause for about a second, and go on".to_owned(),
+        );
+    }
+}

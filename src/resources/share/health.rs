@@ -1,0 +1,81 @@
+//! How each share is doing, asked of its server: for `topo status`.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::Value;
+
+use super::super::Context;
+use super::check::{self, How, Outcome};
+use super::{id, source};
+use crate::plan::{Fields, Owner, State, World};
+use crate::topology::{Share, Topology, Via};
+
+/// A person waits for the answer.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// What a look at one share comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    pub name: String,
+    pub via: Via,
+    /// Where its files are: a folder, a volume, `nas.local:/srv/docs`.
+    pub source: String,
+    /// `default/docs`
+    pub claim: String,
+    pub state: Doing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doing {
+    Well,
+    /// It is there and does not work: why.
+    Badly(String),
+    Missing,
+    /// It cannot be looked at now: why.
+    Unknown(String),
+}
+
+/// All shares of the file, at the same time. Nothing is written into any of them.
+pub async fn healths(cx: &Context, topology: &Topology, world: &World) -> Vec<Health> {
+    join_all(topology.shares.iter().map(|share| health(cx, topology, share, world))).await
+}
+
+async fn health(cx: &Context, topology: &Topology, share: &Share, world: &World) -> Health {
+    let server = share.server.as_ref().map(|server| format!("{server}:"));
+    let claim = format!("{}/{}", share.claim.namespace, share.claim_name());
+    Health {
+        name: share.name.to_string(),
+        via: share.via,
+        source: server.unwrap_or_default() + &source(share),
+        claim,
+        state: doing(cx, topology, share, world).await,
+    }
+}
+
+async fn doing(cx: &Context, topology: &Topology, share: &Share, world: &World) -> Doing {
+    let cluster = super::cluster::id(topology.name.as_str());
+    let Some(seen) = world.things.get(&id(share.name.as_str())) else {
+        return match world.blind.get(&cluster) {
+            Some(why) => Doing::Unknown(format!("`{cluster}`: {why}")),
+            None => Doing::Missing,
+        };
+    };
+    let Owner::Mine(record) = &seen.owner else { return Doing::Missing };
+    if let State::Unready(last) = &seen.state {
+        return Doing::Badly(last.clone());
+    }
+    spoken(cx, share, &record.fields).await
+}
+
+async fn spoken(cx: &Context, share: &Share, fields: &Fields<Value>) -> Doing {
+    let how = How { write: false, limit: LIMIT };
+    match check::try_out(cx, share, fields, how).await {
+        Ok(Outcome::Works) => Doing::Well,
+        Ok(Outcome::Fails(finding)) => Doing::Badly(format!("{}: {}", finding.name, finding.saw)),
+        Ok(Outcome::NotTried(finding)) => {
+            Doing::Unknown(format!("{} from this machine: {}", finding.name, finding.saw))
+        }
+        Err(failure) => Doing::Unknown(failure.to_string()),
+    }
+}

@@ -1,0 +1,152 @@
+//! What goes with which `via`: versions, ports, mount options, the names of things.
+
+use crate::topology::{Access, NfsSystem, NfsVersion, PortNumber, Share, Topology, Via};
+
+/// Where folders that are mounted into nodes appear there.
+pub const NODE_FOLDER: &str = "/var/lib/topo/shares";
+
+const NFS: u16 = 2049;
+const MOUNTD: u16 = 20048;
+
+/// Ports of an NFS server, as nodes reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    pub nfs: u16,
+    /// Version 3 asks mountd first.
+    pub mount: Option<u16>,
+}
+
+/// The share whose tunnel carries this one: the first by `via: ssh` with the same server, since two
+/// tunnels could not listen on one port of the gateway.
+pub fn carrier<'a>(topology: &'a Topology, share: &'a Share) -> &'a Share {
+    let over_ssh = topology.shares.iter().filter(|share| share.via == Via::Ssh);
+    over_ssh.into_iter().find(|other| ports(other).nfs == ports(share).nfs).unwrap_or(share)
+}
+
+/// Those of the server; the gateway listens on the same ones for a share by `via: ssh`.
+pub fn ports(share: &Share) -> Ports {
+    let nfs = share.nfs.as_ref();
+    let port = |given: Option<PortNumber>, usual| given.map_or(usual, PortNumber::get);
+    Ports {
+        nfs: port(nfs.and_then(|nfs| nfs.port), NFS),
+        mount: (version(share) == NfsVersion::V3)
+            .then(|| port(nfs.and_then(|nfs| nfs.mount_port), MOUNTD)),
+    }
+}
+
+/// The system that the share's NFS server runs on: this machine's, unless the file says.
+pub fn system(share: &Share) -> NfsSystem {
+    let here = if cfg!(target_os = "macos") { NfsSystem::Macos } else { NfsSystem::Linux };
+    let usual = match share.via {
+        Via::Host | Via::Ssh => here,
+        Via::Auto | Via::Mount | Via::Server | Via::External => NfsSystem::Linux,
+    };
+    share.nfs.as_ref().and_then(|nfs| nfs.system).unwrap_or(usual)
+}
+
+/// The version that pods mount with: what the options say, else the file, else the newest served.
+pub fn version(share: &Share) -> NfsVersion {
+    let asked = share.mount_options.iter().find_map(|option| {
+        let (key, value) = option.as_str().split_once('=')?;
+        matches!(key, "vers" | "nfsvers").then(|| value.parse().ok())?
+    });
+    asked.or_else(|| share.nfs.as_ref()?.version).unwrap_or(match system(share) {
+        NfsSystem::Macos => NfsVersion::V3,
+        NfsSystem::Linux => NfsVersion::V4_2,
+    })
+}
+
+/// Those of the file, or those that suit the server.
+pub fn mount_options(share: &Share) -> Vec<String> {
+    if share.via == Via::Mount {
+        return Vec::new();
+    }
+    if !share.mount_options.is_empty() {
+        return share.mount_options.iter().map(ToString::to_string).collect();
+    }
+    let Ports { nfs, mount } = ports(share);
+    let mut options =
+        vec![format!("vers={}", version(share)), "proto=tcp".to_owned(), format!("port={nfs}")];
+    if let Some(mount) = mount {
+        // Nodes run no rpc.statd, without which version 3 cannot lock.
+        options.extend([
+            "mountproto=tcp".to_owned(),
+            format!("mountport={mount}"),
+            "nolock".to_owned(),
+        ]);
+    }
+    options.push("hard".to_owned());
+    options
+}
+
+/// The folder of a share in every node, with `via: mount`.
+pub fn node_folder(share: &str) -> String {
+    format!("{NODE_FOLDER}/{share}")
+}
+
+/// Volumes have no namespace, so theirs is named after the topology too.
+pub fn volume_name(topology: &str, share: &str) -> String {
+    format!("{topology}-{share}")
+}
+
+pub fn access_mode(access: Access) -> &'static str {
+    match access {
+        Access::Rw => "ReadWriteMany",
+        Access::Ro => "ReadOnlyMany",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn share(extra: Value) -> Share {
+        let mut share = json!({ "name": "docs", "path": "/docs" });
+        for (key, value) in extra.as_object().expect("a map") {
+            share[key] = value.clone();
+        }
+        serde_json::from_value(share).expect("a share")
+    }
+
+    #[test]
+    fn options_suit_the_server() {
+        let options = |extra| mount_options(&share(extra)).join(",");
+        assert_eq!(options(json!({ "via": "server" })), "vers=4.2,proto=tcp,port=2049,hard");
+        assert_eq!(
+            options(json!({ "via": "ssh", "nfs": { "system": "macos" } })),
+            "vers=3,proto=tcp,port=2049,mountproto=tcp,mountport=20048,nolock,hard"
+        );
+        assert_eq!(
+            options(
+                json!({ "via": "host", "nfs": { "system": "linux", "version": "4.1", "port": 2050 } })
+            ),
+            "vers=4.1,proto=tcp,port=2050,hard"
+        );
+        assert_eq!(options(json!({ "via": "mount" })), "");
+    }
+
+    #[test]
+    fn options_of_the_file_go_before_and_name_the_version_too() {
+        let written =
+            share(json!({ "via": "external", "mountOptions": ["nfsvers=3", "nolock", "soft"] }));
+        assert_eq!(mount_options(&written).join(","), "nfsvers=3,nolock,soft");
+        assert_eq!(version(&written), NfsVersion::V3);
+        assert_eq!(ports(&written).mount, Some(20048));
+    }
+
+    #[test]
+    fn shares_of_one_server_have_one_tunnel() {
+        let shares = json!([
+            { "name": "a", "path": "/a", "via": "ssh" },
+            { "name": "b", "path": "/b", "via": "ssh", "nfs": { "port": 2050 } },
+            { "name": "c", "path": "/c", "via": "ssh" },
+        ]);
+        let topology: Topology =
+            serde_json::from_value(json!({ "name": "dev", "shares": shares })).expect("one");
+        let carriers: Vec<&str> =
+            topology.shares.iter().map(|share| carrier(&topology, share).name.as_str()).collect();
+        assert_eq!(carriers, ["a", "b", "a"]);
+    }
+}

@@ -1,0 +1,512 @@
+//! Folders of the host in pods: for each a volume and a claim, tried by speaking NFS before they
+//! are made.
+
+mod check;
+mod choice;
+mod exports;
+mod health;
+mod holders;
+mod host;
+mod layout;
+mod volume;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::try_join;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use super::live::Live;
+use super::{Context, Ingredients, asked, cluster, drift, marks, object, ready, server, tunnel};
+use crate::backend::host as machine;
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
+use crate::engine::{Failure, Turn, Work};
+use crate::manifest::Kinds;
+use crate::plan::{
+    Action, Bond, Drifted, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen,
+    State, Table, Want, World,
+};
+use crate::topology::{Owner, Share, Topology, Via};
+use check::{How, Outcome};
+use volume::Pair;
+
+pub use choice::{Ground, Settled, settle, unmounted, ways};
+pub use health::{Doing, Health, healths};
+pub use host::rendered as rendered_exports;
+pub use layout::{carrier, ports};
+pub use volume::kinds;
+
+/// Sources of volumes cannot be changed, nor much of a claim.
+pub const TABLE: Table = Table {
+    effects: &[
+        ("via", Effect::Replace),
+        ("source", Effect::Replace),
+        ("server", Effect::Replace),
+        ("path", Effect::Replace),
+        ("access", Effect::Replace),
+        ("size", Effect::Replace),
+        ("claim", Effect::Replace),
+    ],
+    precious: |_| true,
+    ..Table::plain("share")
+};
+
+/// A server that answers at all answers at once; one that is starting may take longer.
+const TRIAL: Duration = Duration::from_secs(15);
+const BOUND: Duration = Duration::from_secs(30);
+/// Pods end within half a minute, unless they ask for more.
+const GONE: Duration = Duration::from_mins(2);
+
+pub fn id(name: &str) -> Id {
+    Id::new(TABLE.kind, name)
+}
+
+/// The user and group whose files the writers of a share make; none where each makes its own.
+pub fn squash(share: &Share) -> Result<Option<(u32, u32)>, Failure> {
+    match (share.owner, &share.path) {
+        (Owner::Keep, _) => Ok(None),
+        (Owner::Ids { uid, gid }, _) => Ok(Some((uid, gid))),
+        (Owner::Folder, Some(path)) => machine::owner(path.path()).map(Some).map_err(|error| {
+            Failure::because(format!("cannot see whose the folder {path} is"), &error)
+        }),
+        // A new volume is root's.
+        (Owner::Folder, None) => Ok(Some((0, 0))),
+    }
+}
+
+pub fn desired(from: &Ingredients) -> Vec<Resource> {
+    let shares = from.topology.shares.iter().enumerate();
+    shares.map(|(at, share)| resource(from, at, share)).collect()
+}
+
+fn resource(from: &Ingredients, at: usize, share: &Share) -> Resource {
+    let topology = from.topology;
+    let name = share.name.as_str();
+    let namespace = share.claim.namespace.as_str();
+    let mut resource = Resource::new(id(name), &TABLE)
+        .field("via", Want::is(share.via.as_str()))
+        .field("source", Want::is(source(share)))
+        .field("path", Want::is(mounted_path(share)))
+        .field("access", Want::Is(json!(share.access)))
+        .field("owner", Want::is(share.owner.to_string()))
+        .field("size", Want::is(share.claim.size.to_string()))
+        .field("claim", Want::is(format!("{namespace}/{}", share.claim_name())))
+        .field("mountOptions", Want::is(layout::mount_options(share)))
+        .protect(share.protect)
+        .origin(Origin::Key(format!("shares.{at}").into()));
+    if let Some(server) = server_of(from, share) {
+        resource = resource.field("server", server);
+    }
+    if share.via == Via::Host {
+        resource = resource.field("exports", Want::Auto);
+    }
+    resource.bonds.extend(cluster::inside(topology));
+    resource.bonds.extend(namespace_of(from, namespace));
+    match share.via {
+        Via::Server => {
+            let server = server::id(topology.name.as_str());
+            resource.bonds.push(Bond::Uses(server));
+        }
+        Via::Host => {
+            let network = Id::new("network", topology.network_name());
+            resource.bonds.push(Bond::Uses(network));
+        }
+        Via::Ssh => resource.bonds.push(Bond::Uses(tunnel::carrying(topology, share))),
+        Via::Auto | Via::Mount | Via::External => {}
+    }
+    resource.bonds.extend(asked(&share.needs));
+    resource
+}
+
+/// What holds the files, as a person names it.
+fn source(share: &Share) -> String {
+    match (&share.volume, &share.path) {
+        (Some(volume), _) => format!("the volume {volume}"),
+        (None, Some(path)) => path.path().display().to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+/// The path at the server, or in the node.
+fn mounted_path(share: &Share) -> String {
+    let name = share.name.as_str();
+    match share.via {
+        Via::Mount => layout::node_folder(name),
+        Via::Server => server::mount_path(name),
+        Via::Auto | Via::Host | Via::Ssh | Via::External => source(share),
+    }
+}
+
+/// Who serves it; nobody where it is mounted.
+fn server_of(from: &Ingredients, share: &Share) -> Option<Want> {
+    let topology = from.topology;
+    Some(match share.via {
+        Via::Auto | Via::Mount => return None,
+        Via::Server => server::address(from).map_or_else(
+            || Want::After(server::id(topology.name.as_str()), "address"),
+            |address| Want::is(address.to_string()),
+        ),
+        Via::Host => host::address(topology),
+        Via::Ssh => {
+            let address = topology.gateway.as_ref().and_then(|gateway| gateway.address);
+            address.map_or_else(
+                || Want::After(tunnel::carrying(topology, share), "address"),
+                |address| Want::is(address.to_string()),
+            )
+        }
+        Via::External => Want::is(share.server.as_ref()?.to_string()),
+    })
+}
+
+/// A Namespace that the file's manifests make.
+fn namespace_of(from: &Ingredients, namespace: &str) -> Option<Bond> {
+    let kind = Kinds::default().named(&"v1".into(), &"Namespace".into());
+    let id = object::id(&kind, None, namespace);
+    from.objects.get(&id).is_some().then_some(Bond::Holds(id))
+}
+
+/// Sees the volumes and claims of this topology's shares.
+pub fn observe(cx: &Context, live: &Live, world: &mut World) {
+    let [volume_kind, claim_kind] = kinds();
+    let mut found: BTreeMap<Id, [Option<&DynamicObject>; 2]> = BTreeMap::new();
+    for (at, kind) in [volume_kind, claim_kind].iter().enumerate() {
+        for object in live.of(kind) {
+            let id = marks::kube_id(object).filter(|id| id.kind() == TABLE.kind);
+            if let Some(id) = id.filter(|_| marks::is_mine(object, &cx.name)) {
+                found.entry(id).or_default()[at] = Some(object);
+            }
+        }
+    }
+    let exported = cx.file.as_deref().map(host::entries).unwrap_or_default();
+    for (id, [volume, claim]) in found {
+        let record = volume.or(claim).and_then(marks::kube_record).unwrap_or_default();
+        let mut seen = look_at(&cx.name, &id, record, volume, claim);
+        if let Some(entry) = exported.get(id.name()) {
+            seen.fields.set("exports", json!(entry));
+        }
+        world.add(id, seen);
+    }
+}
+
+fn look_at(
+    topology: &str,
+    id: &Id,
+    record: Record,
+    volume: Option<&DynamicObject>,
+    claim: Option<&DynamicObject>,
+) -> Seen {
+    let mut drifted = Vec::new();
+    let is_whole = [volume, claim]
+        .map(|object| object.is_some_and(|object| object.metadata.deletion_timestamp.is_none()));
+    if is_whole != [true, true] {
+        let what = match is_whole {
+            [false, false] => "volume and claim are going",
+            [false, true] => "the volume is gone or going",
+            [true, _] => "the claim is gone or going",
+        };
+        let applied = record.fields.get("claim").cloned().unwrap_or_default();
+        drifted.push(Drifted { path: "claim".into(), live: json!(what), applied, by: None });
+    } else if let Some(pair) = Pair::of(topology, id, &record.fields) {
+        let bodies = pair.bodies(&record.fields);
+        for (part, body, object) in [("volume", &bodies[0], volume), ("claim", &bodies[1], claim)] {
+            let Some(object) = object else { continue };
+            drifted.extend(
+                drift::drift(body, object)
+                    .into_iter()
+                    .map(|one| Drifted { path: format!("{part}.{}", one.path), ..one }),
+            );
+        }
+    }
+    let [_, claim_kind] = kinds();
+    let mut seen = Seen::mine(record);
+    if let Verdict::NotYet(last) | Verdict::Failed(last) = ready::judge(&claim_kind, claim) {
+        seen.state = State::Unready(last);
+    }
+    seen.drift = drifted;
+    seen
+}
+
+/// Volumes and claims of others that stand where one of these belongs: named in a few lists.
+pub async fn see_strangers(cx: &Context, kube: &Kube, world: &mut World) -> Result<(), KubeError> {
+    let Some(topology) = cx.file.as_deref() else { return Ok(()) };
+    let missing: Vec<&Share> = topology
+        .shares
+        .iter()
+        .filter(|share| !world.things.contains_key(&id(share.name.as_str())))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let [volume_kind, claim_kind] = kinds();
+    let mut there = kube.marks_in(&volume_kind, None).await?;
+    let mut namespaces: Vec<&str> =
+        missing.iter().map(|share| share.claim.namespace.as_str()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    for namespace in namespaces {
+        there.extend(kube.marks_in(&claim_kind, Some(namespace)).await?);
+    }
+    for share in missing {
+        let volume = layout::volume_name(topology.name.as_str(), share.name.as_str());
+        let (namespace, name) = (share.claim.namespace.as_str(), share.claim_name());
+        for (kind, namespace, name) in
+            [(&volume_kind, None, volume.as_str()), (&claim_kind, Some(namespace), name)]
+        {
+            let target = Target { kind, namespace, name };
+            let stranger = there.iter().find(|object| {
+                object.metadata.name.as_deref() == Some(name)
+                    && object.metadata.namespace.as_deref() == namespace
+            });
+            if let Some(stranger) = stranger {
+                let whose = object::foreign(stranger, &target);
+                world.add(id(share.name.as_str()), Seen::foreign(whose));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    match turn.work {
+        Work::Create | Work::Update => apply(cx, turn).await?,
+        Work::Delete => delete(cx, turn).await?,
+        Work::Start | Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let Some(resource) = turn.resource.as_deref() else { return Ok(()) };
+    let topology = cx.topology()?;
+    let share = share_of(topology, turn.id())?;
+    let mut values = turn.values.clone();
+    if share.via == Via::Host {
+        host::write(cx, topology).await?;
+        values.set("exports", json!(host::entry(share)));
+    }
+    verify(cx, turn, share, &values).await?;
+
+    let kube = cx.kube().await?;
+    let unusable = || Failure::new(format!("{} has no claim to make", turn.id()));
+    let pair = Pair::of(&cx.name, turn.id(), &values).ok_or_else(unusable)?;
+    for target in [pair.volume(), pair.claim()] {
+        let there = kube.get(&target).await.map_err(|error| failed(turn.id(), &error))?;
+        if let Some(there) = there.filter(|there| !marks::is_mine(there, &cx.name)) {
+            return Err(Failure::new(object::foreign(&there, &target)));
+        }
+    }
+    let record = Record::of(resource, &values, &cx.key);
+    let [mut volume, mut claim] = pair.bodies(&values);
+    for body in [&mut volume, &mut claim] {
+        marks::stamp(body, &cx.name, turn.id());
+        marks::stamp_record(body, &record);
+    }
+    let (volume_target, claim_target) = (pair.volume(), pair.claim());
+    // Volume and claim are topo's whole: what others changed of them is taken back.
+    let how = Apply { force: true, dry_run: false };
+    let sent =
+        try_join(kube.apply(&volume_target, &volume, how), kube.apply(&claim_target, &claim, how));
+    sent.await.map_err(|error| refused(&pair, turn.id(), &error))?;
+    Ok(())
+}
+
+fn share_of<'a>(topology: &'a Topology, id: &Id) -> Result<&'a Share, Failure> {
+    let share = topology.shares.iter().find(|share| share.name.as_str() == id.name());
+    share.ok_or_else(|| Failure::new(format!("the file has no {id} any more")))
+}
+
+fn failed(id: &Id, error: &KubeError) -> Failure {
+    Failure::because(format!("cannot change {id}"), error)
+}
+
+fn refused(pair: &Pair, id: &Id, error: &KubeError) -> Failure {
+    let failure = failed(id, error);
+    match (error, pair.claim().namespace) {
+        (KubeError::NotFound(_), Some(namespace)) => failure.hint(format!(
+            "the namespace `{namespace}` must be there first: make it in a manifest of this file, or with `kubectl create namespace {namespace}`"
+        )),
+        _ => failure,
+    }
+}
+
+/// Nothing is promised that has not been tried.
+async fn verify(
+    cx: &Context,
+    turn: &Turn,
+    share: &Share,
+    values: &Fields<Value>,
+) -> Result<(), Failure> {
+    turn.say("speaking NFS to it");
+    let how = How { write: true, limit: turn.patience(TRIAL) };
+    match check::try_out(cx, share, values, how).await? {
+        Outcome::Works => Ok(()),
+        Outcome::Fails(finding) => {
+            let failure = check::failure(share, finding);
+            let remedy = match share.via {
+                Via::Host => host::remedy(cx, cx.topology()?, share).await,
+                _ => None,
+            };
+            Err(match remedy {
+                Some(remedy) => failure.hint(remedy),
+                None => failure,
+            })
+        }
+        Outcome::NotTried(finding) => {
+            turn.warn(format!(
+                "share `{}` could not be tried from this machine ({}: {}); its nodes may reach it",
+                share.name, finding.name, finding.saw
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// The claim goes once no pod holds it, and the volume after it; what is in the folder stays.
+///
+/// Where both are made anew, pods that something makes again are ended: since the claim is going by
+/// then, those that come in their place wait for the new one.
+async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let recorded = turn.record.as_ref().map(|record| &record.fields);
+    let Some(pair) = recorded.and_then(|fields| Pair::of(&cx.name, turn.id(), fields)) else {
+        return Ok(());
+    };
+    let id = turn.id();
+    let kube = cx.kube().await?;
+    let failed = |error: KubeError| failed(id, &error);
+    let deadline = Deadline::after(turn.patience(GONE));
+    let (claim, volume) = (pair.claim(), pair.volume());
+
+    if let Some(uid) = own(cx, &kube, &claim).await.map_err(failed)? {
+        kube.delete(&claim, Some(&uid)).await.map_err(failed)?;
+        let held = holders::holders(&kube, &pair).await.map_err(failed)?;
+        if turn.action() == Action::Replace {
+            holders::restart(&kube, &held).await.map_err(failed)?;
+        }
+        if !held.is_empty() {
+            turn.say(format!("waiting for {} to end", holders::listed(&held)));
+        }
+        if let Err(error) = kube.until_gone(&claim, Some(&uid), deadline).await {
+            return Err(still_held(&kube, &pair, id, &error).await);
+        }
+    }
+    if let Some(uid) = own(cx, &kube, &volume).await.map_err(failed)? {
+        kube.delete(&volume, Some(&uid)).await.map_err(failed)?;
+        let gone = kube.until_gone(&volume, Some(&uid), deadline).await;
+        gone.map_err(|error| Failure::because(format!("the volume of {id} does not go"), &error))?;
+    }
+    Ok(())
+}
+
+/// Which object it is, if it is there and this topology's.
+async fn own(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<Option<String>, KubeError> {
+    let there = kube.get(target).await?;
+    let there = there.filter(|there| marks::is_mine(there, &cx.name));
+    Ok(there.and_then(|there| there.metadata.uid))
+}
+
+async fn still_held(kube: &Kube, pair: &Pair, id: &Id, error: &WaitError) -> Failure {
+    let failure = Failure::because(format!("the claim of {id} does not go"), error);
+    match holders::holders(kube, pair).await {
+        Ok(held) if !held.is_empty() => failure.hint(format!(
+            "these pods hold it: {}; delete them, and run the command again",
+            holders::listed(&held)
+        )),
+        _ => failure,
+    }
+}
+
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let Some(pair) = Pair::of(&cx.name, turn.id(), &turn.values) else {
+        return Ok(Outputs::new());
+    };
+    let kube = cx.kube().await?;
+    let [_, claim_kind] = kinds();
+    let judge = |claim: Option<&DynamicObject>| ready::judge(&claim_kind, claim);
+    let deadline = Deadline::after(turn.patience(BOUND));
+    kube.until(&pair.claim(), deadline, judge, |said| turn.say(said)).await.map_err(|error| {
+        Failure::because(format!("the claim of {} is not bound", turn.id()), &error)
+    })?;
+    if turn.work == Work::Keep {
+        let share = share_of(cx.topology()?, turn.id())?;
+        verify(cx, turn, share, &turn.values).await?;
+    }
+    Ok(Outputs::new())
+}
+
+/// Whether the plan has to be filled up with what only the cluster can tell of this item.
+pub fn is_explained(item: &Item) -> bool {
+    item.id.kind() == TABLE.kind && matches!(item.action, Action::Replace | Action::Delete)
+}
+
+/// Names the pods that hold a claim which is to go.
+pub async fn explain(
+    cx: &Context,
+    kube: &Kube,
+    item: &mut Item,
+    seen: Option<&Seen>,
+) -> Result<(), KubeError> {
+    let record = seen.and_then(|seen| match &seen.owner {
+        crate::plan::Owner::Mine(record) => Some(record),
+        crate::plan::Owner::Foreign(_) | crate::plan::Owner::Borrowed => None,
+    });
+    let pair = record.and_then(|record| Pair::of(&cx.name, &item.id, &record.fields));
+    let Some(pair) = pair else { return Ok(()) };
+    let held = holders::holders(kube, &pair).await?;
+    let alone = holders::alone(&held);
+    let id = &item.id;
+    item.asks = Some(match item.action {
+        Action::Replace if !alone.is_empty() => {
+            item.action = Action::Blocked;
+            item.asks = None;
+            item.why = Some(format!(
+                "pods hold its claim that nothing would make again: {}; delete them first",
+                holders::listed(&alone)
+            ));
+            return Ok(());
+        }
+        Action::Replace if held.is_empty() => {
+            format!("replaces volume and claim of `{id}`; no pod holds it, and what is in it stays")
+        }
+        Action::Replace => format!(
+            "replaces volume and claim of `{id}`, and restarts the pods that hold it: {}; what is in it stays",
+            holders::listed(&held)
+        ),
+        _ if held.is_empty() => {
+            format!("deletes volume and claim of `{id}`; what is in it stays")
+        }
+        _ => format!(
+            "deletes volume and claim of `{id}` once these pods have ended: {}; what is in it stays",
+            holders::listed(&held)
+        ),
+    });
+    Ok(())
+}
+
+/// Says why a cluster would be made anew, where a mount is the reason.
+pub fn explain_mounts(item: &mut Item, topology: &Topology, claim: Option<&super::Claim>) {
+    let is_remade = item.id.kind() == cluster::TABLE.kind
+        && item.action == Action::Replace
+        && item.changes.iter().any(|change| change.path == "config");
+    let missing = unmounted(topology, claim);
+    if is_remade && item.why.is_none() && !missing.is_empty() {
+        let names: Vec<String> = missing.iter().map(|share| format!("`{}`", share.name)).collect();
+        item.why = Some(format!(
+            "folders are mounted when nodes are made, and {} is new; `via: server` shares it with the cluster as it is",
+            names.join(", ")
+        ));
+    }
+}
+
+/// The objects of all shares whose servers are known before anything is made.
+pub fn rendered(from: &Ingredients) -> Vec<Value> {
+    desired(from)
+        .iter()
+        .filter(|share| !matches!(share.fields.get("server"), Some(Want::After(..))))
+        .filter_map(|share| {
+            let fields = share.stated();
+            Pair::of(from.topology.name.as_str(), &share.id, &fields).map(|it| it.bodies(&fields))
+        })
+        .flatten()
+        .collect()
+}
