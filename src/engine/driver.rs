@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::stages::Herald;
 use super::{Amount, Cancel, Event, Events, Failure};
 use crate::plan::{
-    Action, FieldName, Fields, Id, Item, Outputs, Phase, Record, Resource, State, World,
+    Action, FieldName, Fields, Id, Item, Outputs, Phase, Record, Resource, Stage, State, World,
 };
-use serde_json::Value;
 
 /// Changes and waits, one resource at a time. Every method must be safe to repeat.
 pub trait Driver: Send + Sync + 'static {
@@ -71,6 +73,7 @@ pub struct Turn {
     pub timeout: Option<Duration>,
     pub events: Events,
     pub cancel: Cancel,
+    pub(super) herald: Herald,
 }
 
 impl Turn {
@@ -94,6 +97,11 @@ impl Turn {
 
     pub fn text(&self, name: &str) -> Option<&str> {
         self.value(name)?.as_str()
+    }
+
+    /// Its making has come this far: what needs no more of it may begin.
+    pub fn reached(&self, stage: Stage) {
+        self.herald.reached(stage);
     }
 
     /// Shown beside the running step.

@@ -9,6 +9,7 @@ mod driver;
 mod event;
 mod failure;
 mod run;
+mod stages;
 mod step;
 
 pub use cancel::Cancel;

@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::{Id as TaskId, JoinSet};
+use tokio::task::{AbortHandle, Id as TaskId, JoinSet};
 
+use super::stages::{Reached, Stages};
 use super::step::{Performed, Shared, Stop};
 use super::{Cancel, Driver, Event, Events, Failure, StepPhase};
 use crate::plan::{
@@ -62,8 +63,11 @@ impl<D: Driver> Run<D> {
         let graph = steps(&self.plan, &self.desired, &self.world);
         let mut queue = Queue::new(self, graph);
         queue.fill();
-        while let Some(ended) = queue.next_ended().await {
-            queue.settle(ended);
+        while let Some(news) = queue.next().await {
+            match news {
+                News::Reached(reached) => queue.let_go_ahead(&reached),
+                News::Ended(ended) => queue.settle(ended),
+            }
             queue.fill();
         }
         queue.report()
@@ -76,7 +80,10 @@ struct Queue<D> {
     ready: VecDeque<usize>,
     running: JoinSet<Result<Performed, Stop>>,
     /// Which step each running task is, and since when.
-    tasks: HashMap<TaskId, (usize, Instant)>,
+    tasks: HashMap<TaskId, Task>,
+    stages: Stages,
+    /// Of steps that are still running: what did not have to wait for their end.
+    ahead: HashMap<usize, Vec<usize>>,
     ended: Vec<Option<Outcome>>,
     given: HashMap<Id, Outputs>,
     /// Steps that will not be started.
@@ -90,10 +97,21 @@ struct Doom {
     told: bool,
 }
 
+struct Task {
+    step: usize,
+    since: Instant,
+    handle: AbortHandle,
+}
+
 struct Ended {
     step: usize,
     elapsed: Duration,
     result: Result<Performed, Stop>,
+}
+
+enum News {
+    Reached(Reached),
+    Ended(Ended),
 }
 
 impl<D: Driver> Queue<D> {
@@ -104,6 +122,8 @@ impl<D: Driver> Queue<D> {
             graph,
             running: JoinSet::new(),
             tasks: HashMap::new(),
+            stages: Stages::new(),
+            ahead: HashMap::new(),
             given: HashMap::new(),
             doomed: HashMap::new(),
             shared: Arc::new(Shared::new(run)),
@@ -135,15 +155,16 @@ impl<D: Driver> Queue<D> {
         let Step { item, phase } = self.graph.steps[at];
         let shared = Arc::clone(&self.shared);
         let given = self.outputs_for(&shared.items[item].id);
+        let herald = self.stages.herald(at);
         let handle = self.running.spawn(async move {
             tokio::select! {
-                result = shared.perform(item, phase, &given) => result,
+                result = shared.perform(item, phase, &given, herald) => result,
                 () = shared.cancel.aborted() => {
                     Err(Failure::new("interrupted before it had ended").into())
                 }
             }
         });
-        self.tasks.insert(handle.id(), (at, Instant::now()));
+        self.tasks.insert(handle.id(), Task { step: at, since: Instant::now(), handle });
     }
 
     /// Outputs of everything this resource needs, from this run or from before it.
@@ -156,13 +177,45 @@ impl<D: Driver> Queue<D> {
         resource.needs().filter_map(|id| Some((id.clone(), outputs_of(id)?))).collect()
     }
 
-    async fn next_ended(&mut self) -> Option<Ended> {
-        let (task, result) = match self.running.join_next_with_id().await? {
+    async fn next(&mut self) -> Option<News> {
+        let joined = tokio::select! {
+            biased;
+            reached = self.stages.next(), if !self.running.is_empty() => {
+                return Some(News::Reached(reached));
+            }
+            joined = self.running.join_next_with_id() => joined?,
+        };
+        let (task, result) = match joined {
             Ok((task, result)) => (task, result),
+            Err(error) if error.is_cancelled() => (error.id(), Err(Stop::CalledBack)),
             Err(error) => (error.id(), Err(panicked(error).into())),
         };
-        let (step, since) = self.tasks.remove(&task)?;
-        Some(Ended { step, elapsed: since.elapsed(), result })
+        let Task { step, since, .. } = self.tasks.remove(&task)?;
+        Some(News::Ended(Ended { step, elapsed: since.elapsed(), result }))
+    }
+
+    /// What needs no more of a step than it has come to does not wait for its end.
+    fn let_go_ahead(&mut self, reached: &Reached) {
+        let at = reached.step;
+        if self.ended[at].is_some() {
+            return;
+        }
+        let early = &self.graph.early;
+        let followers = std::mem::take(&mut self.graph.followers[at]);
+        let (ahead, others): (Vec<usize>, Vec<usize>) =
+            followers.into_iter().partition(|then| early.get(&(at, *then)) == Some(&reached.stage));
+        self.graph.followers[at] = others;
+        for then in &ahead {
+            self.is_one_nearer(*then);
+        }
+        self.ahead.entry(at).or_default().extend(ahead);
+    }
+
+    fn is_one_nearer(&mut self, step: usize) {
+        self.graph.waits_for[step] -= 1;
+        if self.graph.waits_for[step] == 0 {
+            self.ready.push_back(step);
+        }
     }
 
     fn settle(&mut self, Ended { step, elapsed, result }: Ended) {
@@ -177,6 +230,10 @@ impl<D: Driver> Queue<D> {
             }
             Err(Stop::Failed(failure)) => Outcome::Failed(failure),
             Err(Stop::NotStarted) => interrupted(),
+            Err(Stop::CalledBack) => {
+                let doom = self.doomed.remove(&step);
+                doom.map_or_else(interrupted, |doom| Outcome::Skipped(doom.why))
+            }
         };
         self.end(step, outcome, elapsed, false);
     }
@@ -190,12 +247,25 @@ impl<D: Driver> Queue<D> {
                 let first = self.doomed.entry(then).or_insert_with(|| doom.clone());
                 first.told |= doom.told;
             }
-            self.graph.waits_for[then] -= 1;
-            if self.graph.waits_for[then] == 0 {
-                self.ready.push_back(then);
+            self.is_one_nearer(then);
+        }
+        for then in self.ahead.remove(&at).unwrap_or_default() {
+            if let Some(doom) = self.doom(at, &outcome, then) {
+                self.call_back(then, doom);
             }
         }
         self.ended[at] = Some(outcome);
+    }
+
+    /// What went ahead of a step that then failed has nothing to stand on.
+    fn call_back(&mut self, step: usize, doom: Doom) {
+        if self.ended[step].is_some() {
+            return;
+        }
+        self.doomed.entry(step).or_insert(doom);
+        if let Some(task) = self.tasks.values().find(|task| task.step == step) {
+            task.handle.abort();
+        }
     }
 
     fn tell(&self, at: usize, outcome: &Outcome, elapsed: Duration) {
@@ -270,13 +340,11 @@ fn interrupted() -> Outcome {
 }
 
 fn panicked(error: tokio::task::JoinError) -> Failure {
-    let said = match error.try_into_panic() {
-        Ok(panic) => panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "it did not say why".to_owned()),
-        Err(_) => "it was cancelled".to_owned(),
-    };
+    let panic = error.into_panic();
+    let said = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it did not say why".to_owned());
     Failure::new("this step broke down, which is a mistake in topo").caused_by(said)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
 
+use super::stages::Herald;
 use super::{Cancel, Driver, Event, Events, Failure, Run, StepPhase, Turn, Work};
 use crate::plan::{
     Action, Fields, Id, Item, Known, LateRequest, Outputs, Phase, Refusal, Resource, SecretKey,
@@ -46,6 +47,8 @@ pub(super) enum Stop {
     Failed(Failure),
     /// The run was interrupted while the step waited for its place among the parallel ones.
     NotStarted,
+    /// It went ahead of a step that failed.
+    CalledBack,
 }
 
 impl From<Failure> for Stop {
@@ -83,10 +86,11 @@ impl<D: Driver> Shared<D> {
         item: usize,
         phase: Phase,
         given: &Given,
+        herald: Herald,
     ) -> Result<Performed, Stop> {
         let item = Arc::clone(&self.items[item]);
         let (action, world) = self.action_at_its_turn(&item, phase, given).await?;
-        let turn = self.turn(item, phase, action, &world, given);
+        let turn = self.turn(item, phase, action, &world, given, herald);
         let changed = match turn.work {
             Work::Keep => Outputs::new(),
             _ => self.change(&turn, action).await?,
@@ -190,6 +194,7 @@ impl<D: Driver> Shared<D> {
         action: Action,
         world: &World,
         given: &Given,
+        herald: Herald,
     ) -> Turn {
         let resource = self.resources.get(&item.id).cloned();
         let record =
@@ -204,6 +209,7 @@ impl<D: Driver> Shared<D> {
             timeout: self.timeout,
             events: self.events.clone(),
             cancel: self.cancel.clone(),
+            herald,
             resource: resource.clone(),
         };
         let lookup = |giver: &Id, output: &str| given.get(giver)?.get(output).cloned();

@@ -30,7 +30,7 @@ pub use id::{Id, InvalidId};
 pub use late::{LateRequest, Refusal, closed_place, decide_late};
 pub use planner::{PlanError, Request, plan};
 pub use record::{FORMAT, Record, SecretKey};
-pub use resource::{Bond, Effect, Origin, Resource, Span, Table, Want};
+pub use resource::{Bond, Effect, Origin, Resource, Span, Stage, Table, Want};
 pub use shorthand::NotOne;
 pub use steps::{Phase, Step, StepGraph, steps};
 pub use world::{Drifted, Owner, Seen, State, World};

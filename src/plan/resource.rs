@@ -14,6 +14,8 @@ pub struct Resource {
     pub table: &'static Table,
     pub fields: Fields<Want>,
     pub bonds: Vec<Bond>,
+    /// Needs that are met before the other is done, as soon as its making has come to a stage.
+    pub early: Vec<(Id, Stage)>,
     /// What it will hold of things that only one may have: addresses, ports.
     pub takes: Vec<Span>,
     /// Refuse to replace or delete it, whatever the file says elsewhere.
@@ -29,6 +31,7 @@ impl Resource {
             table,
             fields: Fields::new(),
             bonds: Vec::new(),
+            early: Vec::new(),
             takes: Vec::new(),
             protect: false,
             origin: Origin::Nowhere,
@@ -42,6 +45,12 @@ impl Resource {
 
     pub fn bond(mut self, bond: Bond) -> Self {
         self.bonds.push(bond);
+        self
+    }
+
+    /// While the other is being made, the need of it is met at that stage already.
+    pub fn from_stage(mut self, id: Id, stage: Stage) -> Self {
+        self.early.push((id, stage));
         self
     }
 
@@ -78,6 +87,9 @@ impl Resource {
         self.bonds.iter().map(Bond::id).chain(givers)
     }
 }
+
+/// How far the making of a resource has come, by a name that its kind gives and announces.
+pub type Stage = &'static str;
 
 /// What a field shall be, as far as it is known before anything is done.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,16 +10,16 @@
 //! What needs what is never given up. The other reasons to wait are: two that would be one
 //! another's reason wait for neither, and whichever goes first meets the other and says so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 
-use super::{Action, Bond, Id, Item, Plan, Record, Resource, Span, World};
+use super::{Action, Bond, Id, Item, Plan, Record, Resource, Span, Stage, World};
 
 /// The step that ends first, and the one that waits for it.
-type Edge = (usize, usize);
+pub type Edge = (usize, usize);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -41,6 +41,8 @@ pub struct StepGraph {
     pub followers: Vec<Vec<usize>>,
     /// For each step, how many others must end first.
     pub waits_for: Vec<usize>,
+    /// Followers that need not wait for the end of the first: the stage of it that they wait for.
+    pub early: HashMap<Edge, Stage>,
 }
 
 pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
@@ -67,6 +69,7 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
         .iter()
         .flat_map(|item| stages.of_leaving(item, resources.get(&item.id).copied(), world));
     graph.edges_unless_circular(leaving.collect());
+    graph.early = stages.of_early_needs(plan, &resources);
     graph
 }
 
@@ -160,6 +163,28 @@ impl<'a> Stages<'a> {
         }
         edges.extend(self.removal_of(&item.id, world).map(|remove| (remove, *make)));
         edges
+    }
+
+    /// What is made anew, of what is made anew, where no look decides what is to be done.
+    fn of_early_needs(
+        &self,
+        plan: &Plan,
+        resources: &HashMap<&Id, &Resource>,
+    ) -> HashMap<Edge, Stage> {
+        let is_made = |item: &Item| matches!(item.action, Action::Create | Action::Replace);
+        let made: HashSet<&Id> =
+            plan.items.iter().filter(|item| is_made(item)).map(|item| &item.id).collect();
+        let mut early = HashMap::new();
+        for resource in made.iter().filter_map(|id| resources.get(id)) {
+            for (needed, stage) in resource.early.iter().filter(|(id, _)| made.contains(id)) {
+                if let (Some(first), Some(then)) =
+                    (self.makes.get(needed), self.makes.get(&resource.id))
+                {
+                    early.insert((*first, *then), *stage);
+                }
+            }
+        }
+        early
     }
 
     /// What is hidden in a place that it leaves is looked for when that place is open.

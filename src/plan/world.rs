@@ -47,8 +47,8 @@ impl World {
             for bond in self.remembered.get(id).map_or(&[][..], |record| &record.needs) {
                 match bond {
                     Bond::Inside(parent) if self.is_closed(parent) => return Some(parent),
-                    Bond::Inside(parent) => open.push(parent),
-                    Bond::Uses(_) | Bond::Rests(_) | Bond::Holds(_) => {}
+                    Bond::Inside(parent) | Bond::Holds(parent) => open.push(parent),
+                    Bond::Uses(_) | Bond::Rests(_) => {}
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Context, api_server, context_name, kind_config, node};
+use super::{Context, api_server, context_name, kind_config, node, stages};
 use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
 use crate::backend::kind::{Kind, NewCluster};
 use crate::engine::{Failure, Turn, Work};
@@ -200,6 +200,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let workers = node::workers(topology, cx.claim().await.as_ref());
     cx.change_claim(|claim| claim.creating = true).await?;
     remove_nodes(cx, |_| true).await?;
+    cx.forget_kube().await;
     let door = api_server::choose(cx, turn, cluster).await?;
     let mut config = kind_config::whole(topology, cluster, &workers);
     if let Some(door) = &door {
@@ -214,12 +215,18 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         network: &network,
         kubeconfig: kubeconfig.path(),
     };
-    kind.create(&new, cx.docker.endpoint(), |line| turn.say(plain(line)))
-        .await
-        .map_err(|error| Failure::because("`kind` could not make the cluster", &error))?;
+    let nodes: Vec<String> = control_plane_names(topology)
+        .into_iter()
+        .chain(workers.into_iter().map(|worker| worker.name))
+        .collect();
+    tokio::select! {
+        made = kind.create(&new, cx.docker.endpoint(), |line| turn.say(plain(line))) => {
+            made.map_err(|error| Failure::because("`kind` could not make the cluster", &error))?;
+        }
+        never = stages::announce(cx, turn, &nodes) => match never {},
+    }
     turn.say("pinning the nodes' addresses");
     pin_addresses(cx, &network).await?;
-    cx.forget_kube().await;
 
     let record = record(cx, turn, door).await?;
     cx.change_claim(|claim| {

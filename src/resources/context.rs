@@ -205,11 +205,21 @@ impl Context {
         if let Some(kube) = held.as_ref() {
             return Ok(kube.clone());
         }
-        let kube = Kube::connect(&self.access().await?)
-            .await
-            .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))?;
+        let kube = self.reach_kube().await?;
         *held = Some(kube.clone());
         Ok(kube)
+    }
+
+    /// The API server by what is known now of how to reach it.
+    pub async fn reach_kube(&self) -> Result<Kube, Failure> {
+        Kube::connect(&self.access().await?)
+            .await
+            .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))
+    }
+
+    /// From now on this is the way to the API server.
+    pub async fn hold_kube(&self, kube: Kube) {
+        *self.kube.lock().await = Some(kube);
     }
 
     /// The cluster has been made, started or removed: what was known of its API no longer holds.

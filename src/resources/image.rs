@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Context, cluster, metallb};
+use super::{Context, cluster, metallb, stages};
 use crate::backend::docker::{Amount as Downloaded, BuildRequest, Docker, Error, Snapshot};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
@@ -56,7 +56,12 @@ fn on_nodes(topology: &Topology, nodes: &[String], snapshot: &Snapshot, name: &s
     let mut resource = Resource::new(id(name), &TABLE)
         .field("id", local.unwrap_or(Want::Auto))
         .field("nodes", Want::Is(json!(nodes)))
-        .bond(Bond::Inside(cluster::id(cluster)));
+        .bond(Bond::Inside(cluster::id(cluster)))
+        .from_stage(cluster::id(cluster), stages::CONTAINERD);
+    // Those that kind makes with the cluster are there with it.
+    if cluster::containers(snapshot, cluster).next().is_none() {
+        return resource;
+    }
     let workers = nodes.iter().filter(|node| cluster::is_worker_name(cluster, node));
     resource.bonds.extend(workers.map(|node| Bond::Uses(Id::new("node", node))));
     resource

@@ -2,7 +2,7 @@
 //! that the next entry waits for one thing instead of for every object of the one before.
 
 use super::object::{self, Objects};
-use super::{Context, asked, cluster};
+use super::{Context, asked, stages};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Bond, Id, Origin, Outputs, Resource, Seen, Table, World};
 use crate::topology::{HostPath, Topology, Url};
@@ -33,7 +33,7 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
         .map(|entry| {
             let mut barrier = Resource::new(id(topology, entry), &TABLE)
                 .origin(Origin::Key(format!("manifests.{entry}").into()));
-            barrier.bonds.extend(cluster::inside(topology));
+            barrier = stages::in_cluster(barrier, topology);
             let before = entry.checked_sub(1).map(|entry| Bond::Uses(id(topology, entry)));
             barrier.bonds.extend(before);
             barrier

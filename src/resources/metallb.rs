@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::live::Live;
-use super::{Context, cluster, drift, marks, object, pool, ready};
+use super::{Context, drift, marks, object, pool, ready, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::manifest::{self, Kind, Kinds, Manifests, Source, Syntax};
@@ -165,7 +165,7 @@ pub fn desired(topology: &Topology) -> Result<Option<Resource>, Failure> {
         .field("version", Want::is(metallb.version.as_str()))
         .field("manifest", Want::is(Origins::of(metallb)?.fingerprint()))
         .origin(Origin::Key("metallb".into()));
-    resource.bonds.extend(cluster::inside(topology));
+    resource = stages::in_cluster(resource, topology);
     if topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists()) {
         let images = images(metallb).map(|name| Bond::Uses(Id::new("image", name)));
         resource.bonds.extend(images);

@@ -30,6 +30,7 @@ mod ready;
 mod render;
 mod server;
 mod share;
+mod stages;
 mod tunnel;
 
 use serde_json::Value;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::inventory::{self, Gone, Inventory, Members};
-use super::{Context, Variables, cluster, marks, pool, ready};
+use super::{Context, Variables, marks, pool, ready, stages};
 use crate::backend::download::Downloads;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, ServedKinds, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
@@ -188,9 +188,10 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
             let want = if object.secret { Want::Secret(hash) } else { Want::Is(hash) };
             let file = objects.manifests.sources[object.source].name.clone();
             let id = id(&object.kind, object.namespace.as_deref(), &object.name);
-            let mut resource =
+            let resource =
                 Resource::new(id, &TABLE).field("hash", want).origin(Origin::Line { file, line });
-            resource.bonds = edges.bonds(object);
+            let mut resource = stages::in_cluster(resource, topology);
+            resource.bonds.extend(edges.bonds(object));
             resource
         })
         .collect();
@@ -216,16 +217,13 @@ fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
         .into_iter()
         .map(|service| {
             let id = service_id(service.namespace.as_str(), service.name.as_str());
-            let mut resource = Resource::new(id, &LOOKUP);
-            resource.bonds.extend(cluster::inside(topology));
-            resource
+            stages::in_cluster(Resource::new(id, &LOOKUP), topology)
         })
         .collect()
 }
 
 /// Everything an object may need, by the names that objects use.
 struct Edges<'a> {
-    cluster: Option<Bond>,
     namespaces: HashMap<&'a str, Id>,
     definitions: HashMap<(&'a str, &'a str), Id>,
     images: HashMap<String, Id>,
@@ -255,7 +253,6 @@ impl<'a> Edges<'a> {
             (claim, Id::new("share", share.name.as_str()))
         };
         Self {
-            cluster: cluster::inside(topology),
             namespaces,
             definitions,
             images: topology.images.iter().map(image).collect(),
@@ -271,7 +268,7 @@ impl<'a> Edges<'a> {
     }
 
     fn bonds(&self, object: &Object) -> Vec<Bond> {
-        let mut bonds: Vec<Bond> = self.cluster.iter().cloned().collect();
+        let mut bonds: Vec<Bond> = Vec::new();
         let namespace = object.namespace.as_deref();
         bonds
             .extend(namespace.and_then(|name| self.namespaces.get(name)).cloned().map(Bond::Holds));

@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::live::Live;
-use super::{Context, cluster, marks, metallb, object, ready};
+use super::{Context, marks, metallb, object, ready, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
@@ -70,8 +70,7 @@ fn resource(
         resource = resource.field("addresses", Want::is(texts));
         resource.takes = spans(ranges);
     }
-    resource.bonds.extend(cluster::inside(topology));
-    resource
+    stages::in_cluster(resource, topology)
 }
 
 /// Addresses for the pools that say only how many: from the top of the subnet downwards, past what

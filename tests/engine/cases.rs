@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use topo::engine::{Event, Outcome, Report, StepPhase, Work};
 use topo::plan::{Action, Bond, Id, Resource, Span, Want};
 
-use crate::fake::{Fake, Fault, Spot, id, want};
+use crate::fake::{Fake, Fault, HALF, Spot, id, want};
 
 fn uses(name: &str) -> Bond {
     Bond::Uses(Id::new("box", name))
@@ -306,4 +306,78 @@ async fn frees_come_before_takes() {
     assert!(fake.apply(&[pool("z", 1, 4), pool("a", 5, 29)]).await.is_complete());
     assert!(fake.apply(&[pool("b", 1, 29)]).await.is_complete());
     assert_eq!(fake.complaints(), Vec::<String>::new());
+}
+
+/// `staged` can be half made for a long time; `early` needs no more of it, `late` needs it whole.
+fn staged() -> Vec<Resource> {
+    vec![
+        want("staged"),
+        want("early").bond(inside("staged")).from_stage(id("box/staged"), HALF),
+        want("then").bond(uses("early")),
+        want("late").bond(inside("staged")),
+    ]
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("never came: {what}");
+}
+
+#[tokio::test]
+async fn what_needs_a_stage_does_not_wait_for_the_end() {
+    let fake = Fake::new();
+    fake.fault(id("box/staged"), Spot::AfterStage, Fault::Halt);
+    let running = tokio::spawn(fake.run(&staged()).0.carry_out());
+    until("what needs half of it, and what needs that", || fake.ids().contains(&id("box/then")))
+        .await;
+    assert!(!fake.ids().contains(&id("box/late")));
+    fake.halted.notify_one();
+    let report = running.await.expect("ended");
+    assert!(report.is_complete(), "{report:#?}");
+    assert!(fake.ids().contains(&id("box/late")));
+    assert_eq!(fake.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_went_ahead_is_called_back_when_the_other_fails() {
+    let fake = Fake::new();
+    fake.fault(id("box/staged"), Spot::AfterStage, Fault::HaltAndFail);
+    fake.fault(id("box/early"), Spot::Wait, Fault::Hang);
+    let running = tokio::spawn(fake.run(&staged()).0.carry_out());
+    until("what went ahead", || fake.ids().contains(&id("box/early"))).await;
+    fake.halted.notify_one();
+    let report = running.await.expect("ended, though one hung");
+    assert!(matches!(outcome(&report, "box/staged"), Outcome::Failed(_)));
+    for left in ["box/early", "box/then", "box/late"] {
+        assert_eq!(outcome(&report, left), &skipped("needs `box/staged`, which failed"), "{left}");
+    }
+}
+
+#[tokio::test]
+async fn a_stage_that_is_never_announced_is_met_by_the_end() {
+    let fake = Fake::new();
+    let desired =
+        vec![want("plain"), want("early").bond(uses("plain")).from_stage(id("box/plain"), HALF)];
+    assert!(fake.apply(&desired).await.is_complete());
+    assert_eq!(fake.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_only_changed_waits_for_the_end() {
+    let fake = Fake::new();
+    assert!(fake.apply(&staged()).await.is_complete());
+    fake.stop(&id("box/staged"));
+    fake.fault(id("box/staged"), Spot::AfterStage, Fault::Halt);
+    fake.changes();
+    let running = tokio::spawn(fake.run(&staged()).0.carry_out());
+    until("the start", || !fake.changes().is_empty()).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(fake.looks(), 0, "what is hidden in it is looked for when it is whole");
+    fake.halted.notify_one();
+    assert!(running.await.expect("ended").is_complete());
 }

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use topo::engine::{Cancel, Deadline, Driver, Event, Events, Failure, Report, Run, Turn, Work};
 use topo::plan::{
     Bond, Effect, Fields, Id, Outputs, Plan, Record, Request, Resource, SecretKey, Seen, Span,
-    State, Table, Want, World, plan,
+    Stage, State, Table, Want, World, plan,
 };
 
 pub static BOX: Table = Table {
@@ -20,6 +21,9 @@ pub static BOX: Table = Table {
     effects: &[("shape", Effect::Replace), ("size", Effect::Unsettles)],
     ..Table::plain("box")
 };
+
+/// What a box whose name begins with `staged` comes to on its way.
+pub const HALF: Stage = "half";
 
 pub fn key() -> SecretKey {
     SecretKey::new(b"a key")
@@ -37,6 +41,8 @@ pub fn want(name: impl std::fmt::Display) -> Resource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Spot {
     BeforeChange,
+    /// Half made, and the others know it.
+    AfterStage,
     AfterChange,
     Wait,
 }
@@ -46,12 +52,17 @@ pub enum Fault {
     Fail,
     Panic,
     Hang,
+    /// Goes on when the fake is told to.
+    Halt,
+    /// Fails when the fake is told to.
+    HaltAndFail,
 }
 
 #[derive(Default)]
 pub struct Fake {
     inside: Mutex<Inside>,
     pub slow: bool,
+    pub halted: Notify,
 }
 
 #[derive(Default)]
@@ -215,6 +226,14 @@ impl Fake {
             // As a panic, but without the panic hook's lines in the tests' output.
             Some(Fault::Panic) => resume_unwind(Box::new("out of cheese")),
             Some(Fault::Hang) => pending().await,
+            Some(Fault::Halt) => {
+                self.halted.notified().await;
+                Ok(())
+            }
+            Some(Fault::HaltAndFail) => {
+                self.halted.notified().await;
+                Err(Failure::new(format!("`{}` gives up", turn.id())))
+            }
         }
     }
 
@@ -251,6 +270,10 @@ impl Driver for Fake {
         self.take_time().await;
         self.meet(turn, Spot::BeforeChange).await?;
         let outputs = self.inside().change(turn)?;
+        if turn.id().name().starts_with("staged") {
+            turn.reached(HALF);
+            self.meet(turn, Spot::AfterStage).await?;
+        }
         let interrupt = {
             let inside = self.inside();
             inside.interrupt.filter(|(after, _)| inside.changes.len() >= *after)
@@ -380,7 +403,11 @@ impl Inside {
                 .things
                 .get(parent)
                 .is_some_and(|parent| parent.stopped || self.is_hidden(&parent.record)),
-            Bond::Uses(_) | Bond::Rests(_) | Bond::Holds(_) => false,
+            // What holds it cannot be seen, so it cannot either.
+            Bond::Holds(holder) => {
+                self.things.get(holder).is_some_and(|holder| self.is_hidden(&holder.record))
+            }
+            Bond::Uses(_) | Bond::Rests(_) => false,
         })
     }
 

@@ -3,4 +3,6 @@
 mod cases;
 mod fake;
 mod generate;
+mod new_kind;
+mod note;
 mod properties;

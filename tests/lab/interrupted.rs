@@ -13,6 +13,7 @@ name: cut
 cluster:
   workers: 1
   image: ${NODE_IMAGE}
+images: ['${ECHO_IMAGE}']
 ";
 
 #[test]
@@ -24,7 +25,7 @@ fn killed_in_kind_create_then_finished_then_destroyed_by_name() {
     std::fs::write(&file, TOPOLOGY).expect("written");
     let file = file.display().to_string();
 
-    killed_while_the_nodes_start(&lab, &file);
+    killed_when_an_image_is_on_the_nodes(&lab, &file);
     lab.expect(0, &["apply", &file]);
     lab.expect(0, &["diff", &file]);
     let nodes =
@@ -41,19 +42,20 @@ fn killed_in_kind_create_then_finished_then_destroyed_by_name() {
     assert!(left.is_empty(), "left behind: {left:#?}");
 }
 
-fn killed_while_the_nodes_start(lab: &Lab, file: &str) {
+/// That is while kind is still at work, and with a record of the image in the claim.
+fn killed_when_an_image_is_on_the_nodes(lab: &Lab, file: &str) {
     let mut topo = Command::new(env!("CARGO_BIN_EXE_topo"))
         .args(["apply", file])
         .env("HOME", lab.home.path())
         .env_remove("KUBECONFIG")
         .spawn()
         .expect("topo runs");
+    let list = ["exec", "cut-worker", "ctr", "--namespace=k8s.io", "images", "list"];
     let deadline = Instant::now() + Duration::from_mins(2);
-    while !lab.run("docker", &["ps", "--format", "{{.Names}}"]).contains("cut-control-plane") {
-        assert!(Instant::now() < deadline, "no node was started");
+    while !lab.try_run("docker", &list).out.contains("dev.topo.image=") {
+        assert!(Instant::now() < deadline, "no image came onto the worker");
         std::thread::sleep(Duration::from_millis(100));
     }
-    std::thread::sleep(Duration::from_secs(2));
     topo.kill().expect("killed");
     topo.wait().expect("ended");
 }

@@ -63,6 +63,11 @@ impl Lab {
     }
 
     pub fn topo(&self, arguments: &[&str]) -> Ran {
+        self.topo_with(arguments, &[])
+    }
+
+    /// The same, with variables for the file.
+    pub fn topo_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Ran {
         let public = self.public_key();
         let output = Command::new(env!("CARGO_BIN_EXE_topo"))
             .args(arguments)
@@ -71,6 +76,7 @@ impl Lab {
             .envs(&self.surroundings)
             .env("SSH_PUBLIC_KEY", std::fs::read_to_string(&public).expect("a key").trim())
             .env("SSH_PUBLIC_KEY_FILE", &public)
+            .envs(variables.iter().cloned())
             .output()
             .expect("topo runs");
         let ran = Ran::from(output);

@@ -16,4 +16,5 @@ mod interrupted;
 mod lab;
 mod nfs;
 mod remote_engine;
+mod shares;
 mod tunnel;

@@ -16,7 +16,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{ApiGroup, Discovery, Scope};
 use kube::{Client, Config};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::manifest::Kind;
 
@@ -29,6 +29,7 @@ pub const MANAGER: &str = "topo";
 /// A call that takes longer than this is not slow but stuck.
 const CALL: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 const PAGE: u32 = 500;
 
 /// Which cluster to talk to.
@@ -45,6 +46,8 @@ pub enum Access {
 pub struct Kube {
     client: Client,
     server: String,
+    /// For how long a call that does not reach the server is tried again.
+    patience: Duration,
 }
 
 /// What a cluster serves, by group and name.
@@ -84,7 +87,12 @@ impl Kube {
         let server = config.cluster_url.to_string();
         let client =
             Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
-        Ok(Self { client, server })
+        Ok(Self { client, server, patience: Duration::ZERO })
+    }
+
+    /// Tries again for so long where the server is not reached. Every call here may be repeated.
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub fn client(&self) -> &Client {
@@ -97,7 +105,7 @@ impl Kube {
 
     /// The version that the API server says it has: `v1.34.4`.
     pub async fn version(&self) -> Result<String, KubeError> {
-        let version = self.call(self.client.apiserver_version()).await?;
+        let version = self.call(|| self.client.apiserver_version()).await?;
         Ok(version.git_version)
     }
 
@@ -106,12 +114,12 @@ impl Kube {
         let request =
             http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
         let request = request.map_err(|error| self.error(error))?;
-        self.call(self.client.request_text(request)).await.map(drop)
+        self.call(|| self.client.request_text(request.clone())).await.map(drop)
     }
 
     /// Every kind that the cluster serves, by group and name, in the version it prefers; two calls.
     pub async fn served(&self) -> Result<ServedKinds, KubeError> {
-        let discovery = self.call(Discovery::new(self.client.clone()).run_aggregated()).await?;
+        let discovery = self.call(|| Discovery::new(self.client.clone()).run_aggregated()).await?;
         let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
         let kinds = resources.map(|(resource, capabilities)| Kind {
             group: resource.group.into(),
@@ -139,7 +147,7 @@ impl Kube {
         let mut params = ListParams::default().labels(labels).limit(PAGE);
         let mut found = Vec::new();
         loop {
-            let page = match self.call(api.list(&params)).await {
+            let page = match self.call(|| api.list(&params)).await {
                 Err(KubeError::NotFound(_)) => return Ok(found),
                 page => page?,
             };
@@ -161,7 +169,7 @@ impl Kube {
         let mut params = ListParams::default().limit(PAGE);
         let mut found = Vec::new();
         loop {
-            let page = match self.call(api.list_metadata(&params)).await {
+            let page = match self.call(|| api.list_metadata(&params)).await {
                 Err(KubeError::NotFound(_)) => return Ok(found),
                 page => page?,
             };
@@ -180,7 +188,7 @@ impl Kube {
     /// None if it is not there, or its kind is not served.
     pub async fn get(&self, target: &Target<'_>) -> Result<Option<DynamicObject>, KubeError> {
         let api = self.api(target.kind, target.namespace);
-        match self.call(api.get(target.name)).await {
+        match self.call(|| api.get(target.name)).await {
             Ok(object) => Ok(Some(object)),
             Err(KubeError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -198,14 +206,16 @@ impl Kube {
         params.dry_run = how.dry_run;
         params.field_validation = Some(ValidationDirective::Strict);
         let api = self.api(target.kind, target.namespace);
-        self.call(api.patch(target.name, &params, &Patch::Apply(body))).await
+        let patch = Patch::Apply(body);
+        self.call(|| api.patch(target.name, &params, &patch)).await
     }
 
     /// Changes what a merge patch names, without becoming the owner of more.
     pub async fn patch(&self, target: &Target<'_>, patch: &Value) -> Result<(), KubeError> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         let api = self.api(target.kind, target.namespace);
-        self.call(api.patch(target.name, &params, &Patch::Merge(patch))).await.map(drop)
+        let patch = Patch::Merge(patch);
+        self.call(|| api.patch(target.name, &params, &patch)).await.map(drop)
     }
 
     /// Deletes this very object and not one that has taken its name since. One that is gone is fine.
@@ -217,7 +227,7 @@ impl Kube {
             ..Default::default()
         };
         let api = self.api(target.kind, target.namespace);
-        match self.call(api.delete(target.name, &params)).await {
+        match self.call(|| api.delete(target.name, &params)).await {
             Ok(_) | Err(KubeError::NotFound(_)) => Ok(()),
             // Another object has the name by now: the one that was meant is gone.
             Err(KubeError::Conflict { conflicts, .. }) if conflicts.is_empty() && uid.is_some() => {
@@ -244,7 +254,7 @@ impl Kube {
             tail_lines: Some(lines),
             ..Default::default()
         };
-        let text = self.call(pods.logs(pod, &params)).await?;
+        let text = self.call(|| pods.logs(pod, &params)).await?;
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
 
@@ -262,13 +272,22 @@ impl Kube {
         }
     }
 
-    async fn call<T>(
-        &self,
-        call: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, KubeError> {
-        match timeout(CALL, call).await {
-            Ok(answer) => answer.map_err(|error| self.error(error)),
-            Err(_) => Err(KubeError::Stuck { server: self.server.clone(), after: CALL }),
+    async fn call<T, F>(&self, call: impl Fn() -> F) -> Result<T, KubeError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let since = Instant::now();
+        loop {
+            let answer = match timeout(CALL, call()).await {
+                Ok(answer) => answer.map_err(|error| self.error(error)),
+                Err(_) => Err(KubeError::Stuck { server: self.server.clone(), after: CALL }),
+            };
+            match answer {
+                Err(KubeError::Unreachable { .. }) if since.elapsed() < self.patience => {
+                    sleep(TRY_AGAIN).await;
+                }
+                answer => return answer,
+            }
         }
     }
 

@@ -1,0 +1,122 @@
+//! A kind of resource, whole and small: a note is a file in a folder, with what was applied beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use topo::engine::{Driver, Failure, Turn, Work};
+use topo::plan::{
+    Effect, Fields, Id, Outputs, Record, Resource, SecretKey, Seen, Table, Want, World,
+};
+
+/// What the file says of a note.
+pub struct Note {
+    pub name: &'static str,
+    pub text: &'static str,
+    pub paper: &'static str,
+}
+
+pub const TABLE: Table = Table {
+    // Another text is written over the old one; other paper is another note.
+    effects: &[("paper", Effect::Replace)],
+    ..Table::plain("note")
+};
+
+pub fn id(name: &str) -> Id {
+    Id::new(TABLE.kind, name)
+}
+
+pub fn desired(notes: &[Note]) -> Vec<Resource> {
+    let resource = |note: &Note| {
+        Resource::new(id(note.name), &TABLE)
+            .field("text", Want::is(note.text))
+            .field("paper", Want::is(note.paper))
+    };
+    notes.iter().map(resource).collect()
+}
+
+/// All of them at once. Whose each is comes from the record beside it.
+pub fn observe(folder: &Path, world: &mut World) -> Result<(), Failure> {
+    let failed = |error| Failure::because("cannot list the notes", &error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_none_or(|extension| extension != "note") {
+            continue;
+        }
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let text = fs::read_to_string(&path).map_err(failed)?;
+        let record = fs::read(record_of(&path)).ok();
+        let seen = match record.and_then(|record| serde_json::from_slice::<Record>(&record).ok()) {
+            Some(record) => {
+                let paper = record.fields.get("paper").cloned().unwrap_or_default();
+                let mut seen = Seen::mine(record);
+                seen.fields = Fields::new().with("text", json!(text)).with("paper", paper);
+                seen.outputs = outputs(&path);
+                seen
+            }
+            None => Seen::foreign(format!("`{}` is not topo's; move it away", path.display())),
+        };
+        world.add(id(&name), seen);
+    }
+    Ok(())
+}
+
+pub async fn change(folder: &Path, key: &SecretKey, turn: &Turn) -> Result<Outputs, Failure> {
+    let failed = |error| Failure::because(format!("cannot write `{}`", turn.id()), &error);
+    let path = path_of(folder, turn);
+    match turn.work {
+        Work::Create | Work::Update => {
+            let resource = turn.resource.as_ref().expect("what is made is wanted");
+            let record = json!(Record::of(resource, &turn.values, key));
+            // The record first: a note without one would be taken for somebody else's.
+            fs::write(record_of(&path), record.to_string()).map_err(failed)?;
+            fs::write(&path, turn.text("text").unwrap_or_default()).map_err(failed)?;
+        }
+        Work::Delete => {
+            for file in [path.clone(), record_of(&path)] {
+                fs::remove_file(file).map_err(failed)?;
+            }
+        }
+        Work::Start | Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+/// A note works as soon as it is there. What was created answers with all that it gives.
+pub async fn wait(folder: &Path, turn: &Turn) -> Result<Outputs, Failure> {
+    Ok(outputs(&path_of(folder, turn)))
+}
+
+fn outputs(path: &Path) -> Outputs {
+    Outputs::new().with("path", json!(path))
+}
+
+fn path_of(folder: &Path, turn: &Turn) -> PathBuf {
+    folder.join(turn.id().name()).with_extension("note")
+}
+
+fn record_of(note: &Path) -> PathBuf {
+    note.with_extension("record")
+}
+
+/// In topo itself this is `resources::Hands`, which picks the module by the kind.
+pub struct Hands {
+    pub folder: PathBuf,
+    pub key: SecretKey,
+}
+
+impl Driver for Hands {
+    async fn change(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        change(&self.folder, &self.key, turn).await
+    }
+
+    async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(&self.folder, turn).await
+    }
+
+    async fn look(&self) -> Result<World, Failure> {
+        let mut world = World::default();
+        observe(&self.folder, &mut world)?;
+        Ok(world)
+    }
+}
