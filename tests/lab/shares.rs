@@ -185,7 +185,8 @@ struct Writer {
     lines: PathBuf,
 }
 
-const WRITER: &str = "exec 3>/docs/lines; i=0; last=$(date +%s%N); end=$(($(date +%s)+SECONDS_LONG))
+const WRITER: &str =
+    "exec 3>/docs/lines; i=0; last=$(date +%s%N); end=$(($(date +%s)+SECONDS_LONG))
 while [ $(date +%s) -lt $end ]; do
   echo $i >&3 || echo failed at $i; i=$((i+1)); now=$(date +%s%N); took=$(((now-last)/1000000))
   [ $took -gt 300 ] && echo \"paused $took ms\"; last=$now; sleep 0.05
@@ -229,9 +230,9 @@ impl Writer {
 }
 
 fn longest_pause(said: &str) -> u32 {
-    let pauses = said.lines().filter_map(|line| {
-        line.strip_prefix("paused ")?.strip_suffix(" ms")?.parse().ok()
-    });
+    let pauses = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("paused ")?.strip_suffix(" ms")?.parse().ok());
     pauses.max().unwrap_or(0)
 }
 
@@ -291,8 +292,7 @@ fn a_killed_server_comes_back(scenario: &Scenario) {
     let [one, _] = scenario.pods();
     let writer = Writer::start(scenario, &one, 10);
     std::thread::sleep(Duration::from_secs(2));
-    let process =
-        scenario.lab.run("docker", &["inspect", "shs-nfs", "--format", "{{.State.Pid}}"]);
+    let process = scenario.lab.run("docker", &["inspect", "shs-nfs", "--format", "{{.State.Pid}}"]);
     scenario.lab.run("kill", &["-9", process.trim()]);
     let said = writer.end("the server was killed");
     assert!(longest_pause(&said) < 8000, "{said}");
@@ -366,14 +366,30 @@ fn a_folder_without_handles_is_refused(scenario: &Scenario) {
 fn drift_of_a_served_share(scenario: &Scenario) {
     let drifts: [(&[&str], &str, &str); 5] = [
         (
-            &["kubectl", "--context", "kind-shs", "patch", "pv/shs-docs", "-p", "{\"spec\":{\"mountOptions\":[\"soft\"]}}"],
+            &[
+                "kubectl",
+                "--context",
+                "kind-shs",
+                "patch",
+                "pv/shs-docs",
+                "-p",
+                "{\"spec\":{\"mountOptions\":[\"soft\"]}}",
+            ],
             "~ share/docs",
             "kubectl",
         ),
         (&["docker", "stop", "-t", "2", "shs-nfs"], "! server/shs-nfs", "stopped"),
         (&["docker", "rm", "-f", "shs-nfs"], "+ server/shs-nfs", "drift"),
         (
-            &["docker", "exec", "shs-nfs", "sed", "-i", "s/Graceless = true/Graceless = false/", "/etc/topo/ganesha.conf"],
+            &[
+                "docker",
+                "exec",
+                "shs-nfs",
+                "sed",
+                "-i",
+                "s/Graceless = true/Graceless = false/",
+                "/etc/topo/ganesha.conf",
+            ],
             "~ server/shs-nfs",
             "settings",
         ),
@@ -472,7 +488,8 @@ fn share_external() {
     let ran = scenario.topo(3, &["apply", "--yes"]);
     assert!(ran.err.contains("no-such-export"), "{}", ran.err);
     assert!(!scenario.kubectl(&["get", "pv", "-o", "name"]).contains("none"));
-    scenario.change("\n  - { name: none, path: /nothing, via: external, server: 172.24.9.9 }\n", "");
+    scenario
+        .change("\n  - { name: none, path: /nothing, via: external, server: 172.24.9.9 }\n", "");
 
     // Status tells the truth of a server that went away.
     scenario.lab.run("docker", &["stop", "-t", "1", "she-nas"]);
@@ -516,8 +533,25 @@ fn share_host() {
     scenario.lab.run(
         "docker",
         &[
-            "run", "-d", "--name", "shh-nfsd", "-p", "172.24.0.1:2049:2049", "--cap-add", "DAC_READ_SEARCH", "--cap-add",
-            "SYS_ADMIN", "-e", &format!("FOLDER={folder}"), "--mount", &mount, "--entrypoint", "sh", &image, "-c", settings,
+            "run",
+            "-d",
+            "--name",
+            "shh-nfsd",
+            "-p",
+            "172.24.0.1:2049:2049",
+            "--cap-add",
+            "DAC_READ_SEARCH",
+            "--cap-add",
+            "SYS_ADMIN",
+            "-e",
+            &format!("FOLDER={folder}"),
+            "--mount",
+            &mount,
+            "--entrypoint",
+            "sh",
+            &image,
+            "-c",
+            settings,
         ],
     );
     let file = Path::new("/etc/exports.d/topo-shh.exports");
