@@ -1,11 +1,13 @@
 //! The templates of everything that topo renders: built in, and each replaceable by the user's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
+
+use crate::topology::nearest;
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
@@ -15,6 +17,7 @@ macro_rules! embedded {
 }
 
 embedded![
+    "connector/docker-connector.conf",
     "gateway/Dockerfile",
     "gateway/entrypoint",
     "gateway/health",
@@ -38,6 +41,22 @@ embedded![
 pub struct TemplateError {
     name: String,
     reason: minijinja::Error,
+}
+
+/// What is wrong with a folder of the user's own templates.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnError {
+    #[error("`{path}` takes the place of no template of topo's{near}")]
+    Unknown { path: String, near: String },
+    #[error("cannot read the templates in `{folder}`: {reason}")]
+    Unreadable { folder: String, reason: std::io::Error },
+    #[error("cannot read the template {path}: {reason:#}")]
+    Broken { path: String, reason: minijinja::Error },
+}
+
+/// The built-in templates as they are written, by name.
+pub fn built_in() -> &'static [(&'static str, &'static str)] {
+    EMBEDDED
 }
 
 #[derive(Debug, Clone)]
@@ -73,12 +92,52 @@ impl Templates {
         Self(environment)
     }
 
+    /// With a folder of the user's own, each file of which must be one that topo would use, and a
+    /// template: a name that is misspelt would otherwise change nothing without a word.
+    pub fn with_own(own: &Path) -> Result<Self, OwnError> {
+        let templates = Self::new(Some(own.to_owned()));
+        for name in names_in(own)? {
+            let path = own.join(&name).display().to_string();
+            if EMBEDDED.iter().all(|(known, _)| *known != name) {
+                let near = nearest::to(&name, EMBEDDED.iter().map(|(known, _)| *known));
+                let near = near.map_or_else(String::new, |near| format!(": `{near}` is one"));
+                return Err(OwnError::Unknown { path, near });
+            }
+            let read = templates.0.get_template(&name);
+            read.map_err(|reason| OwnError::Broken { path, reason })?;
+        }
+        Ok(templates)
+    }
+
     pub fn render(&self, name: &str, values: impl Serialize) -> Result<String, TemplateError> {
         self.0
             .get_template(name)
             .and_then(|template| template.render(Serde(values)))
             .map_err(|reason| TemplateError { name: name.to_owned(), reason })
     }
+}
+
+/// The files below a folder, as their names are written from there.
+fn names_in(folder: &Path) -> Result<Vec<String>, OwnError> {
+    let mut names = Vec::new();
+    let mut open = vec![PathBuf::new()];
+    while let Some(inner) = open.pop() {
+        let unreadable = |reason| OwnError::Unreadable {
+            folder: folder.join(&inner).display().to_string(),
+            reason,
+        };
+        for entry in std::fs::read_dir(folder.join(&inner)).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = inner.join(entry.file_name());
+            if entry.path().is_dir() {
+                open.push(name);
+            } else {
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -99,6 +158,22 @@ mod tests {
         let mine =
             Templates::new(Some(own.path().to_owned())).render("gateway/Dockerfile", &values);
         assert_eq!(mine.expect("renders"), "FROM debian-mine\n");
+    }
+
+    #[test]
+    fn a_template_that_topo_does_not_know_or_cannot_read_is_an_error() {
+        let own = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(own.path().join("gateway")).expect("made");
+        std::fs::write(own.path().join("gateway/Dockerfle"), "FROM x\n").expect("written");
+        let error = Templates::with_own(own.path()).expect_err("is refused");
+        assert!(error.to_string().ends_with("topo's: `gateway/Dockerfile` is one"), "{error}");
+
+        let right = own.path().join("gateway/Dockerfile");
+        std::fs::rename(own.path().join("gateway/Dockerfle"), &right).expect("renamed");
+        Templates::with_own(own.path()).expect("is taken");
+        std::fs::write(&right, "FROM {{ base\n").expect("written");
+        let error = Templates::with_own(own.path()).expect_err("is refused");
+        assert!(error.to_string().contains("gateway/Dockerfile: syntax error"), "{error}");
     }
 
     #[test]

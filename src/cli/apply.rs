@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use super::ports::{self, Services};
 use super::session::{Planned, Purpose, Session, Which};
 use super::{ApplyArgs, run};
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Plan};
 use crate::resources;
-use crate::view::{Answer, Doing, Ending, View};
+use crate::view::{Answer, Doing, Ending, PortStatus, View};
 
 pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let started = Instant::now();
@@ -26,14 +27,32 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
 
     let Planned { plan, desired, world } = planned;
     let report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
+    let elapsed = started.elapsed();
+    let ports = if report.interrupted { Vec::new() } else { try_ports(&session, view).await };
     view.summary(&Ending {
         doing: Doing::Apply,
         topology: session.name(),
         report: &report,
-        elapsed: started.elapsed(),
-        ports: &[],
+        elapsed,
+        ports: &ports,
     });
     Ok(run::exit(&report))
+}
+
+/// What nobody answers is told and no failure: what stands behind it may just be slow.
+async fn try_ports(session: &Session, view: &mut dyn View) -> Vec<PortStatus> {
+    if session.topology.as_ref().is_none_or(|topology| topology.ports().is_empty()) {
+        return Vec::new();
+    }
+    let Ok(world) = resources::observe_ports(session.cx()).await else { return Vec::new() };
+    let services = Services::look(session.cx()).await;
+    let ports = ports::try_all(session, &world, &services, ports::PATIENCE).await;
+    for port in ports.iter().filter(|port| port.address.is_some()) {
+        if let (Some(false), Some(detail)) = (port.reachable, &port.detail) {
+            view.warning(&format!("port {} {detail}", port.listen));
+        }
+    }
+    ports
 }
 
 /// What stands in the way is named, and nothing is changed.

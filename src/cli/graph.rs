@@ -8,7 +8,6 @@ use crate::backend::download::Downloads;
 use crate::error::{Error, Exit};
 use crate::plan::PlanError;
 use crate::resources::{self, Ground, Ingredients, Objects};
-use crate::templates::Templates;
 use crate::view::View;
 use crate::view::graph::{Format, Picture};
 
@@ -49,7 +48,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let resources = resources::desired(&Ingredients {
         topology,
         objects: &objects,
-        templates: &Templates::new(None),
+        templates: &load::templates(topology)?,
         claim: None,
         snapshot: &Snapshot::default(),
         machine: None,

@@ -45,6 +45,17 @@ examples! {
     "dev-gateway": ["manifests/fedora-dev.yaml.j2"],
     "remote-engine": ["manifests/far-web.yaml.j2"],
     "share-ssh": ["manifests/share-ssh.yaml.j2"],
+    "everything": [
+        "manifests/web.yaml.j2",
+        "manifests/everything.yaml.j2",
+        "manifests/workloads.yaml.j2",
+        "manifests/check.yaml.j2",
+    ],
+    "http-proxy": ["manifests/web.yaml.j2"],
+    "nested": ["manifests/nested.yaml.j2", "nested/Dockerfile"],
+    "node-port": ["manifests/node-port.yaml.j2"],
+    "routed-host": ["manifests/web.yaml.j2"],
+    "workloads": ["manifests/workloads.yaml.j2", "manifests/check.yaml.j2"],
 }
 
 const STARTER: &str = include_str!("../../templates/topo.yaml");

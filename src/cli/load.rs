@@ -7,7 +7,8 @@ use crate::backend::host::Disk;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::Variables;
-use crate::topology::{self, Input, Loaded, Problems};
+use crate::templates::Templates;
+use crate::topology::{self, Input, Loaded, Problems, Topology};
 use crate::view::{Sources, View};
 
 /// The topology, or everything that is wrong with its file, which the view has then shown.
@@ -36,6 +37,15 @@ pub fn load_openly(
             Err(Error::shown(Exit::Refused))
         }
     }
+}
+
+/// The templates of topo's, and in place of some the user's own.
+pub fn templates(topology: &Topology) -> Result<Templates, Error> {
+    let Some(own) = &topology.templates else { return Ok(Templates::new(None)) };
+    Templates::with_own(own.path()).map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        Error::refused(failure.hint("`topo render templates` prints the templates that topo has"))
+    })
 }
 
 /// What reading the file comes to, and its text to show what is wrong in it.

@@ -9,6 +9,7 @@ mod graph;
 mod init;
 mod load;
 mod man;
+mod ports;
 mod render;
 mod run;
 mod schema;

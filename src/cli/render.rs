@@ -5,21 +5,23 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::load;
-use crate::backend::docker::{Snapshot, Surroundings, candidates};
+use crate::backend::docker::{Docker, Snapshot, Surroundings, candidates};
 use crate::backend::download::Downloads;
 use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::{self, Content, Ground, Ingredients, Objects, Part, Rendered, render};
-use crate::templates::Templates;
+use crate::templates;
+use crate::topology::Topology;
 use crate::view::View;
 
 /// Print what topo would hand to other programs
 ///
 /// The kind configuration, MetalLB's pools, the objects of the manifests, the gateway's files, what
-/// shares need of the cluster and of NFS servers, and the tunnels' ssh settings, as far as they are
-/// known before anything is made. Needs no engine and no cluster.
+/// shares need of the cluster and of NFS servers, the tunnels' ssh settings and the connector's, as
+/// far as they are known before anything is made. Needs no cluster, and no engine: where one answers,
+/// its networks are among the connector's routes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to print; everything if left out
@@ -54,9 +56,19 @@ enum What {
     Ganesha,
     /// The settings that each tunnel's ssh is run with
     SshConfig,
+    /// The settings of docker-connector on the host
+    Connector,
+    /// The templates that a folder of your own can replace, as topo has them
+    Templates,
 }
 
 pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
+    if matches!(args.what, Some(What::Templates)) {
+        for (name, text) in templates::built_in() {
+            view.data(&format!("# ---- {name}\n{text}"));
+        }
+        return Ok(Exit::Done);
+    }
     let loaded = if args.show_secrets {
         load::load_openly(&args.file, &load::environment, view)?
     } else {
@@ -72,14 +84,14 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let ingredients = Ingredients {
         topology,
         objects: &objects,
-        templates: &Templates::new(None),
+        templates: &load::templates(topology)?,
         claim: None,
-        snapshot: &Snapshot::default(),
+        snapshot: &networks(topology, view).await,
         machine: machine.as_ref(),
         state: state.as_ref(),
     };
 
-    let parts = args.what.map_or(Part::ALL.to_vec(), |what| vec![what.into()]);
+    let parts = args.what.and_then(What::part).map_or(Part::ALL.to_vec(), |part| vec![part]);
     let mut files = Vec::new();
     for part in parts {
         files.extend(render(&ingredients, part, args.show_secrets)?);
@@ -117,18 +129,36 @@ fn text(file: &Rendered, titled: bool) -> Result<String, Failure> {
         })
 }
 
-impl From<What> for Part {
-    fn from(what: What) -> Self {
-        match what {
-            What::Kind => Self::Kind,
-            What::Metallb => Self::Metallb,
-            What::Manifests => Self::Manifests,
-            What::Gateway => Self::Gateway,
-            What::Shares => Self::Shares,
-            What::Exports => Self::Exports,
-            What::NfsConf => Self::NfsConf,
-            What::Ganesha => Self::Ganesha,
-            What::SshConfig => Self::SshConfig,
+/// What the engine has, for the connector alone; nothing where none answers.
+async fn networks(topology: &Topology, view: &mut dyn View) -> Snapshot {
+    if topology.connector.is_none() {
+        return Snapshot::default();
+    }
+    let look = async {
+        let docker = Docker::connect(&Surroundings::read(load::environment)).await?;
+        docker.snapshot().await
+    };
+    look.await.unwrap_or_else(|_| {
+        view.note("no engine answers, so the connector's routes lack the networks that it has");
+        Snapshot::default()
+    })
+}
+
+impl What {
+    /// None for what is not made of a topology.
+    fn part(self) -> Option<Part> {
+        match self {
+            Self::Kind => Some(Part::Kind),
+            Self::Metallb => Some(Part::Metallb),
+            Self::Manifests => Some(Part::Manifests),
+            Self::Gateway => Some(Part::Gateway),
+            Self::Shares => Some(Part::Shares),
+            Self::Exports => Some(Part::Exports),
+            Self::NfsConf => Some(Part::NfsConf),
+            Self::Ganesha => Some(Part::Ganesha),
+            Self::SshConfig => Some(Part::SshConfig),
+            Self::Connector => Some(Part::Connector),
+            Self::Templates => None,
         }
     }
 }

@@ -82,6 +82,10 @@ impl Session {
             Some(loaded) => (Some(loaded.topology), Some(loaded.places)),
             None => (None, None),
         };
+        let templates = match &topology {
+            Some(topology) => load::templates(topology)?,
+            None => Templates::new(None),
+        };
         let name = match (&topology, &which) {
             (Some(topology), _) => topology.name.to_string(),
             (None, Which::Name(name)) => (*name).to_owned(),
@@ -121,7 +125,7 @@ impl Session {
             kubeconfig: Kubeconfig::of(variable.as_ref()),
             key,
             variable,
-            templates: Templates::new(None),
+            templates,
             claim,
             lock,
         });
@@ -272,7 +276,6 @@ fn settle(topology: Topology, ground: &Ground, view: &mut dyn View) -> Result<To
     for choice in &settled.chosen {
         view.note(choice);
     }
-    refuse_what_is_not_carried_out(&settled.topology)?;
     Ok(settled.topology)
 }
 
@@ -281,22 +284,6 @@ fn check_name(name: &str) -> Result<(), Error> {
         let failure = Failure::new(format!("`{name}` cannot be the name of a topology: {error}"));
         Error::refused(failure.hint("write the `name` that stands in the topology file"))
     })
-}
-
-fn refuse_what_is_not_carried_out(topology: &Topology) -> Result<(), Error> {
-    let keys = resources::not_carried_out(topology);
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    Err(Error::refused(
-        Failure::new(format!(
-            "topo {} reads and checks {}, but does not carry it out yet",
-            env!("CARGO_PKG_VERSION"),
-            keys.join(" and ")
-        ))
-        .hint("take it out of the file to apply the rest"),
-    ))
 }
 
 /// What a topo that was cut off had started may still be at work, and holds the lock: it is waited

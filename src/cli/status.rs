@@ -1,24 +1,17 @@
 //! `topo status`: what is up, from one look at the engine and the cluster.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use futures::future::join_all;
 use serde_json::Value;
 
 use super::StatusArgs;
+use super::ports::{self, Services};
 use super::session::{Planned, Purpose, Session, Wanted, Which};
-use crate::backend::host::{self, Reach};
 use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
-use crate::manifest::Kinds;
-use crate::plan::{Action, Id, Item, Owner, Seen, State, World};
+use crate::plan::{Action, Id, Item, Seen, State, World};
 use crate::resources::{self, Context, Doing};
-use crate::topology::{Port, Proto, Target, Topology};
-use crate::view::{
-    Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View,
-};
+use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let which = match &args.name {
@@ -28,11 +21,8 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
     let session = Session::open(which, Purpose::Look, "topo status", view).await?;
     session.check_claims(true)?;
     let Planned { plan, world, .. } = session.plan(Wanted::default()).await?;
-    let services = Services::look(&session).await;
-    let ports = match &session.topology {
-        Some(topology) => ports(session.cx(), topology, &world, &services).await,
-        None => Vec::new(),
-    };
+    let services = Services::look(session.cx()).await;
+    let ports = ports::try_all(&session, &world, &services, Duration::ZERO).await;
     let shares = match &session.topology {
         Some(topology) => resources::healths(session.cx(), topology, &world).await,
         None => Vec::new(),
@@ -82,89 +72,6 @@ fn tunnel(cx: &Context, item: &Item, seen: Option<&Seen>) -> TunnelStatus {
     let says = seen.map(|_| standing.in_words(SystemTime::now()));
     let detail = if matches!(standing, Standing::Degraded(_)) { says } else { detail.or(says) };
     TunnelStatus { name: id.name().to_owned(), state, detail }
-}
-
-/// The ready pods behind each Service and the addresses in use, in two lists.
-#[derive(Default)]
-struct Services {
-    ready_pods: HashMap<String, u32>,
-    addresses: Vec<IpAddr>,
-}
-
-impl Services {
-    /// What cannot be asked is left out, and shown as such.
-    async fn look(session: &Session) -> Self {
-        let mut services = Self::default();
-        let Ok(kube) = session.cx().kube().await else { return services };
-        let slices = Kinds::default().named(&"discovery.k8s.io/v1".into(), &"EndpointSlice".into());
-        let kind = Kinds::default().named(&"v1".into(), &"Service".into());
-        let (slices, all) = tokio::join!(kube.list(&slices, ""), kube.list(&kind, ""));
-        for slice in slices.unwrap_or_default() {
-            let labels = slice.metadata.labels.as_ref();
-            let Some(name) = labels.and_then(|labels| labels.get("kubernetes.io/service-name"))
-            else {
-                continue;
-            };
-            let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
-            let endpoints = slice.data["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
-            let ready = endpoints
-                .iter()
-                .filter(|endpoint| endpoint["conditions"]["ready"] != false)
-                .count();
-            *services.ready_pods.entry(format!("{namespace}/{name}")).or_default() +=
-                u32::try_from(ready).unwrap_or(u32::MAX);
-        }
-        for service in all.unwrap_or_default() {
-            let ingress = service.data.pointer("/status/loadBalancer/ingress");
-            let given = ingress.and_then(Value::as_array).into_iter().flatten();
-            let given = given.filter_map(|one| one["ip"].as_str()?.parse::<IpAddr>().ok());
-            services.addresses.extend(given);
-        }
-        services
-    }
-}
-
-async fn ports(
-    cx: &Context,
-    topology: &Topology,
-    world: &World,
-    services: &Services,
-) -> Vec<PortStatus> {
-    let forwards = topology.ports().iter().map(|port| forward(cx, port, world, services));
-    join_all(forwards).await
-}
-
-async fn forward(cx: &Context, port: &Port, world: &World, services: &Services) -> PortStatus {
-    let listen = port.listen();
-    let seen = world.things.get(&Id::new("port", listen));
-    let record = seen.and_then(|seen| match &seen.owner {
-        Owner::Mine(record) => Some(record),
-        Owner::Foreign(_) | Owner::Borrowed => None,
-    });
-    let target = record.and_then(|record| record.fields.get("target")?.as_str());
-    let ready_pods = match &port.to {
-        Target::Service { service, .. } => services.ready_pods.get(&service.to_string()).copied(),
-        Target::NodePort(_) | Target::Address { .. } => None,
-    };
-    let door = cx.door(listen.addr).await.filter(|_| listen.proto == Proto::Tcp);
-    let tried = match door {
-        Some(host) => Some(host::reach(&host, listen.ports.first()).await),
-        None => None,
-    };
-    PortStatus {
-        listen: listen.to_string(),
-        to: match &port.to {
-            Target::Service { .. } => format!("service {}", port.to),
-            Target::NodePort(_) | Target::Address { .. } => port.to.to_string(),
-        },
-        address: target.map(str::to_owned),
-        ready_pods,
-        reachable: tried.map(|reach| reach == Reach::Answers),
-        detail: tried
-            .filter(|reach| *reach != Reach::Answers)
-            .map(|reach| reach.in_words().to_owned()),
-        direct: None,
-    }
 }
 
 fn share(share: resources::Health) -> ShareStatus {

@@ -20,6 +20,7 @@ pub fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     match result {
         Ok(loaded) => {
             view.problems(&sources, &loaded.warnings);
+            load::templates(&loaded.topology)?;
             view.note(&format!("`{}` is a valid topology", path.display()));
             Ok(Exit::Done)
         }

@@ -42,6 +42,8 @@ pub enum StepPhase {
     Started,
     Waiting,
     Done,
+    /// Left for a later run: what it waits for comes from elsewhere.
+    Pending,
     Skipped,
 }
 

@@ -34,6 +34,8 @@ pub enum Outcome {
     /// What was done; for a deferred one, what it came to.
     Done(Action),
     Failed(Failure),
+    /// Left as it is, because what it waits for comes from elsewhere and is not there yet; and why.
+    Pending(String),
     /// Never started, and why: something it needs failed, or the run was interrupted.
     Skipped(String),
 }
@@ -48,13 +50,16 @@ impl Report {
     pub fn failures(&self) -> impl Iterator<Item = (&Id, &Failure)> {
         self.outcomes.iter().filter_map(|(id, outcome)| match outcome {
             Outcome::Failed(failure) => Some((id, failure)),
-            Outcome::Done(_) | Outcome::Skipped(_) => None,
+            Outcome::Done(_) | Outcome::Pending(_) | Outcome::Skipped(_) => None,
         })
     }
 
     pub fn is_complete(&self) -> bool {
         !self.interrupted
-            && self.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Done(_)))
+            && self
+                .outcomes
+                .iter()
+                .all(|(_, outcome)| matches!(outcome, Outcome::Done(_) | Outcome::Pending(_)))
     }
 }
 
@@ -229,6 +234,7 @@ impl<D: Driver> Queue<D> {
                 Outcome::Done(did)
             }
             Err(Stop::Failed(failure)) => Outcome::Failed(failure),
+            Err(Stop::Pending(why)) => Outcome::Pending(why),
             Err(Stop::NotStarted) => interrupted(),
             Err(Stop::CalledBack) => {
                 let doom = self.doomed.remove(&step);
@@ -283,6 +289,7 @@ impl<D: Driver> Queue<D> {
         self.shared.events.tell(match outcome {
             Outcome::Done(_) | Outcome::Skipped(_) if halfway => return,
             Outcome::Done(did) => step(*did, StepPhase::Done, None),
+            Outcome::Pending(why) => step(item.action, StepPhase::Pending, Some(why.clone())),
             Outcome::Skipped(why) => step(item.action, StepPhase::Skipped, Some(why.clone())),
             Outcome::Failed(failure) => Event::Failed {
                 id: item.id.clone(),
@@ -298,7 +305,7 @@ impl<D: Driver> Queue<D> {
         let (ended, then) = (self.graph.steps[ended], self.graph.steps[then]);
         let id = &self.shared.items[ended.item].id;
         match outcome {
-            Outcome::Done(_) => None,
+            Outcome::Done(_) | Outcome::Pending(_) => None,
             Outcome::Skipped(why) => Some(Doom { why: why.clone(), told: false }),
             Outcome::Failed(_) => Some(Doom {
                 why: match (ended.phase, then.phase) {
@@ -330,7 +337,9 @@ impl<D: Driver> Queue<D> {
             }
         }
         let interrupted = self.shared.cancel.is_finishing()
-            && outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Done(_)));
+            && outcomes
+                .iter()
+                .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_) | Outcome::Skipped(_)));
         Report { outcomes, interrupted }
     }
 }

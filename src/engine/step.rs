@@ -11,7 +11,7 @@ use super::stages::Herald;
 use super::{Cancel, Driver, Event, Events, Failure, Run, StepPhase, Turn, Work};
 use crate::plan::{
     Action, Fields, Id, Item, Known, LateRequest, Outputs, Phase, Refusal, Resource, SecretKey,
-    Shown, World, closed_place, decide_late, known,
+    Shown, State, World, closed_place, decide_late, known,
 };
 
 /// What every step needs of the run.
@@ -45,6 +45,8 @@ pub(super) struct Performed {
 /// Why a step gave nothing.
 pub(super) enum Stop {
     Failed(Failure),
+    /// What it waits for is made by nobody in this run: it stays as it is, and why.
+    Pending(String),
     /// The run was interrupted while the step waited for its place among the parallel ones.
     NotStarted,
     /// It went ahead of a step that failed.
@@ -90,7 +92,13 @@ impl<D: Driver> Shared<D> {
     ) -> Result<Performed, Stop> {
         let item = Arc::clone(&self.items[item]);
         let (action, world) = self.action_at_its_turn(&item, phase, given).await?;
+        if action == Action::None && self.is_looked_up_in_vain(&item.id, &world) {
+            return Ok(Performed { did: Action::Deferred, outputs: Outputs::new() });
+        }
         let turn = self.turn(item, phase, action, &world, given, herald);
+        if let Some(why) = self.pending(&turn).await {
+            return Err(Stop::Pending(why));
+        }
         let changed = match turn.work {
             Work::Keep => Outputs::new(),
             _ => self.change(&turn, action).await?,
@@ -114,6 +122,33 @@ impl<D: Driver> Shared<D> {
         outputs.extend(changed);
         outputs.extend(waited);
         Ok(Performed { did: action, outputs })
+    }
+
+    /// What topo only looks up is not waited for.
+    fn is_looked_up_in_vain(&self, id: &Id, world: &World) -> bool {
+        let ready = || world.things.get(id).is_some_and(|seen| seen.state == State::Ready);
+        self.is_looked_up(id) && !ready()
+    }
+
+    fn is_looked_up(&self, id: &Id) -> bool {
+        self.resources.get(id).is_some_and(|wanted| wanted.table.lookup)
+    }
+
+    /// A value that something gives which topo only looks up, and that has none yet. Nobody in this
+    /// run will make it, so waiting is no use and failing no help.
+    async fn pending(&self, turn: &Turn) -> Option<String> {
+        if !matches!(turn.work, Work::Create | Work::Update) {
+            return None;
+        }
+        let (_, giver) = turn.missing.iter().find(|(_, giver)| self.is_looked_up(giver))?;
+        let latest = self.latest.lock().await;
+        let look = latest.as_ref().and_then(|look| look.result.as_ref().ok());
+        let world = look.unwrap_or(&self.world);
+        Some(match world.things.get(giver).map(|seen| &seen.state) {
+            None => format!("`{giver}` does not exist, and nothing in this file makes it"),
+            Some(State::Unready(last)) => format!("`{giver}`: {last}"),
+            Some(_) => format!("`{giver}` has nothing to give yet"),
+        })
     }
 
     async fn change(&self, turn: &Turn, action: Action) -> Result<Outputs, Stop> {

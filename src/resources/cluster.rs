@@ -14,7 +14,7 @@ use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
     Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
-use crate::topology::Topology;
+use crate::topology::{Target, Topology};
 use api_server::Door;
 
 pub const TABLE: Table = Table {
@@ -29,6 +29,9 @@ pub const TABLE: Table = Table {
     precious: |_| true,
     ..Table::plain("cluster")
 };
+
+/// A cluster that exists, looked up only where a forward leads to its nodes.
+const LOOKUP: Table = Table { lookup: true, borrows: true, ..Table::plain("cluster") };
 
 /// kind's own labels.
 pub const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
@@ -47,7 +50,19 @@ pub fn inside(topology: &Topology) -> Option<Bond> {
     made.then(|| Bond::Inside(id(topology.name.as_str())))
 }
 
+/// The cluster of a topology that names an existing one and leads forwards to its nodes.
+pub fn lookup(topology: &Topology) -> Option<Resource> {
+    let exists = topology.cluster.as_ref().is_some_and(crate::topology::Cluster::exists);
+    let wanted = topology.ports().iter().any(|port| matches!(port.to, Target::NodePort(_)));
+    (exists && wanted).then(|| {
+        Resource::new(id(topology.name.as_str()), &LOOKUP).origin(Origin::Key("cluster".into()))
+    })
+}
+
 pub fn desired(topology: &Topology) -> Option<Resource> {
+    if let Some(lookup) = lookup(topology) {
+        return Some(lookup);
+    }
     let cluster = topology.cluster.as_ref().filter(|cluster| cluster.context.is_none())?;
     let network = topology.network_name();
     let image = cluster.image.as_ref().map_or(Want::Auto, |image| Want::is(image.to_string()));
@@ -343,6 +358,9 @@ async fn merge_kubeconfig(cx: &Context) -> Result<(), Failure> {
 }
 
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    if !cx.makes_cluster() {
+        return Ok(Outputs::new());
+    }
     let snapshot = cx.snapshot().await?;
     let planes = || containers(&snapshot, &cx.name).filter(|node| is_control_plane(node));
     let wanted: BTreeSet<String> = planes().map(|node| node.name.clone()).collect();

@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DynamicObject;
 
 use super::object::{self, Objects};
+use super::service::{self, Reached};
 use super::{Context, cluster, compare, drift, manifest, marks, metallb, pool, ready, share};
 use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
 use crate::engine::Failure;
@@ -16,6 +17,7 @@ use crate::plan::{
     Action, Bond, Cause, Fields, Id, Item, Outputs, Owner, Plan, Record, Resource, Seen, Shown,
     State, World,
 };
+use crate::topology::Target as Forward;
 
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 8;
@@ -73,6 +75,7 @@ pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
     see_strangers(cx, &kube, &objects, world).await.map_err(failed)?;
     see_lookups(cx, &kube, &objects, world).await.map_err(failed)?;
     share::see_strangers(cx, &kube, world).await.map_err(failed)?;
+    see_nodes(cx, &kube, world).await.map_err(failed)?;
 
     let there = live.all().filter(|(_, object)| is_object(object)).map(|(kind, object)| {
         (kind, object.metadata.namespace.as_deref(), object.metadata.name.as_deref().unwrap_or(""))
@@ -282,24 +285,66 @@ async fn see_lookups(
         wanted.iter().map(|service| service.namespace.as_str()).collect();
     let kind = Kinds::default().named(&"v1".into(), &"Service".into());
     for namespace in namespaces {
-        for service in kube.list_in(&kind, Some(namespace), "").await? {
-            let name = service.metadata.name.as_deref().unwrap_or_default();
-            let is_wanted = wanted
-                .iter()
-                .any(|one| one.namespace.as_str() == namespace && one.name.as_str() == name);
-            if !is_wanted {
-                continue;
+        for there in kube.list_in(&kind, Some(namespace), "").await? {
+            let name = there.metadata.name.as_deref().unwrap_or_default();
+            let looked_for = wanted.iter().find(|service| {
+                service.namespace.as_str() == namespace && service.name.as_str() == name
+            });
+            if let Some(service) = looked_for {
+                world.add(object::service_id(service), look_up(&there));
             }
-            let mut seen = Seen::borrowed();
-            match ready::judge(&kind, Some(&service)) {
-                Verdict::Done(outputs) => seen.outputs = outputs,
-                Verdict::NotYet(last) | Verdict::Failed(last) => {
-                    seen.outputs = Outputs::new().with("ports", ready::named_ports(&service.data));
-                    seen.state = State::Unready(last);
-                }
-            }
-            world.add(object::service_id(namespace, name), seen);
         }
+    }
+    Ok(())
+}
+
+fn look_up(there: &DynamicObject) -> Seen {
+    let mut seen = Seen::borrowed();
+    match service::judge(there) {
+        Verdict::Done(_) if Reached::of(&there.data) == Reached::NotAtAll => {
+            seen.state = State::Unready(service::out_of_reach(&there.data));
+        }
+        Verdict::Done(outputs) => seen.outputs = outputs,
+        Verdict::NotYet(last) | Verdict::Failed(last) => {
+            seen.outputs = Outputs::new().with(service::PORTS, service::ports(&there.data));
+            seen.state = State::Unready(last);
+        }
+    }
+    seen
+}
+
+/// What every node serves is reached at the first, which is looked for only where a forward leads
+/// there.
+async fn see_nodes(cx: &Context, kube: &Kube, world: &mut World) -> Result<(), KubeError> {
+    let Some(topology) = cx.file.as_deref() else { return Ok(()) };
+    let at_nodes: Vec<Id> = topology
+        .ports()
+        .iter()
+        .filter_map(|port| match &port.to {
+            Forward::Service { service, .. } => Some(object::service_id(service)),
+            Forward::NodePort(_) | Forward::Address { .. } => None,
+        })
+        .filter(|id| {
+            let ready = world.things.get(id).filter(|seen| seen.state == State::Ready);
+            ready.is_some_and(|seen| {
+                seen.outputs.get(service::PORTS).is_some()
+                    && seen.outputs.get(service::ADDRESS).is_none()
+            })
+        })
+        .collect();
+    let in_their_cluster = cluster::lookup(topology);
+    if at_nodes.is_empty() && in_their_cluster.is_none() {
+        return Ok(());
+    }
+    let Some(address) = service::node_address(kube).await? else { return Ok(()) };
+    for id in at_nodes {
+        if let Some(seen) = world.things.get_mut(&id) {
+            seen.outputs.set(service::ADDRESS, address.to_string().into());
+        }
+    }
+    if let Some(lookup) = in_their_cluster {
+        let seen = Seen::borrowed().output(service::ADDRESS, address.to_string());
+        world.add(lookup.id, seen);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::live::Live;
-use super::{Context, drift, marks, object, pool, ready, stages};
+use super::{Context, drift, marks, object, pods, pool, ready, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::manifest::{self, Kind, Kinds, Manifests, Source, Syntax};
@@ -417,7 +417,7 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         let workload = kind("apps/v1", workload);
         let target = Target { kind: &workload, namespace: Some(NAMESPACE), name };
         if let Err(error) = until_ready(&kube, turn, &target, deadline).await {
-            let said = ready::why(&kube, &target).await;
+            let said = pods::why(&kube, &target).await;
             return Err(said.into_iter().fold(not_ready(error), Failure::caused_by));
         }
     }

@@ -8,6 +8,7 @@ mod build_folder;
 mod claim;
 mod cluster;
 mod compare;
+mod connector;
 mod context;
 mod drift;
 mod elsewhere;
@@ -24,11 +25,14 @@ mod network;
 mod node;
 mod object;
 mod picture;
+mod pods;
 mod pool;
 mod port;
+mod pulled;
 mod ready;
 mod render;
 mod server;
+mod service;
 mod share;
 mod stages;
 mod tunnel;
@@ -46,6 +50,7 @@ use crate::topology::{AddressRange, NeedId, Topology};
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Setting, Variables};
 pub use object::Objects;
+pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
 pub use share::{Doing, Ground, Health, Settled, healths, settle, ways};
 
@@ -76,7 +81,7 @@ macro_rules! kinds {
 
 kinds!(
     network, cluster, node, image, metallb, pool, server, share, manifest, object, gateway, port,
-    tunnel
+    tunnel, connector
 );
 
 fn unknown(kind: &str, id: &Id) -> Failure {
@@ -115,6 +120,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     let mut resources = Vec::new();
     let on_the_engine = topology.gateway.is_some()
         || server::is_wanted(topology)
+        || topology.connector.is_some()
         || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
     if on_the_engine {
         resources.push(network::desired(topology));
@@ -129,20 +135,15 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(object::desired(topology, from.objects));
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
-    resources.extend(port::desired(topology));
+    resources.extend(port::desired(topology, from.objects)?);
     resources.extend(tunnel::desired(from)?);
+    resources.extend(connector::desired(topology));
     Ok(resources)
 }
 
 /// What a person says a resource needs, beside what follows from it.
 fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
     needs.iter().filter_map(|need| need.as_str().parse().ok()).map(Bond::Uses)
-}
-
-/// What a file may ask for and this topo does not carry out. Better refused than left out.
-pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
-    let connector = topology.connector.is_some().then_some("connector");
-    connector.into_iter().collect()
 }
 
 /// The addresses that no other topology on the same network may have.
@@ -223,6 +224,14 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
     tunnel::observe(cx, &mut world).await?;
+    connector::observe(cx, snapshot, &mut world).await;
+    Ok(world)
+}
+
+/// The forwards that the gateway knows now.
+pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
+    let mut world = World::default();
+    port::observe(cx, &cx.snapshot().await?, &mut world).await?;
     Ok(world)
 }
 
@@ -236,6 +245,11 @@ impl Driver for Hands {
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
         Box::pin(wait(&self.0, turn)).await
+    }
+
+    /// All forwards of a gateway are written in one transaction.
+    fn gathers(&self, turn: &Turn) -> bool {
+        turn.id().kind() == port::TABLE.kind
     }
 
     async fn look(&self) -> Result<World, Failure> {

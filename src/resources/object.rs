@@ -11,16 +11,28 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::inventory::{self, Gone, Inventory, Members};
-use super::{Context, Variables, marks, pool, ready, stages};
+use super::{Context, Variables, marks, pods, pool, ready, service, stages};
 use crate::backend::download::Downloads;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, ServedKinds, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
-use crate::plan::{Bond, Cause, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want};
+use crate::plan::{
+    Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want,
+};
 use crate::topology::manifest::Source as Written;
 use crate::topology::{ImageRef, ServiceRef, Target as Forward, Topology};
 
 pub const TABLE: Table = Table { precious: is_precious, ..Table::plain("object") };
+
+/// What a Service gives to forwards may be another after it was changed.
+const SERVICE: Table = Table {
+    effects: &[
+        ("hash", Effect::Unsettles),
+        ("metadata", Effect::Unsettles),
+        ("spec", Effect::Unsettles),
+    ],
+    ..TABLE
+};
 
 /// A Service that a forward names and no manifest makes.
 const LOOKUP: Table = Table { lookup: true, borrows: true, ..Table::plain("object") };
@@ -49,8 +61,8 @@ pub fn id(kind: &Kind, namespace: Option<&str>, name: &str) -> Id {
 }
 
 /// The Service that gives a forward its address.
-pub fn service_id(namespace: &str, name: &str) -> Id {
-    Id::new(TABLE.kind, format_args!("core/Service/{namespace}/{name}"))
+pub fn service_id(service: &ServiceRef) -> Id {
+    Id::new(TABLE.kind, format_args!("core/Service/{service}"))
 }
 
 /// The objects of a topology's manifests, read once.
@@ -96,18 +108,30 @@ impl Objects {
                 return Err(unreadable(&faults));
             }
         };
+        Ok(Self::of(manifests, Inventory::new(name, inventory_namespace)))
+    }
+
+    fn of(manifests: Manifests, inventory: Inventory) -> Self {
         let index = manifests
             .objects
             .iter()
             .enumerate()
             .map(|(at, object)| (id(&object.kind, object.namespace.as_deref(), &object.name), at))
             .collect();
-        Ok(Self {
-            manifests,
-            index,
-            served: Mutex::default(),
-            inventory: Mutex::new(Inventory::new(name, inventory_namespace)),
-        })
+        Self { manifests, index, served: Mutex::default(), inventory: Mutex::new(inventory) }
+    }
+
+    /// Those of one text, for tests of what is made of them.
+    #[cfg(test)]
+    pub fn of_text(text: &str) -> Self {
+        let source = Source {
+            name: "test.yaml".into(),
+            text: text.to_owned(),
+            syntax: manifest::Syntax::Yaml,
+            entry: 0,
+        };
+        let manifests = manifest::read(vec![source], &mut Kinds::default(), &[]);
+        Self::of(manifests.expect("manifests"), Inventory::new("test", None))
     }
 
     pub fn get(&self, id: &Id) -> Option<&Object> {
@@ -188,8 +212,9 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
             let want = if object.secret { Want::Secret(hash) } else { Want::Is(hash) };
             let file = objects.manifests.sources[object.source].name.clone();
             let id = id(&object.kind, object.namespace.as_deref(), &object.name);
+            let table = if object.kind.is("", "Service") { &SERVICE } else { &TABLE };
             let resource =
-                Resource::new(id, &TABLE).field("hash", want).origin(Origin::Line { file, line });
+                Resource::new(id, table).field("hash", want).origin(Origin::Line { file, line });
             let mut resource = stages::in_cluster(resource, topology);
             resource.bonds.extend(edges.bonds(object));
             resource
@@ -205,20 +230,13 @@ pub fn followed<'a>(topology: &'a Topology, objects: &Objects) -> BTreeSet<&'a S
         Forward::Service { service, .. } => Some(service),
         _ => None,
     });
-    named
-        .filter(|service| {
-            objects.get(&service_id(service.namespace.as_str(), service.name.as_str())).is_none()
-        })
-        .collect()
+    named.filter(|service| objects.get(&service_id(service)).is_none()).collect()
 }
 
 fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     followed(topology, objects)
         .into_iter()
-        .map(|service| {
-            let id = service_id(service.namespace.as_str(), service.name.as_str());
-            stages::in_cluster(Resource::new(id, &LOOKUP), topology)
-        })
+        .map(|service| stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology))
         .collect()
 }
 
@@ -541,16 +559,24 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let kube = cx.kube().await?;
     let target = target(&object.kind, object);
     let judge = |live: Option<&DynamicObject>| ready::judge(&object.kind, live);
-    let waited = kube
-        .until(&target, Deadline::after(turn.patience(limit)), judge, |said| turn.say(said))
-        .await;
+    let deadline = Deadline::after(turn.patience(limit));
+    let mut waited = kube.until(&target, deadline, judge, |said| turn.say(said)).await;
+    if waited.is_ok() && matches!(object.facts, Facts::Runs { .. }) {
+        let body = objects.manifests.body(object);
+        let stayed =
+            pods::stay_up(&kube, target.namespace, &body, deadline, |said| turn.say(said)).await;
+        waited = stayed.and(waited);
+    }
     match waited {
+        Ok(outputs) if object.kind.is("", "Service") => service::at_a_node(&kube, outputs)
+            .await
+            .map_err(|error| Failure::because("cannot look for a node", &error)),
         Ok(outputs) => Ok(outputs),
         Err(error) => {
             let verb =
                 if matches!(error, WaitError::Failed(_)) { "failed" } else { "is not ready" };
             let failure = Failure::because(format!("{object} {verb}"), &error);
-            let said = ready::why(&kube, &target).await;
+            let said = pods::why(&kube, &target).await;
             Err(said.into_iter().fold(failure, Failure::caused_by))
         }
     }
@@ -594,7 +620,8 @@ mod tests {
             parts(&two),
             Some(("rbac.authorization.k8s.io", "ClusterRole", None, "system:x/y"))
         );
-        assert_eq!(parts(&service_id("a", "b")), Some(("", "Service", Some("a"), "b")));
+        let service: ServiceRef = "a/b".parse().expect("a Service");
+        assert_eq!(parts(&service_id(&service)), Some(("", "Service", Some("a"), "b")));
     }
 
     #[test]
@@ -609,7 +636,7 @@ mod tests {
             cause: Cause::Drift,
             by: None,
         };
-        let mut item = Item::new(service_id("default", "web"), Action::Update);
+        let mut item = Item::new(Id::new("object", "core/Service/default/web"), Action::Update);
         item.changes = vec![change("spec.ports[http]"), change("metadata.labels.a")];
         let body = json!({
             "metadata": {"labels": {"a": "b"}},

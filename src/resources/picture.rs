@@ -5,10 +5,13 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
-use super::Context;
+use super::{Context, pulled};
 use crate::backend::docker::{AbsentIsFine, Archived, BuildRequest, Error, build_context};
-use crate::engine::{Amount, Failure, Tally, Turn};
+use crate::engine::{Failure, Turn};
 use crate::topology::{ImageRef, ServiceImage};
+
+const READY_HINT: &str =
+    "name an image that the engine has or can pull, or `{ base: … }` to have one built";
 
 /// An image that a container of topo's is made from.
 pub struct Picture {
@@ -75,22 +78,11 @@ impl Picture {
         let there = there.map_err(|error| self.failed("look for", &error))?;
         match &self.image {
             _ if there.is_some() => Ok(()),
-            Image::Ready(image) => self.pull(cx, turn, image.as_str()).await,
+            Image::Ready(image) => {
+                pulled::ensure(cx, turn, image.as_str(), READY_HINT).await.map(drop)
+            }
             Image::Built(recipe) => self.build(cx, turn, &reference, recipe).await,
         }
-    }
-
-    async fn pull(&self, cx: &Context, turn: &Turn, image: &str) -> Result<(), Failure> {
-        let pulled = cx.docker.pull_image(image, |amount| {
-            let amount = Amount { done: amount.done, total: amount.total, tally: Tally::Bytes };
-            turn.measure(format!("pulling {image}"), amount);
-        });
-        pulled.await.map_err(|error| {
-            let whose = self.kind.whose;
-            Failure::because(format!("cannot pull {whose} image `{image}`"), &error).hint(
-                "name an image that the engine has or can pull, or `{ base: … }` to have one built",
-            )
-        })
     }
 
     async fn build(

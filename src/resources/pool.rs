@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::live::Live;
-use super::{Context, marks, metallb, object, ready, stages};
+use super::{Context, marks, metallb, object, service, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
@@ -308,7 +308,7 @@ pub fn users(services: &[DynamicObject], ranges: &[AddressRange]) -> Vec<String>
     let mut users: Vec<String> = services
         .iter()
         .filter_map(|service| {
-            let address = ready::address(&service.data)?;
+            let address = service::address(&service.data)?;
             let parsed: IpAddr = address.parse().ok()?;
             ranges.iter().any(|range| range.contains(parsed)).then(|| {
                 let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
@@ -336,7 +336,7 @@ pub fn warn_of_losses(
     let losing: Vec<DynamicObject> = services
         .iter()
         .filter(|service| {
-            let address = ready::address(&service.data).and_then(|text| text.parse().ok());
+            let address = service::address(&service.data).and_then(|text| text.parse().ok());
             address.is_some_and(|address| !kept.iter().any(|range| range.contains(address)))
         })
         .cloned()

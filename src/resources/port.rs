@@ -1,61 +1,95 @@
 //! A forward: ports of the gateway that lead to a Service, a node port or an address.
 
-use std::net::IpAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
-use futures::future::join_all;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::gateway::{self, Edit, Entry, Forward, Live, Saved};
+use super::object::{Objects, service_id};
+use super::service::{self, ADDRESS, PORTS, Reached};
 use super::{Context, asked, cluster};
 use crate::backend::docker::Snapshot;
-use crate::backend::host::{self, Reach};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::topology::gateway::ServiceRef;
-use crate::topology::{
-    GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort, Topology,
-};
+use crate::topology::{GatewayForwarding, Listen, Port, PortRange, Target, TargetPort, Topology};
 
 pub const TABLE: Table = Table::plain("port");
 
-/// How long a forward is tried before it is said that nobody answers.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-const TRY_AGAIN: Duration = Duration::from_millis(250);
-
-/// The output of a Service and of a cluster that a forward leads to.
-const ADDRESS: &str = "address";
-/// The output of a Service that tells its ports' numbers by name.
-const PORTS: &str = "ports";
+/// The output of a forward: its listening ports, each with what it leads to.
+const LEADS_TO: &str = "leadsTo";
 
 pub fn id(port: &Port) -> Id {
     Id::new(TABLE.kind, port.listen())
 }
 
-pub fn service_id(service: &ServiceRef) -> Id {
-    Id::new("object", format_args!("core/Service/{service}"))
-}
-
-pub fn desired(topology: &Topology) -> Vec<Resource> {
-    topology
-        .ports()
-        .iter()
-        .enumerate()
-        .map(|(at, port)| {
-            let mut resource = aimed(Resource::new(id(port), &TABLE), topology, &port.to)
-                .bond(Bond::Holds(gateway::id(topology)))
-                .origin(Origin::Key(format!("gateway.ports.{at}").into()));
-            resource.bonds.extend(asked(&port.needs));
-            if port.proxy_protocol {
-                resource = resource.field("proxyProtocol", Want::is(true));
+pub fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Failure> {
+    let mut resources = Vec::new();
+    let mut faults = Vec::new();
+    for (at, port) in topology.ports().iter().enumerate() {
+        let aim = match &port.to {
+            Target::Service { service, port } => aim_at(objects, service, port),
+            Target::NodePort(_) | Target::Address { .. } => Ok(Aim::ByNumber),
+        };
+        match aim {
+            Ok(aim) => {
+                let mut resource = aimed(Resource::new(id(port), &TABLE), topology, &port.to, aim)
+                    .bond(Bond::Holds(gateway::id(topology)))
+                    .origin(Origin::Key(format!("gateway.ports.{at}").into()));
+                resource.bonds.extend(asked(&port.needs));
+                if port.proxy_protocol {
+                    resource = resource.field("proxyProtocol", Want::is(true));
+                }
+                resources.push(resource);
             }
-            resource
-        })
-        .collect()
+            Err(why) => faults.push(format!("`{}` leads to {}: {why}", id(port), port.to)),
+        }
+    }
+    let mut faults = faults.into_iter();
+    match faults.next() {
+        None => Ok(resources),
+        Some(first) => Err(faults.fold(Failure::new(first), Failure::caused_by)),
+    }
 }
 
-fn aimed(resource: Resource, topology: &Topology, target: &Target) -> Resource {
+/// How the number of the target's port is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// It is the one that is written.
+    ByNumber,
+    /// The Service tells which it is where it is reached.
+    ByService,
+}
+
+/// A Service that the file makes itself is looked at before anything is done.
+fn aim_at(objects: &Objects, service: &ServiceRef, port: &TargetPort) -> Result<Aim, String> {
+    let Some(object) = objects.get(&service_id(service)) else { return Ok(Aim::ByService) };
+    let body = objects.manifests.body(object);
+    let place = objects.manifests.place(object);
+    let reached = Reached::of(&body);
+    if reached == Reached::NotAtAll {
+        return Err(format!(
+            "{}; write `type: LoadBalancer` or `type: NodePort` ({place})",
+            service::out_of_reach(&body)
+        ));
+    }
+    let ports = service::ports(&body);
+    let lacks = match port {
+        TargetPort::Name(name) => Some(name.clone()).filter(|name| ports.get(name).is_none()),
+        TargetPort::Numbers(range) => {
+            range.ports().map(|port| port.to_string()).find(|port| ports.get(port).is_none())
+        }
+    };
+    if let Some(port) = lacks {
+        return Err(format!("{} ({place})", no_such_port(&ports, &port)));
+    }
+    match (reached, port) {
+        (Reached::Balanced, TargetPort::Numbers(_)) => Ok(Aim::ByNumber),
+        _ => Ok(Aim::ByService),
+    }
+}
+
+fn aimed(resource: Resource, topology: &Topology, target: &Target, aim: Aim) -> Resource {
     match target {
         Target::Address { address, port } => resource
             .field("target", Want::is(address.to_string()))
@@ -72,9 +106,9 @@ fn aimed(resource: Resource, topology: &Topology, target: &Target) -> Resource {
             let resource = resource
                 .field("target", Want::After(service.clone(), ADDRESS))
                 .field("port", Want::is(port.to_string()));
-            let resource = match port {
-                TargetPort::Numbers(_) => resource,
-                TargetPort::Name(_) => resource.field("ports", Want::After(service.clone(), PORTS)),
+            let resource = match aim {
+                Aim::ByNumber => resource,
+                Aim::ByService => resource.field(PORTS, Want::After(service.clone(), PORTS)),
             };
             resource.bond(Bond::Uses(service))
         }
@@ -128,7 +162,19 @@ fn look_at(forward: Forward, live: Option<&Live>) -> Seen {
             }
         }
     }
-    Seen { fields, ..Seen::mine(forward.record) }
+    let leads: Vec<(u16, SocketAddr)> = forward
+        .entries
+        .iter()
+        .map(|entry| (entry.listen, SocketAddr::new(entry.address, entry.port)))
+        .collect();
+    let seen = Seen::mine(forward.record).output(LEADS_TO, json!(leads));
+    Seen { fields, ..seen }
+}
+
+/// Each listening port of a forward, and where the gateway leads it.
+pub fn leads_to(world: &World, id: &Id) -> Vec<(u16, SocketAddr)> {
+    let leads = world.output(id, LEADS_TO).cloned();
+    leads.and_then(|leads| serde_json::from_value(leads).ok()).unwrap_or_default()
 }
 
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
@@ -147,35 +193,10 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     Ok(Outputs::new())
 }
 
-/// A rule forwards as soon as it is in force; whether somebody answers behind it is tried from here,
-/// and told, because what it leads to may just be slow.
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    let changed = matches!(turn.work, Work::Create | Work::Update);
-    let listen: Option<Listen> = turn.id().name().parse().ok();
-    let tried = listen.filter(|listen| changed && listen.proto == Proto::Tcp);
-    let Some(listen) = tried else { return Ok(Outputs::new()) };
-    if let Some(host) = cx.door(listen.addr).await {
-        turn.say("trying it from here");
-        for (port, reach) in unanswered(&host, listen.ports).await {
-            turn.warn(format!("port {port} {}", reach.in_words()));
-        }
-    }
+/// A rule forwards as soon as it is in force. Whether somebody answers behind it is tried when all
+/// is done, and told: what it leads to may just be slow.
+pub async fn wait(_: &Context, _: &Turn) -> Result<Outputs, Failure> {
     Ok(Outputs::new())
-}
-
-/// The ports behind which nobody answers within the time that a pod takes to notice its Service.
-async fn unanswered(host: &str, ports: PortRange) -> Vec<(u16, Reach)> {
-    let deadline = Instant::now() + ANSWER_LIMIT;
-    let mut left: Vec<(u16, Reach)> = ports.ports().map(|port| (port, Reach::Silent)).collect();
-    loop {
-        let tries = left.iter().map(async |(port, _)| (*port, host::reach(host, *port).await));
-        left = join_all(tries).await;
-        left.retain(|(_, reach)| *reach != Reach::Answers);
-        if left.is_empty() || Instant::now() > deadline {
-            return left;
-        }
-        tokio::time::sleep(TRY_AGAIN).await;
-    }
 }
 
 fn gateway_of(turn: &Turn) -> Result<&Id, Failure> {
@@ -212,11 +233,11 @@ fn entries(listen: Listen, values: &Fields<Value>) -> Result<Vec<Entry>, String>
         .ok_or_else(|| "its target has no address".to_owned())?;
     let port = text("port").unwrap_or_default();
     let inside = match values.get(PORTS) {
-        Some(ports) => named_port(ports, port)?,
-        None => port.parse().map_err(|_| format!("`{port}` is no port"))?,
+        Some(ports) => told_ports(ports, port)?,
+        None => written_ports(port)?.ports().collect(),
     };
     let proxy_protocol = values.get("proxyProtocol").and_then(Value::as_bool).unwrap_or_default();
-    let pairs = listen.ports.ports().zip(inside.ports());
+    let pairs = listen.ports.ports().zip(inside);
     Ok(pairs
         .map(|(listening, port)| Entry {
             proto: listen.proto,
@@ -228,11 +249,30 @@ fn entries(listen: Listen, values: &Fields<Value>) -> Result<Vec<Entry>, String>
         .collect())
 }
 
-fn named_port(ports: &Value, name: &str) -> Result<PortRange, String> {
-    let number = ports.get(name).and_then(Value::as_u64);
-    number
-        .and_then(|number| PortRange::one(u16::try_from(number).ok()?))
-        .ok_or_else(|| format!("the Service has no port named `{name}`"))
+fn written_ports(port: &str) -> Result<PortRange, String> {
+    port.parse().map_err(|_| format!("`{port}` is no port"))
+}
+
+/// A name is one port of the Service, and so is each number of a range.
+fn told_ports(ports: &Value, port: &str) -> Result<Vec<u16>, String> {
+    let keys = match port.parse::<PortRange>() {
+        Ok(range) => range.ports().map(|port| port.to_string()).collect(),
+        Err(_) => vec![port.to_owned()],
+    };
+    keys.iter()
+        .map(|key| {
+            let number = ports.get(key).and_then(Value::as_u64);
+            number
+                .and_then(|number| u16::try_from(number).ok())
+                .ok_or_else(|| no_such_port(ports, key))
+        })
+        .collect()
+}
+
+fn no_such_port(ports: &Value, wanted: &str) -> String {
+    let known: Vec<&str> =
+        ports.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    format!("the Service has no port `{wanted}`; it has {}", known.join(", "))
 }
 
 #[cfg(test)]
@@ -247,13 +287,18 @@ mod tests {
         .expect("a topology")
     }
 
+    fn objects(text: &str) -> Objects {
+        Objects::of_text(text)
+    }
+
     #[test]
     fn a_forward_follows_what_gives_its_address() {
-        let resources = desired(&topology(&json!([
+        let file = topology(&json!([
             { "listen": 10001, "to": { "service": "web", "port": "http" } },
             { "listen": 10090, "to": { "nodePort": 30880 } },
             { "listen": 10091, "to": { "address": "172.22.0.7", "port": 80 } },
-        ])));
+        ]));
+        let resources = desired(&file, &objects("")).expect("forwards");
         let target = |at: usize| resources[at].fields.get("target").cloned();
         let service = Id::new("object", "core/Service/default/web");
         assert_eq!(resources[0].id.as_str(), "port/127.0.0.1:10001/tcp");
@@ -266,16 +311,32 @@ mod tests {
     }
 
     #[test]
+    fn a_service_of_the_file_that_cannot_be_reached_is_refused_with_its_place() {
+        let file = topology(&json!([
+            { "listen": 10001, "to": { "service": "web", "port": 80 } },
+            { "listen": 10002, "to": { "service": "lb", "port": 81 } },
+        ]));
+        let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n\
+            ---\napiVersion: v1\nkind: Service\nmetadata: {name: lb}\nspec: {type: LoadBalancer, ports: [{port: 80, name: http}]}\n";
+        let failure = desired(&file, &objects(text)).expect_err("is refused");
+        assert!(failure.message.contains("it is of type ClusterIP"), "{failure}");
+        assert!(failure.message.contains("test.yaml:1"), "{failure}");
+        assert!(failure.causes[0].contains("no port `81`; it has http, 80"), "{failure:?}");
+    }
+
+    #[test]
     fn ranges_map_one_to_one() {
         let listen: Listen = "10080-10082".parse().expect("a place");
         let values =
             Fields::new().with("target", json!("172.22.255.201")).with("port", json!("8080-8082"));
-        let pairs: Vec<(u16, u16)> = entries(listen, &values)
-            .expect("resolves")
-            .iter()
-            .map(|entry| (entry.listen, entry.port))
-            .collect();
-        assert_eq!(pairs, [(10080, 8080), (10081, 8081), (10082, 8082)]);
+        let pairs = |values: &Fields<Value>| -> Vec<(u16, u16)> {
+            let entries = entries(listen, values).expect("resolves");
+            entries.iter().map(|entry| (entry.listen, entry.port)).collect()
+        };
+        assert_eq!(pairs(&values), [(10080, 8080), (10081, 8081), (10082, 8082)]);
+        let told = json!({ "8080": 30001, "8081": 31002, "8082": 30003 });
+        let values = values.with(PORTS, told);
+        assert_eq!(pairs(&values), [(10080, 30001), (10081, 31002), (10082, 30003)]);
     }
 
     #[test]
@@ -284,10 +345,11 @@ mod tests {
         let values = Fields::new()
             .with("target", json!("172.22.255.201"))
             .with("port", json!("ssh"))
-            .with("ports", json!({ "ssh": 22 }));
+            .with(PORTS, json!({ "ssh": 22 }));
         assert_eq!(entries(listen, &values).expect("resolves")[0].port, 22);
         let other = values.with("port", json!("http"));
-        assert_eq!(entries(listen, &other), Err("the Service has no port named `http`".to_owned()));
+        let refused = Err("the Service has no port `http`; it has ssh".to_owned());
+        assert_eq!(entries(listen, &other), refused);
     }
 
     #[test]

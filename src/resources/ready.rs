@@ -1,14 +1,13 @@
-//! Whether an object works, by its kind, and why not, in the words of its pods.
+//! Whether an object works, by its kind.
 
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::backend::kube::{Kube, Target, Verdict};
-use crate::manifest::{Kind, Kinds};
+use super::pods::{complaint, conditions, has_condition, text};
+use super::service;
+use crate::backend::kube::Verdict;
+use crate::manifest::Kind;
 use crate::plan::Outputs;
-
-/// How much of a container's log is shown when it fails.
-const LOG_LINES: i64 = 10;
 
 /// What an object comes to. Kinds that have no notion of being ready are so by being there.
 pub fn judge(kind: &Kind, object: Option<&DynamicObject>) -> Verdict<Outputs> {
@@ -20,7 +19,7 @@ pub fn judge(kind: &Kind, object: Option<&DynamicObject>) -> Verdict<Outputs> {
     }
     let body = &object.data;
     match (&*kind.group, &*kind.name) {
-        ("", "Service") => service(object),
+        ("", "Service") => service::judge(object),
         ("", "Pod") => pod(body),
         ("", "PersistentVolumeClaim") => claim(body),
         ("", "Namespace") => phase(body, "Active"),
@@ -127,50 +126,12 @@ fn job(body: &Value) -> Verdict<Outputs> {
 fn pod(body: &Value) -> Verdict<Outputs> {
     match body.pointer("/status/phase").and_then(Value::as_str) {
         Some("Succeeded") => ready(),
-        Some("Failed") => Verdict::Failed(complaint(body).unwrap_or_else(|| "it failed".into())),
+        Some("Failed") => Verdict::Failed("it has ended in failure".to_owned()),
         _ if has_condition(body, "Ready") => ready(),
         phase => Verdict::NotYet(
             complaint(body).unwrap_or_else(|| phase.unwrap_or("not looked at yet").to_owned()),
         ),
     }
-}
-
-/// The annotation by which a Service asks MetalLB for addresses of its choice.
-const ASKED_ADDRESSES: &str = "metallb.io/loadBalancerIPs";
-
-/// A Service of type LoadBalancer works once it has an address, and the one it asks for if it asks
-/// for one: it keeps its old one for a moment. Its ports are known at once.
-fn service(object: &DynamicObject) -> Verdict<Outputs> {
-    let body = &object.data;
-    let asked = object.metadata.annotations.as_ref().and_then(|all| all.get(ASKED_ADDRESSES));
-    let spec = &body["spec"];
-    let outputs = Outputs::new().with("ports", named_ports(body));
-    if spec["type"] != "LoadBalancer" {
-        return Verdict::Done(outputs);
-    }
-    match address(body) {
-        Some(address)
-            if asked.is_some_and(|asked| !asked.split(',').any(|one| one.trim() == address)) =>
-        {
-            Verdict::NotYet(format!("it still has {address}, not the address that it asks for"))
-        }
-        Some(address) => Verdict::Done(outputs.with("address", json!(address))),
-        None => Verdict::NotYet("no address was given to it".to_owned()),
-    }
-}
-
-/// The numbers of a Service's ports by their names.
-pub fn named_ports(service: &Value) -> Value {
-    let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
-    ports
-        .filter_map(|port| Some((port["name"].as_str()?.to_owned(), port["port"].clone())))
-        .collect()
-}
-
-/// The address that a load balancer gave to a Service.
-pub fn address(body: &Value) -> Option<&str> {
-    let first = body.pointer("/status/loadBalancer/ingress/0")?;
-    first["ip"].as_str().or_else(|| first["hostname"].as_str())
 }
 
 fn claim(body: &Value) -> Verdict<Outputs> {
@@ -200,14 +161,6 @@ fn condition(body: &Value, wanted: &str) -> Verdict<Outputs> {
     }
 }
 
-fn has_condition(body: &Value, kind: &str) -> bool {
-    conditions(body).any(|condition| condition["type"] == kind && condition["status"] == "True")
-}
-
-fn conditions(body: &Value) -> impl Iterator<Item = &Value> {
-    body.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
-}
-
 fn count(body: &Value, pointer: &str) -> u64 {
     body.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
 }
@@ -216,95 +169,12 @@ fn wanted_replicas(body: &Value) -> u64 {
     body.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1)
 }
 
-fn text(value: &Value, key: &str) -> String {
-    value[key].as_str().unwrap_or("it does not say why").to_owned()
-}
-
-/// What is wrong with a pod: `Pending: 0/3 nodes are available: Insufficient cpu`,
-/// `web: ImagePullBackOff: …`. Nothing if it is only not ready yet.
-fn complaint(body: &Value) -> Option<String> {
-    let unscheduled = conditions(body)
-        .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False");
-    if let Some(condition) = unscheduled {
-        return Some(format!("Pending: {}", text(condition, "message")));
-    }
-    container_statuses(body).find_map(|status| {
-        let name = status["name"].as_str()?;
-        if let Some(waiting) = status.pointer("/state/waiting") {
-            let reason = waiting["reason"].as_str()?;
-            if matches!(reason, "ContainerCreating" | "PodInitializing") {
-                return None;
-            }
-            return Some(match waiting["message"].as_str() {
-                Some(message) => format!("{name}: {reason}: {message}"),
-                None => format!("{name}: {reason}"),
-            });
-        }
-        let ended = status.pointer("/state/terminated")?;
-        let code = ended["exitCode"].as_i64().filter(|code| *code != 0)?;
-        let reason = ended["reason"].as_str().unwrap_or("Error");
-        Some(format!("{name}: {reason}, exit code {code}"))
-    })
-}
-
-fn container_statuses(body: &Value) -> impl Iterator<Item = &Value> {
-    ["/status/initContainerStatuses", "/status/containerStatuses"]
-        .into_iter()
-        .filter_map(|pointer| body.pointer(pointer)?.as_array())
-        .flatten()
-}
-
-/// A container that ended or was started again: its log says why.
-fn fallen(body: &Value) -> Option<(&str, bool)> {
-    container_statuses(body).find_map(|status| {
-        let name = status["name"].as_str()?;
-        let ended = status.pointer("/state/terminated/exitCode").and_then(Value::as_i64);
-        if ended.is_some_and(|code| code != 0) {
-            return Some((name, false));
-        }
-        status.pointer("/lastState/terminated").map(|_| (name, true))
-    })
-}
-
-/// Why an object does not work, as its pods tell it; nothing if they have no complaint.
-pub async fn why(kube: &Kube, target: &Target<'_>) -> Vec<String> {
-    let Ok(Some(object)) = kube.get(target).await else { return Vec::new() };
-    let pods = if target.kind.is("", "Pod") {
-        vec![object]
-    } else {
-        let Some(labels) = selector(&object.data) else { return Vec::new() };
-        let pod = Kinds::default().named(&"v1".into(), &"Pod".into());
-        kube.list_in(&pod, target.namespace, &labels).await.unwrap_or_default()
-    };
-    let mut said = Vec::new();
-    for pod in &pods {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let Some(complaint) = complaint(&pod.data) else { continue };
-        said.push(format!("pod {name}: {complaint}"));
-        if let (Some(namespace), Some((container, previous))) =
-            (target.namespace, fallen(&pod.data))
-        {
-            let log = kube.log_tail(namespace, name, container, previous, LOG_LINES).await;
-            said.extend(log.unwrap_or_default().into_iter().map(|line| format!("    {line}")));
-            // One log is enough: the pods of one object fail alike.
-            break;
-        }
-    }
-    said
-}
-
-fn selector(body: &Value) -> Option<String> {
-    let labels = body.pointer("/spec/selector/matchLabels")?.as_object()?;
-    let pairs: Vec<String> = labels
-        .iter()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
-        .collect();
-    (!pairs.is_empty()).then(|| pairs.join(","))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::manifest::Kinds;
 
     fn judged(api_version: &str, kind: &str, generation: i64, body: Value) -> Verdict<Outputs> {
         let kind = Kinds::default().named(&api_version.into(), &kind.into());
@@ -346,38 +216,5 @@ mod tests {
             verdict,
             Verdict::Failed("Job has reached the specified backoff limit".to_owned())
         );
-    }
-
-    #[test]
-    fn a_load_balancer_gives_its_address_and_waits_for_it() {
-        let mut body = json!({"metadata": {}, "spec": {
-            "type": "LoadBalancer",
-            "ports": [{"name": "http", "port": 80}, {"port": 81}],
-        }});
-        assert!(not_yet(judged("v1", "Service", 1, body.clone())).contains("no address"));
-        body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
-        let Verdict::Done(outputs) = judged("v1", "Service", 1, body.clone()) else {
-            panic!("not done")
-        };
-        body["metadata"]["annotations"] = json!({ASKED_ADDRESSES: "172.22.255.222"});
-        assert!(not_yet(judged("v1", "Service", 1, body)).contains("still has 172.22.255.201"));
-        assert_eq!(outputs.get("address"), Some(&json!("172.22.255.201")));
-        assert_eq!(outputs.get("ports"), Some(&json!({"http": 80})));
-    }
-
-    #[test]
-    fn a_pod_complains_in_its_own_terms() {
-        let pulling = json!({"status": {"phase": "Pending", "containerStatuses": [
-            {"name": "web", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
-        ]}});
-        assert_eq!(complaint(&pulling).expect("says"), "web: ImagePullBackOff: no such image");
-        let unfit = json!({"status": {"conditions": [
-            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: Insufficient cpu"},
-        ]}});
-        assert!(complaint(&unfit).expect("says").starts_with("Pending: 0/1 nodes"));
-        let starting = json!({"status": {"containerStatuses": [
-            {"name": "web", "state": {"waiting": {"reason": "ContainerCreating"}}},
-        ]}});
-        assert_eq!(complaint(&starting), None);
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::object::Objects;
-use super::{Ingredients, gateway, kind_config, node, pool, server, share, tunnel};
+use super::{Ingredients, connector, gateway, kind_config, node, pool, server, share, tunnel};
 use crate::engine::Failure;
 
 /// A part of what can be rendered.
@@ -27,6 +27,8 @@ pub enum Part {
     Ganesha,
     /// The settings that each tunnel's ssh is run with.
     SshConfig,
+    /// The settings of docker-connector on the host.
+    Connector,
 }
 
 /// One rendered file.
@@ -44,7 +46,7 @@ pub enum Content {
 }
 
 impl Part {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Kind,
         Self::Metallb,
         Self::Manifests,
@@ -54,6 +56,7 @@ impl Part {
         Self::NfsConf,
         Self::Ganesha,
         Self::SshConfig,
+        Self::Connector,
     ];
 }
 
@@ -92,6 +95,14 @@ pub fn render(
             .into_iter()
             .map(|(name, text)| Rendered {
                 name: format!("ssh-config/{name}"),
+                content: Content::Text(text),
+            })
+            .collect(),
+        Part::Connector => connector::rendered(from.topology, from.templates, from.snapshot)
+            .map_err(|error| Failure::because("cannot render the connector", &error))?
+            .into_iter()
+            .map(|text| Rendered {
+                name: "docker-connector.conf".to_owned(),
                 content: Content::Text(text),
             })
             .collect(),

@@ -27,6 +27,10 @@ pub struct Connector {
 }
 
 impl Connector {
+    pub fn image(&self) -> ImageRef {
+        self.image.clone().unwrap_or_else(ImageRef::docker_connector)
+    }
+
     pub fn addr(&self) -> InterfaceAddress {
         self.addr.unwrap_or_default()
     }

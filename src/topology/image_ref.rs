@@ -24,6 +24,12 @@ impl ImageRef {
         }
     }
 
+    /// The container end of docker-connector, by its makers.
+    pub fn docker_connector() -> Self {
+        const NAME: &str = "wenjunxiao/desktop-docker-connector";
+        Self { text: NAME.to_owned(), name_end: NAME.len(), digest_start: None }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }

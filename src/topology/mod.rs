@@ -90,6 +90,9 @@ pub struct Topology {
     /// Kubernetes objects, applied in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub manifests: Vec<Manifest>,
+    /// A folder of your own templates, each in place of topo's of the same name: `gateway/Dockerfile`. `topo render templates` prints those there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub templates: Option<HostPath>,
     /// Values for templates among the manifests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, serde_json::Value>,

@@ -12,7 +12,7 @@ use super::{
     Answer, Console, Ending, Shape, Sources, Status, Verbosity, View, problems, prompt, summary,
     text,
 };
-use crate::engine::Event;
+use crate::engine::{Event, StepPhase};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
 use crate::topology::{Diagnostic, Severity};
@@ -143,6 +143,10 @@ impl View for Human {
                 None => self.warning(message),
             }
             return;
+        }
+        // The line of the step is cut at the terminal's edge, and this is to be read to its end.
+        if let Event::Step { id, phase: StepPhase::Pending, detail: Some(why), .. } = event {
+            self.warning(&format!("`{id}` is pending: {why}"));
         }
         if self.is_quiet() {
             return;

@@ -96,7 +96,7 @@ impl View for Json {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Step { id, action, phase, elapsed, detail } => {
-                if matches!(phase, StepPhase::Done | StepPhase::Skipped) {
+                if matches!(phase, StepPhase::Done | StepPhase::Pending | StepPhase::Skipped) {
                     self.told.remove(id);
                 }
                 self.line(&json!({
@@ -179,13 +179,17 @@ impl View for Json {
 
 fn summary(ending: &Ending) -> Value {
     let totals = Totals::of(ending);
-    let skipped: Vec<Value> = ending
-        .report
-        .outcomes
-        .iter()
+    let outcomes = || ending.report.outcomes.iter();
+    let skipped: Vec<Value> = outcomes()
         .filter_map(|(id, outcome)| match outcome {
             Outcome::Skipped(why) => Some(json!({ "id": id, "why": why })),
-            Outcome::Done(_) | Outcome::Failed(_) => None,
+            _ => None,
+        })
+        .collect();
+    let pending: Vec<Value> = outcomes()
+        .filter_map(|(id, outcome)| match outcome {
+            Outcome::Pending(why) => Some(json!({ "id": id, "why": why })),
+            _ => None,
         })
         .collect();
     let failed: Vec<Value> = ending
@@ -209,6 +213,7 @@ fn summary(ending: &Ending) -> Value {
         "unchanged": totals.unchanged,
         "failed": failed,
         "skipped": skipped,
+        "pending": pending,
         "ports": ending.ports,
     })
 }
@@ -292,6 +297,7 @@ mod tests {
             progress(2),
             step(StepPhase::Done, None),
             step(StepPhase::Skipped, Some("needs `cluster/edge`, which failed")),
+            step(StepPhase::Pending, Some("`object/core/Service/default/web` does not exist")),
             Event::Failed {
                 id: samples::id("gateway/edge"),
                 action: Action::Replace,
@@ -316,8 +322,8 @@ mod tests {
             .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["type"].clone())
             .collect();
         let expected = [
-            "plan", "step", "step", "progress", "step", "step", "step", "warning", "warning",
-            "summary", "error",
+            "plan", "step", "step", "progress", "step", "step", "step", "step", "warning",
+            "warning", "summary", "error",
         ];
         assert_eq!(kinds, expected, "the second measure within a second is left out");
     }

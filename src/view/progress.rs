@@ -32,10 +32,14 @@ struct How {
 }
 
 impl How {
+    const PENDING: Self = Self { mark: "?", word: "pending", paint: AnsiColors::Yellow };
     const SKIPPED: Self = Self { mark: "·", word: "skipped", paint: AnsiColors::Yellow };
     const FAILED: Self = Self { mark: "✗", word: "failed", paint: AnsiColors::Red };
 
     fn done(action: Action) -> Self {
+        if action == Action::Deferred {
+            return Self::PENDING;
+        }
         Self { mark: "✓", word: done(action), paint: color(action) }
     }
 
@@ -86,9 +90,14 @@ impl Columns {
                 let detail = detail.as_deref().unwrap_or("");
                 Some(self.line(id, How::done(*action), Some(*elapsed), detail))
             }
-            Event::Step { id, phase: StepPhase::Skipped, detail, .. } => {
-                let detail = detail.as_deref().unwrap_or("");
-                Some(self.line(id, How::SKIPPED, None, detail))
+            Event::Step {
+                id,
+                phase: phase @ (StepPhase::Pending | StepPhase::Skipped),
+                detail,
+                ..
+            } => {
+                let how = if *phase == StepPhase::Pending { How::PENDING } else { How::SKIPPED };
+                Some(self.line(id, how, None, detail.as_deref().unwrap_or("")))
             }
             Event::Failed { id, elapsed, failure, .. } => {
                 Some(self.line(id, How::FAILED, Some(*elapsed), &failure.message))
@@ -123,7 +132,6 @@ fn doing(action: Action) -> &'static str {
 fn done(action: Action) -> &'static str {
     match action {
         Action::None => "ready",
-        Action::Deferred => "done",
         other => other.past(),
     }
 }

@@ -4,7 +4,7 @@ mod table;
 
 use serde::Serialize;
 
-pub use table::render;
+pub use table::{ports_in_short, render};
 
 use crate::plan::Id;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use owo_colors::OwoColorize;
 
 use super::text::{elapsed, tame, wrap};
-use super::{Doing, Ending};
+use super::{Doing, Ending, status};
 use crate::engine::{Failure, Outcome};
 use crate::plan::Action;
 
@@ -33,6 +33,7 @@ fn indented(text: &str, by: usize) -> String {
 pub struct Totals {
     pub done: usize,
     pub failed: usize,
+    pub pending: usize,
     pub skipped: usize,
     pub unchanged: usize,
 }
@@ -42,9 +43,10 @@ impl Totals {
         let mut totals = Self::default();
         for (_, outcome) in &ending.report.outcomes {
             *match outcome {
-                Outcome::Done(Action::None) => &mut totals.unchanged,
+                Outcome::Done(Action::None | Action::Deferred) => &mut totals.unchanged,
                 Outcome::Done(_) => &mut totals.done,
                 Outcome::Failed(_) => &mut totals.failed,
+                Outcome::Pending(_) => &mut totals.pending,
                 Outcome::Skipped(_) => &mut totals.skipped,
             } += 1;
         }
@@ -61,6 +63,7 @@ pub fn render(ending: &Ending, width: Option<usize>) -> String {
     if !text.is_empty() || ending.report.interrupted {
         text.push('\n');
     }
+    text.push_str(&status::ports_in_short(ending.ports, width));
     for line in wrap(&last_line(ending), width) {
         let _ = writeln!(text, "{}", line.bold());
     }
@@ -76,13 +79,17 @@ fn last_line(ending: &Ending) -> String {
     };
     let name = ending.topology;
     if ending.report.is_complete() {
-        return match (ending.doing, totals.done) {
+        let line = match (ending.doing, totals.done) {
             (Doing::Apply, 0) => format!("Applied `{name}`: nothing to change"),
             (Doing::Destroy, 0) => format!("Destroyed `{name}`: nothing was there"),
             (Doing::Apply, done) => {
                 format!("{verb} `{name}` in {took}: {done} changed, {} unchanged", totals.unchanged)
             }
             (Doing::Destroy, done) => format!("{verb} `{name}` in {took}: {done} removed"),
+        };
+        return match totals.pending {
+            0 => line,
+            pending => format!("{line}, {pending} pending"),
         };
     }
     let cut_off = if ending.report.interrupted { "interrupted after" } else { "ended after" };
@@ -106,6 +113,30 @@ mod tests {
     #[test]
     fn a_run_that_failed_says_why_and_what_to_do_next() {
         insta::assert_snapshot!(plain(&samples::ending(&samples::report())));
+    }
+
+    #[test]
+    fn the_forwards_are_shown_as_they_were_tried_and_what_is_pending_is_counted() {
+        let report = Report {
+            outcomes: vec![
+                (Id::new("gateway", "edge"), Outcome::Done(Action::Create)),
+                (Id::new("port", "127.0.0.1:10090/tcp"), Outcome::Pending("no".to_owned())),
+            ],
+            interrupted: false,
+        };
+        let ports = samples::ports();
+        let ending = Ending { ports: &ports, ..samples::ending(&report) };
+        insta::assert_snapshot!(plain(&ending));
+    }
+
+    #[test]
+    fn of_many_forwards_those_that_do_not_answer_are_shown() {
+        let [answers, silent, _] = samples::ports().try_into().expect("three samples");
+        let mut ports = vec![answers; 40];
+        ports.push(silent);
+        let report = Report::default();
+        let ending = Ending { ports: &ports, ..samples::ending(&report) };
+        insta::assert_snapshot!(plain(&ending));
     }
 
     #[test]

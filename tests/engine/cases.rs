@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use topo::engine::{Event, Outcome, Report, StepPhase, Work};
-use topo::plan::{Action, Bond, Id, Resource, Span, Want};
+use topo::plan::{Action, Bond, Id, Resource, Span, Table, Want};
 
 use crate::fake::{Fake, Fault, HALF, Spot, id, want};
 
@@ -380,4 +380,27 @@ async fn what_is_only_changed_waits_for_the_end() {
     assert_eq!(fake.looks(), 0, "what is hidden in it is looked for when it is whole");
     fake.halted.notify_one();
     assert!(running.await.expect("ended").is_complete());
+}
+
+#[tokio::test]
+async fn what_waits_for_something_from_elsewhere_is_pending_and_holds_nothing_up() {
+    static FOUND: Table = Table { lookup: true, borrows: true, ..Table::plain("found") };
+    let found = Id::new("found", "it");
+    let desired = [
+        Resource::new(found.clone(), &FOUND),
+        want("taker")
+            .field("address", Want::After(found.clone(), "address"))
+            .bond(Bond::Uses(found)),
+        want("after").bond(uses("taker")),
+    ];
+    let fake = Fake::new();
+    let report = fake.apply(&desired).await;
+    let why = "`found/it` does not exist, and nothing in this file makes it".to_owned();
+    assert_eq!(outcome(&report, "box/taker"), &Outcome::Pending(why));
+    assert_eq!(outcome(&report, "found/it"), &Outcome::Done(Action::Deferred));
+    assert_eq!(outcome(&report, "box/after"), &Outcome::Done(Action::Create));
+    assert!(report.is_complete());
+    assert_eq!(fake.changes(), [(id("box/after"), Work::Create)]);
+    let (plan, _) = fake.plan(&desired);
+    assert!(!plan.in_sync());
 }

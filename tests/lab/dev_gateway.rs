@@ -19,6 +19,7 @@ fn dev_gateway() {
     a_second_apply_changes_nothing(&lab);
     a_restarted_gateway_needs_no_repair(&lab);
     drift_is_named_and_mended(&lab);
+    programs_are_told_what_they_were_promised(&lab);
     a_changed_forward_keeps_the_container(&lab);
     a_service_at_another_address_is_followed(&lab);
 
@@ -152,6 +153,31 @@ fn drift_is_named_and_mended(lab: &Lab) {
         in_sync(lab);
         answers(lab);
     }
+}
+
+fn programs_are_told_what_they_were_promised(lab: &Lab) {
+    lab.run("docker", &["stop", "-t", "1", "dev-gw"]);
+    let diff = lab.json(1, "diff", &["diff", FILE]);
+    assert_eq!(diff.len(), 1);
+    assert_eq!((&diff[0]["inSync"], &diff[0]["summary"]["drifted"]), (&false.into(), &1.into()));
+    let broken = lab.json(0, "status", &["status", FILE]);
+    assert_eq!(broken[0]["ports"][0]["reachable"], false, "{broken:#?}");
+
+    let events = lab.json(0, "apply", &["apply", "--yes", FILE]);
+    let last = events.last().expect("events");
+    assert_eq!(last["type"], "summary", "{last:#}");
+    assert!(
+        events.iter().any(|event| event["id"] == "gateway/dev-gw" && event["phase"] == "done"),
+        "{events:#?}"
+    );
+
+    let status = lab.json(0, "status", &["status", FILE]);
+    let ports = status[0]["ports"].as_array().expect("ports");
+    assert_eq!(ports.len(), 3);
+    for port in ports {
+        assert_eq!((&port["reachable"], &port["readyPods"]), (&true.into(), &1.into()), "{port:#}");
+    }
+    assert_eq!(lab.json(0, "diff", &["diff", FILE])[0]["inSync"], true);
 }
 
 fn a_changed_forward_keeps_the_container(lab: &Lab) {

@@ -9,12 +9,20 @@
 )]
 
 mod changes;
+mod contract;
 mod dev_gateway;
+mod everything;
+mod example;
 mod far;
 mod foreign;
+mod http_proxy;
 mod interrupted;
 mod lab;
+mod nested;
 mod nfs;
+mod node_port;
 mod remote_engine;
+mod routed_host;
 mod shares;
 mod tunnel;
+mod workloads;

@@ -31,13 +31,16 @@ pub struct Amount {
     pub total: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ImageDetails {
     pub id: String,
     pub tags: Vec<String>,
     /// The layers' diff ids, lowest first.
     pub layers: Vec<String>,
     pub labels: Labels,
+    /// The program that it always runs, and what it is told by default.
+    pub entrypoint: Vec<String>,
+    pub command: Vec<String>,
 }
 
 impl Docker {
@@ -90,16 +93,14 @@ impl Docker {
 
     pub async fn inspect_image(&self, reference: &str) -> Result<ImageDetails> {
         let image = self.api.inspect_image(reference).await?;
+        let config = image.config.unwrap_or_default();
         Ok(ImageDetails {
             id: image.id.unwrap_or_default(),
             tags: image.repo_tags.unwrap_or_default(),
             layers: image.root_fs.and_then(|root| root.layers).unwrap_or_default(),
-            labels: image
-                .config
-                .and_then(|config| config.labels)
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            command: config.cmd.unwrap_or_default(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! How far a connection to a published port gets.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -12,22 +13,46 @@ const HANG_UP_LIMIT: Duration = Duration::from_millis(400);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Somebody behind the port holds the connection, or has spoken already.
+    /// Somebody behind the port has spoken.
     Answers,
+    /// The connection is held. Most servers let the client speak first; but whoever forwards it
+    /// holds it too, while it looks for somebody to hand it on to.
+    Holds,
     /// The port takes connections and drops them: nothing listens behind it.
     HangsUp,
     Refused,
+    /// Somebody on the way says so at once, as firewalls do that reject.
+    NoRoute,
     Silent,
 }
 
 impl Reach {
-    /// As the end of a sentence that begins with the port.
-    pub fn in_words(self) -> &'static str {
+    /// Whether there may be somebody.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Answers | Self::Holds)
+    }
+
+    /// As the end of a sentence that begins with a port that a gateway publishes.
+    pub fn of_a_door(self) -> &'static str {
         match self {
-            Self::Answers => "answers",
+            Self::Answers | Self::Holds => "answers",
             Self::HangsUp => "takes the connection, but nothing listens behind it",
             Self::Refused => "refuses the connection: it is not published",
+            Self::NoRoute => "cannot be reached: no route to host",
             Self::Silent => "does not answer at all",
+        }
+    }
+
+    /// As the end of a sentence that begins with what a forward leads to.
+    pub fn of_a_target(self) -> &'static str {
+        match self {
+            Self::Answers | Self::Holds => "answers",
+            Self::HangsUp => "hangs up at once",
+            Self::Refused => "refuses the connection: nothing listens there",
+            Self::NoRoute => {
+                "cannot be reached: no route to host, as a firewall says that rejects what it should forward"
+            }
+            Self::Silent => "does not answer: nobody has this address",
         }
     }
 }
@@ -35,13 +60,18 @@ impl Reach {
 pub async fn reach(host: &str, port: u16) -> Reach {
     let mut stream = match timeout(CONNECT_LIMIT, TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(_)) => return Reach::Refused,
+        Ok(Err(error)) => {
+            return match error.kind() {
+                ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Reach::NoRoute,
+                _ => Reach::Refused,
+            };
+        }
         Err(_) => return Reach::Silent,
     };
     match timeout(HANG_UP_LIMIT, stream.read_u8()).await {
         Ok(Err(_)) => Reach::HangsUp,
-        // Most servers let the client speak first.
-        Ok(Ok(_)) | Err(_) => Reach::Answers,
+        Ok(Ok(_)) => Reach::Answers,
+        Err(_) => Reach::Holds,
     }
 }
 
@@ -65,7 +95,7 @@ mod tests {
         let (waits, holding) = listener().await;
         let held = tokio::spawn(async move { waits.accept().await });
         assert_eq!(reach("127.0.0.1", dropping).await, Reach::HangsUp);
-        assert_eq!(reach("127.0.0.1", holding).await, Reach::Answers);
+        assert_eq!(reach("127.0.0.1", holding).await, Reach::Holds);
         assert!(held.await.is_ok_and(|accepted| accepted.is_ok()));
     }
 

@@ -258,6 +258,24 @@ impl Kube {
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
 
+    /// What the cluster warned of about a pod, the latest last: `FailedMount: …`.
+    pub async fn warnings(&self, namespace: &str, pod: &str) -> Result<Vec<String>, KubeError> {
+        let events: Api<k8s_openapi::api::core::v1::Event> =
+            Api::namespaced(self.client.clone(), namespace);
+        let fields = format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning");
+        let params = ListParams::default().fields(&fields);
+        let listed = self.call(|| events.list(&params)).await?;
+        let mut warnings = listed.items;
+        warnings.sort_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
+        Ok(warnings
+            .into_iter()
+            .map(|event| {
+                let reason = event.reason.unwrap_or_default();
+                format!("{reason}: {}", event.message.unwrap_or_default().trim())
+            })
+            .collect())
+    }
+
     fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         let resource = ApiResource {
             group: kind.group.to_string(),

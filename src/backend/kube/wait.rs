@@ -28,6 +28,11 @@ impl Deadline {
     pub fn is_over(&self) -> bool {
         Instant::now() >= self.at
     }
+
+    /// That it was missed, and what was seen last.
+    pub fn missed(&self, last: impl Into<String>) -> WaitError {
+        WaitError::TooLate { after: self.after, last: last.into() }
+    }
 }
 
 /// What one look at an object comes to.

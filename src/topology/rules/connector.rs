@@ -1,11 +1,21 @@
 //! The connector's own network.
 
-use super::super::Topology;
+use super::super::{GatewayMode, Topology};
 use super::{Rules, network};
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     let Some(connector) = &topology.connector else { return };
     let tunnel = connector.addr();
+    if topology.network.gateway_mode == GatewayMode::Nat {
+        let problem = rules
+            .warning(
+                "direct-access-blocked",
+                "connector",
+                "engines from 28 on drop what comes to this network over a route",
+            )
+            .help("`network: { gatewayMode: nat-unprotected }`");
+        rules.report(problem);
+    }
     if !tunnel.addr().is_ipv4() {
         let problem = rules
             .error("address", "connector.addr", "the tunnel speaks IPv4 only")

@@ -170,6 +170,9 @@ fn named(topology: &mut Topology) -> Vec<Named<'_>> {
     if let Some(path) = topology.metallb.as_mut().and_then(|metallb| metallb.manifest.as_mut()) {
         name("metallb.manifest".to_owned(), Wanted::File, path);
     }
+    if let Some(path) = &mut topology.templates {
+        name("templates".to_owned(), Wanted::Folder, path);
+    }
     for (at, manifest) in topology.manifests.iter_mut().enumerate() {
         if let Some(path) = &mut manifest.path {
             name(format!("manifests.{at}.path"), Wanted::Either, path);

@@ -36,6 +36,25 @@ pub fn render(status: &Status, columns: Option<usize>) -> String {
     text
 }
 
+/// The forwards at the end of an apply: of many only those that somebody should look at.
+pub fn ports_in_short(ports: &[PortStatus], columns: Option<usize>) -> String {
+    const FEW: usize = 20;
+    if ports.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<&PortStatus> =
+        ports.iter().filter(|port| ports.len() <= FEW || port.reachable == Some(false)).collect();
+    let left_out = ports.len() - shown.len();
+    let mut text = format!("{}\n", "Ports".bold());
+    text.push_str(&table(shown.into_iter().map(port).collect(), columns));
+    if left_out > 0 {
+        let others = if left_out == ports.len() { "" } else { " others" };
+        let _ = writeln!(text, "{INDENT}{left_out}{others}: `topo status` shows each");
+    }
+    text.push('\n');
+    text
+}
+
 fn resource(resource: &ResourceStatus) -> Row {
     let detail = resource.detail.clone().unwrap_or_default();
     let cells = vec![resource.id.to_string(), resource.state.word().to_owned(), detail];
@@ -45,6 +64,7 @@ fn resource(resource: &ResourceStatus) -> Row {
 /// `127.0.0.1:10001/tcp  answers  service default/web:80  172.22.255.201:80  2 pods`
 fn port(port: &PortStatus) -> Row {
     let (word, paint) = match port.reachable {
+        Some(false) if port.address.is_none() => ("pending", AnsiColors::Yellow),
         Some(true) => ("answers", AnsiColors::Green),
         Some(false) => ("silent", AnsiColors::Red),
         None => ("untried", AnsiColors::Default),
@@ -54,7 +74,8 @@ fn port(port: &PortStatus) -> Row {
         Some(pods) => format!("{pods} pods"),
         None => String::new(),
     };
-    let direct = port.direct.as_ref().map(|direct| format!("direct {direct}"));
+    let works = port.reachable != Some(false);
+    let direct = port.direct.as_ref().filter(|_| works).map(|_| "direct".to_owned());
     let rest = [Some(pods), direct, port.detail.clone()];
     let rest: Vec<String> = rest.into_iter().flatten().filter(|part| !part.is_empty()).collect();
     let address = port.address.clone().unwrap_or_else(|| "no address".to_owned());

@@ -1,0 +1,261 @@
+//! The forwards as they are now: where each leads, how many pods stand behind it, whether it answers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream;
+use ipnet::IpNet;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::session::Session;
+use crate::backend::host::{self, Reach};
+use crate::manifest::Kinds;
+use crate::plan::{Id, World};
+use crate::resources::{Context, leads_to};
+use crate::topology::{Listen, Port, Proto, Target};
+use crate::view::PortStatus;
+
+/// How long forwards that were just made are tried before it is said that nobody answers.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+const TRY_AGAIN: Duration = Duration::from_millis(250);
+/// Connections that are tried at the same time.
+const AT_ONCE: usize = 64;
+
+/// The ready pods behind each Service and the addresses in use, in two lists.
+#[derive(Default)]
+pub struct Services {
+    ready_pods: HashMap<String, u32>,
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Services {
+    /// What cannot be asked is left out, and shown as such.
+    pub async fn look(cx: &Context) -> Self {
+        let mut services = Self::default();
+        let Ok(kube) = cx.kube().await else { return services };
+        let slices = Kinds::default().named(&"discovery.k8s.io/v1".into(), &"EndpointSlice".into());
+        let kind = Kinds::default().named(&"v1".into(), &"Service".into());
+        let (slices, all) = tokio::join!(kube.list(&slices, ""), kube.list(&kind, ""));
+        for slice in slices.unwrap_or_default() {
+            let labels = slice.metadata.labels.as_ref();
+            let Some(name) = labels.and_then(|labels| labels.get("kubernetes.io/service-name"))
+            else {
+                continue;
+            };
+            let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
+            let endpoints = slice.data["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
+            let ready = endpoints
+                .iter()
+                .filter(|endpoint| endpoint["conditions"]["ready"] != false)
+                .count();
+            *services.ready_pods.entry(format!("{namespace}/{name}")).or_default() +=
+                u32::try_from(ready).unwrap_or(u32::MAX);
+        }
+        for service in all.unwrap_or_default() {
+            let ingress = service.data.pointer("/status/loadBalancer/ingress");
+            let given = ingress.and_then(Value::as_array).into_iter().flatten();
+            let given = given.filter_map(|one| one["ip"].as_str()?.parse::<IpAddr>().ok());
+            services.addresses.extend(given);
+        }
+        services
+    }
+}
+
+/// Every forward of the file; the tcp ones are tried until they answer or `patience` is at its end.
+pub async fn try_all(
+    session: &Session,
+    world: &World,
+    services: &Services,
+    patience: Duration,
+) -> Vec<PortStatus> {
+    let Some(topology) = &session.topology else { return Vec::new() };
+    let way = Way {
+        cx: session.cx(),
+        is_here: session.cx().machine().await.is_none(),
+        routes: host::routes().await,
+        deadline: Instant::now() + patience,
+    };
+    let forwards = topology.ports().iter().map(|port| forward(port, world, services, &way));
+    join_all(forwards).await
+}
+
+/// How this machine comes to the ports.
+struct Way<'a> {
+    cx: &'a Context,
+    /// Whether this machine is the one that the engine runs on.
+    is_here: bool,
+    routes: Vec<IpNet>,
+    deadline: Instant,
+}
+
+impl Way<'_> {
+    /// Whether this machine has a route of its own to what a forward leads to.
+    fn leads_straight_to(&self, address: IpAddr) -> bool {
+        self.is_here && self.routes.iter().any(|net| net.contains(&address))
+    }
+
+    /// The ports behind which nobody answers in time, and how far a connection got.
+    async fn unanswered(&self, host: &str, leads: &Leads) -> Vec<(u16, Missed)> {
+        let mut left: Vec<u16> = leads.0.iter().map(|(port, _)| *port).collect();
+        loop {
+            let tries = left.iter().map(async |port| (*port, self.miss(host, *port, leads).await));
+            let missed: Vec<(u16, Option<Missed>)> =
+                stream::iter(tries).buffered(AT_ONCE).collect().await;
+            let missed: Vec<(u16, Missed)> =
+                missed.into_iter().filter_map(|(port, missed)| Some((port, missed?))).collect();
+            if missed.is_empty() || Instant::now() >= self.deadline {
+                return missed;
+            }
+            left = missed.into_iter().map(|(port, _)| port).collect();
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// One try. A connection that is only held is followed to where it leads, if this machine can:
+    /// the gateway holds it as well while nobody answers there.
+    async fn miss(&self, host: &str, port: u16, leads: &Leads) -> Option<Missed> {
+        let at_door = host::reach(host, port).await;
+        if at_door == Reach::Answers {
+            return None;
+        }
+        let target = leads.of(Some(port)).filter(|target| self.leads_straight_to(target.ip()));
+        let beyond = match target {
+            Some(target) => {
+                Some((target, host::reach(&target.ip().to_string(), target.port()).await))
+            }
+            None => None,
+        };
+        let answers = at_door.is_open() && beyond.is_none_or(|(_, reach)| reach.is_open());
+        (!answers).then_some(Missed { at_door, beyond })
+    }
+}
+
+/// How far a connection got that nobody answered.
+struct Missed {
+    at_door: Reach,
+    /// Where the port leads, tried without the gateway.
+    beyond: Option<(SocketAddr, Reach)>,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at_door.is_open(), self.beyond) {
+            (true, Some((target, reach))) => {
+                write!(f, "is open, but {target}, where it leads, {}", reach.of_a_target())
+            }
+            (_, Some((target, reach))) => write!(
+                f,
+                "{}; {target}, where it leads, {}",
+                self.at_door.of_a_door(),
+                reach.of_a_target()
+            ),
+            (_, None) => f.write_str(self.at_door.of_a_door()),
+        }
+    }
+}
+
+async fn forward(port: &Port, world: &World, services: &Services, way: &Way<'_>) -> PortStatus {
+    let listen = port.listen();
+    let leads = Leads(leads_to(world, &Id::new("port", listen)));
+    let tried = try_one(listen, &leads, way).await;
+    let address = leads.in_words();
+    let straight = leads.first().is_some_and(|target| way.leads_straight_to(target.ip()));
+    PortStatus {
+        listen: listen.to_string(),
+        to: match &port.to {
+            Target::Service { .. } => format!("service {}", port.to),
+            Target::NodePort(_) | Target::Address { .. } => port.to.to_string(),
+        },
+        direct: address.clone().filter(|_| straight),
+        address,
+        ready_pods: match &port.to {
+            Target::Service { service, .. } => {
+                services.ready_pods.get(&service.to_string()).copied()
+            }
+            Target::NodePort(_) | Target::Address { .. } => None,
+        },
+        reachable: tried.answers,
+        detail: tried.detail,
+    }
+}
+
+/// Where each listening port leads; nothing where the gateway knows no such forward.
+struct Leads(Vec<(u16, SocketAddr)>);
+
+impl Leads {
+    fn first(&self) -> Option<SocketAddr> {
+        self.of(None)
+    }
+
+    /// Of one listening port, or of the first.
+    fn of(&self, listen: Option<u16>) -> Option<SocketAddr> {
+        let mut all = self.0.iter();
+        all.find(|(port, _)| listen.is_none_or(|listen| listen == *port)).map(|(_, target)| *target)
+    }
+
+    /// `172.22.255.202:8080-8082`, or each by itself where the ports are not in a row.
+    fn in_words(&self) -> Option<String> {
+        let first = self.first()?;
+        let in_a_row = (first.port()..)
+            .zip(&self.0)
+            .all(|(port, (_, target))| target.ip() == first.ip() && target.port() == port);
+        Some(match self.0.last() {
+            Some((_, last)) if in_a_row && last.port() > first.port() => {
+                format!("{first}-{}", last.port())
+            }
+            _ if in_a_row => first.to_string(),
+            _ => {
+                let all: Vec<String> =
+                    self.0.iter().map(|(_, target)| target.to_string()).collect();
+                all.join(", ")
+            }
+        })
+    }
+}
+
+/// How far connections got.
+#[derive(Default)]
+struct Tried {
+    /// None where it was not tried: udp cannot be, and neither what another machine keeps to itself.
+    answers: Option<bool>,
+    detail: Option<String>,
+}
+
+async fn try_one(listen: Listen, leads: &Leads, way: &Way<'_>) -> Tried {
+    if leads.0.is_empty() {
+        let detail = Some("it leads nowhere yet".to_owned());
+        return Tried { answers: Some(false), detail };
+    }
+    let door = way.cx.door(listen.addr).await.filter(|_| listen.proto == Proto::Tcp);
+    let Some(host) = door else { return Tried::default() };
+    let unanswered = way.unanswered(&host, leads).await;
+    let detail = unanswered.first().map(|(port, missed)| match listen.ports.count() {
+        1 => missed.to_string(),
+        _ => format!("port {port} {missed}"),
+    });
+    Tried { answers: Some(unanswered.is_empty()), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leads(targets: &[&str]) -> Option<String> {
+        let targets = targets.iter().map(|text| text.parse().expect("an address"));
+        Leads((10000..).zip(targets).collect()).in_words()
+    }
+
+    #[test]
+    fn ports_in_a_row_are_written_as_a_range() {
+        assert_eq!(leads(&["10.0.0.1:80"]).as_deref(), Some("10.0.0.1:80"));
+        assert_eq!(leads(&["10.0.0.1:80", "10.0.0.1:81"]).as_deref(), Some("10.0.0.1:80-81"));
+        let scattered = leads(&["10.0.0.1:30880", "10.0.0.1:30443"]);
+        assert_eq!(scattered.as_deref(), Some("10.0.0.1:30880, 10.0.0.1:30443"));
+        assert_eq!(leads(&[]), None);
+    }
+}

@@ -1,0 +1,241 @@
+//! The pods of a workload: what is wrong with them, in their own words, and whether they stay up.
+
+use std::time::Duration;
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::backend::kube::{Deadline, Kube, KubeError, Target, WaitError};
+use crate::manifest::Kinds;
+
+/// How much of a container's log is shown when it fails.
+const LOG_LINES: i64 = 10;
+
+/// A container that has been up for so long after it fell is not about to fall at once again.
+const STEADY: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+pub fn has_condition(body: &Value, kind: &str) -> bool {
+    conditions(body).any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+pub fn conditions(body: &Value) -> impl Iterator<Item = &Value> {
+    body.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+}
+
+pub fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or("it does not say why").to_owned()
+}
+
+/// What is wrong with a pod: `Pending: 0/3 nodes are available: Insufficient cpu`,
+/// `web: ImagePullBackOff: …`. Nothing if it is only not ready yet.
+pub fn complaint(body: &Value) -> Option<String> {
+    let unscheduled = conditions(body)
+        .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False");
+    if let Some(condition) = unscheduled {
+        return Some(format!("Pending: {}", text(condition, "message")));
+    }
+    container_statuses(body).find_map(|status| {
+        let name = status["name"].as_str()?;
+        if let Some(waiting) = status.pointer("/state/waiting") {
+            let reason = waiting["reason"].as_str()?;
+            if matches!(reason, "ContainerCreating" | "PodInitializing") {
+                return None;
+            }
+            return Some(match waiting["message"].as_str() {
+                Some(message) => format!("{name}: {reason}: {message}"),
+                None => format!("{name}: {reason}"),
+            });
+        }
+        let ended = status.pointer("/state/terminated")?;
+        let code = ended["exitCode"].as_i64().filter(|code| *code != 0)?;
+        let reason = ended["reason"].as_str().unwrap_or("Error");
+        Some(match ended["message"].as_str() {
+            Some(message) => format!("{name}: {reason}, exit code {code}: {}", message.trim()),
+            None => format!("{name}: {reason}, exit code {code}"),
+        })
+    })
+}
+
+fn container_statuses(body: &Value) -> impl Iterator<Item = &Value> {
+    ["/status/initContainerStatuses", "/status/containerStatuses"]
+        .into_iter()
+        .filter_map(|pointer| body.pointer(pointer)?.as_array())
+        .flatten()
+}
+
+/// A container that ended or was started again: its log says why.
+fn fallen(body: &Value) -> Option<(&str, bool)> {
+    container_statuses(body).find_map(|status| {
+        let name = status["name"].as_str()?;
+        let ended = status.pointer("/state/terminated/exitCode").and_then(Value::as_i64);
+        if ended.is_some_and(|code| code != 0) {
+            return Some((name, false));
+        }
+        status.pointer("/lastState/terminated").map(|_| (name, true))
+    })
+}
+
+/// Why an object does not work, as its pods tell it; nothing if they have no complaint.
+pub async fn why(kube: &Kube, target: &Target<'_>) -> Vec<String> {
+    let Ok(Some(object)) = kube.get(target).await else { return Vec::new() };
+    let pods = if target.kind.is("", "Pod") {
+        vec![object]
+    } else {
+        let Some(labels) = selector(&object.data) else { return Vec::new() };
+        of(kube, target.namespace, &labels).await.unwrap_or_default()
+    };
+    let mut said = Vec::new();
+    for pod in pods.iter().filter(|pod| !has_condition(&pod.data, "Ready")) {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let namespace = target.namespace.unwrap_or_default();
+        let Some(complaint) = complaint_or_warning(kube, namespace, name, &pod.data).await else {
+            continue;
+        };
+        said.push(format!("pod {name}: {complaint}"));
+        if let Some((container, previous)) = fallen(&pod.data) {
+            let log = kube.log_tail(namespace, name, container, previous, LOG_LINES).await;
+            said.extend(log.unwrap_or_default().into_iter().map(|line| format!("    {line}")));
+            // One log is enough: the pods of one object fail alike.
+            break;
+        }
+    }
+    said
+}
+
+/// A pod that waits for a volume, or whose probes fail, says nothing itself: its events do.
+async fn complaint_or_warning(
+    kube: &Kube,
+    namespace: &str,
+    name: &str,
+    body: &Value,
+) -> Option<String> {
+    match complaint(body) {
+        Some(complaint) => Some(complaint),
+        None => kube.warnings(namespace, name).await.unwrap_or_default().pop(),
+    }
+}
+
+async fn of(
+    kube: &Kube,
+    namespace: Option<&str>,
+    labels: &str,
+) -> Result<Vec<DynamicObject>, KubeError> {
+    let pod = Kinds::default().named(&"v1".into(), &"Pod".into());
+    kube.list_in(&pod, namespace, labels).await
+}
+
+/// A container that ended badly and was started again counts as available until it ends again, so
+/// a workload in which that has happened is looked at until it has stayed up for a while.
+pub async fn stay_up(
+    kube: &Kube,
+    namespace: Option<&str>,
+    body: &Value,
+    deadline: Deadline,
+    say: impl Fn(&str),
+) -> Result<(), WaitError> {
+    let Some(labels) = selector(body) else { return Ok(()) };
+    let mut up_since: Option<(u64, Instant)> = None;
+    loop {
+        let pods = of(kube, namespace, &labels).await?;
+        let Some(trouble) = Trouble::of(&pods) else { return Ok(()) };
+        match up_since {
+            Some((restarts, since)) if trouble.is_up && restarts == trouble.restarts => {
+                if since.elapsed() >= STEADY {
+                    return Ok(());
+                }
+            }
+            _ => up_since = trouble.is_up.then(|| (trouble.restarts, Instant::now())),
+        }
+        say(&trouble.last);
+        if deadline.is_over() {
+            return Err(deadline.missed(trouble.last));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Containers that ended badly and were started again.
+#[derive(Debug, PartialEq)]
+struct Trouble {
+    restarts: u64,
+    is_up: bool,
+    last: String,
+}
+
+impl Trouble {
+    fn of(pods: &[DynamicObject]) -> Option<Self> {
+        let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        let all = staying.flat_map(|pod| container_statuses(&pod.data));
+        let fallen: Vec<&Value> = all
+            .filter(|status| {
+                let code = status.pointer("/lastState/terminated/exitCode");
+                code.and_then(Value::as_i64).is_some_and(|code| code != 0)
+            })
+            .collect();
+        let first = fallen.first()?;
+        let restarts = |status: &Value| status["restartCount"].as_u64().unwrap_or_default();
+        Some(Self {
+            restarts: fallen.iter().map(|status| restarts(status)).sum(),
+            is_up: fallen.iter().all(|status| status.pointer("/state/running").is_some()),
+            last: format!(
+                "{} has ended with code {} and was started again, {} times",
+                text(first, "name"),
+                first.pointer("/lastState/terminated/exitCode").unwrap_or(&Value::Null),
+                restarts(first),
+            ),
+        })
+    }
+}
+
+fn selector(body: &Value) -> Option<String> {
+    let labels = body.pointer("/spec/selector/matchLabels")?.as_object()?;
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
+        .collect();
+    (!pairs.is_empty()).then(|| pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_complains_in_its_own_terms() {
+        let pulling = json!({"status": {"phase": "Pending", "containerStatuses": [
+            {"name": "web", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
+        ]}});
+        assert_eq!(complaint(&pulling).expect("says"), "web: ImagePullBackOff: no such image");
+        let unfit = json!({"status": {"conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: Insufficient cpu"},
+        ]}});
+        assert!(complaint(&unfit).expect("says").starts_with("Pending: 0/1 nodes"));
+        let starting = json!({"status": {"containerStatuses": [
+            {"name": "web", "state": {"waiting": {"reason": "ContainerCreating"}}},
+        ]}});
+        assert_eq!(complaint(&starting), None);
+    }
+
+    #[test]
+    fn a_container_that_was_started_again_is_not_trusted_at_once() {
+        let pod = |state: Value, code: i64| -> DynamicObject {
+            serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": {
+                "containerStatuses": [{
+                    "name": "web", "restartCount": 2, "state": state,
+                    "lastState": { "terminated": { "exitCode": code } },
+                }],
+            }}))
+            .expect("a pod")
+        };
+        let up = Trouble::of(&[pod(json!({ "running": {} }), 1)]).expect("is troubled");
+        assert_eq!((up.restarts, up.is_up), (2, true));
+        assert!(up.last.contains("web has ended with code 1"), "{}", up.last);
+        let down = Trouble::of(&[pod(json!({ "waiting": {} }), 1)]).expect("is troubled");
+        assert!(!down.is_up);
+        assert_eq!(Trouble::of(&[pod(json!({ "running": {} }), 0)]), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! Services as forwards see them: an address and ports that can be reached from the network.
+
+use std::net::IpAddr;
+
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::backend::kube::{Kube, KubeError, Verdict};
+use crate::manifest::Kinds;
+use crate::plan::Outputs;
+
+/// The output of a Service and of a cluster that a forward leads to.
+pub const ADDRESS: &str = "address";
+/// The output of a Service: its ports, by name and by number, as they are at that address.
+pub const PORTS: &str = "ports";
+
+/// The annotation by which a Service asks MetalLB for addresses of its choice.
+const ASKED_ADDRESSES: &str = "metallb.io/loadBalancerIPs";
+
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
+/// How a Service is reached from outside of its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// At an address that a load balancer gives to it.
+    Balanced,
+    /// At ports of every node.
+    AtNodes,
+    NotAtAll,
+}
+
+impl Reached {
+    pub fn of(body: &Value) -> Self {
+        match body.pointer("/spec/type").and_then(Value::as_str) {
+            Some("LoadBalancer") => Self::Balanced,
+            Some("NodePort") => Self::AtNodes,
+            _ => Self::NotAtAll,
+        }
+    }
+}
+
+/// Why a forward cannot lead to a Service of that sort.
+pub fn out_of_reach(body: &Value) -> String {
+    let kind = body.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP");
+    format!("it is of type {kind}, which cannot be reached from outside of the cluster")
+}
+
+/// A Service of type LoadBalancer works once it has an address, and the one it asks for if it asks
+/// for one: it keeps its old one for a moment. Its ports are known at once.
+pub fn judge(object: &DynamicObject) -> Verdict<Outputs> {
+    let body = &object.data;
+    let reached = Reached::of(body);
+    let outputs = Outputs::new().with(PORTS, ports(body));
+    match reached {
+        Reached::NotAtAll => return Verdict::Done(Outputs::new()),
+        Reached::AtNodes => return Verdict::Done(outputs),
+        Reached::Balanced => {}
+    }
+    let asked = object.metadata.annotations.as_ref().and_then(|all| all.get(ASKED_ADDRESSES));
+    match address(body) {
+        Some(address)
+            if asked.is_some_and(|asked| !asked.split(',').any(|one| one.trim() == address)) =>
+        {
+            Verdict::NotYet(format!("it still has {address}, not the address that it asks for"))
+        }
+        Some(address) => Verdict::Done(outputs.with(ADDRESS, json!(address))),
+        None => Verdict::NotYet("no address was given to it".to_owned()),
+    }
+}
+
+/// The address that a load balancer gave to a Service.
+pub fn address(body: &Value) -> Option<&str> {
+    let first = body.pointer("/status/loadBalancer/ingress/0")?;
+    first["ip"].as_str().or_else(|| first["hostname"].as_str())
+}
+
+/// What each port of a Service, by name and by number, is where it is reached.
+pub fn ports(body: &Value) -> Value {
+    let at_nodes = Reached::of(body) == Reached::AtNodes;
+    let written = body.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+    let mut ports = json!({});
+    for port in written {
+        let reached = if at_nodes { &port["nodePort"] } else { &port["port"] };
+        let name = port["name"].as_str().map(str::to_owned);
+        for key in name.into_iter().chain([port["port"].to_string()]) {
+            // The same number for tcp and udp leads to two node ports; the first is the one meant.
+            if ports[&key].is_null() {
+                ports[&key] = reached.clone();
+            }
+        }
+    }
+    ports
+}
+
+/// Adds the address of a node to what a Service gives that every node serves.
+pub async fn at_a_node(kube: &Kube, outputs: Outputs) -> Result<Outputs, KubeError> {
+    if outputs.get(PORTS).is_none() || outputs.get(ADDRESS).is_some() {
+        return Ok(outputs);
+    }
+    let node = node_address(kube).await?;
+    Ok(match node {
+        Some(node) => outputs.with(ADDRESS, json!(node)),
+        None => outputs,
+    })
+}
+
+/// Of the node that everybody would call the first: a control plane, by name.
+pub async fn node_address(kube: &Kube) -> Result<Option<IpAddr>, KubeError> {
+    let kind = Kinds::default().named(&"v1".into(), &"Node".into());
+    let mut nodes = kube.list(&kind, "").await?;
+    nodes.sort_by_key(|node| {
+        let labels = node.metadata.labels.as_ref();
+        let is_plane = labels.is_some_and(|labels| labels.contains_key(CONTROL_PLANE));
+        (!is_plane, node.metadata.name.clone())
+    });
+    Ok(nodes.iter().find_map(internal_address))
+}
+
+fn internal_address(node: &DynamicObject) -> Option<IpAddr> {
+    let addresses = node.data.pointer("/status/addresses")?.as_array()?;
+    let internal = addresses.iter().find(|address| address["type"] == "InternalIP")?;
+    internal["address"].as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(body: Value) -> Verdict<Outputs> {
+        judge(&serde_json::from_value(body).expect("an object"))
+    }
+
+    fn not_yet(body: Value) -> String {
+        match judged(body) {
+            Verdict::NotYet(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_load_balancer_gives_its_address_and_waits_for_it() {
+        let mut body = json!({"metadata": {}, "spec": {
+            "type": "LoadBalancer",
+            "ports": [{"name": "http", "port": 80}, {"port": 81}],
+        }});
+        assert!(not_yet(body.clone()).contains("no address"));
+        body["status"] = json!({"loadBalancer": {"ingress": [{"ip": "172.22.255.201"}]}});
+        let Verdict::Done(outputs) = judged(body.clone()) else { panic!("not done") };
+        assert_eq!(outputs.get(ADDRESS), Some(&json!("172.22.255.201")));
+        assert_eq!(outputs.get(PORTS), Some(&json!({"http": 80, "80": 80, "81": 81})));
+        body["metadata"]["annotations"] = json!({ASKED_ADDRESSES: "172.22.255.222"});
+        assert!(not_yet(body).contains("still has 172.22.255.201"));
+    }
+
+    #[test]
+    fn a_node_port_service_gives_the_ports_that_every_node_serves() {
+        let body = json!({"metadata": {}, "spec": {
+            "type": "NodePort",
+            "ports": [{"name": "http", "port": 80, "nodePort": 30880}],
+        }});
+        let Verdict::Done(outputs) = judged(body) else { panic!("not done") };
+        assert_eq!(outputs.get(PORTS), Some(&json!({"http": 30880, "80": 30880})));
+        assert_eq!(outputs.get(ADDRESS), None);
+    }
+
+    #[test]
+    fn one_inside_the_cluster_gives_nothing_and_says_why() {
+        let body = json!({"metadata": {}, "spec": {"ports": [{"port": 80}]}});
+        assert!(out_of_reach(&body).contains("type ClusterIP"));
+        assert_eq!(judged(body), Verdict::Done(Outputs::new()));
+    }
+
+    #[test]
+    fn a_node_is_reached_at_its_address_inside() {
+        let node = json!({"metadata": {"name": "n"}, "status": {"addresses": [
+            {"type": "Hostname", "address": "n"},
+            {"type": "InternalIP", "address": "172.22.0.2"},
+        ]}});
+        let node = serde_json::from_value(node).expect("a node");
+        assert_eq!(internal_address(&node), "172.22.0.2".parse().ok());
+    }
+}

@@ -1,0 +1,97 @@
+//! topologies/nested.yaml: "No route to host" of a firewall that rejects what it should forward, in
+//! the gateway and in the node, and what mends it.
+
+use crate::example::Example;
+use crate::lab::Lab;
+
+/// As the firewalls of some distributions end their FORWARD chain.
+const REJECT: [&str; 6] =
+    ["-I", "FORWARD", "-j", "REJECT", "--reject-with", "icmp-host-prohibited"];
+/// kube-proxy marks what it translates, so that this lets that and nothing else through.
+const ACCEPT_MARKED: [&str; 7] =
+    ["-I", "FORWARD", "-m", "mark", "--mark", "0x4000/0x4000", "-jACCEPT"];
+
+#[test]
+#[ignore = "needs the lab"]
+fn nested() {
+    let lab = Lab::open("nested");
+    let example = Example::of(&lab, "nested");
+    // First as everybody begins: the gateway translates packets in the kernel.
+    example.change("  mode: proxy\n", "");
+    example.apply();
+    example.answers("http://127.0.0.1:12240/");
+    example.settles();
+
+    iptables(&lab, "nested-gw", &REJECT);
+    let ran = example.apply();
+    let said = ran.err.replace("\n  ", " ");
+    assert!(said.contains("port 127.0.0.1:12240/tcp takes the connection, but nothing"), "{said}");
+    let refusal = straight(&lab, &format!("http://{}:12240/", example.address_of("nested-gw")));
+    assert!(refusal.contains("No route to host"), "{refusal}");
+
+    // A proxy in the gateway ends the connection there: nothing is forwarded.
+    example.change("  publish:", "  mode: proxy\n  publish:");
+    let diff = example.diff(1);
+    assert!(diff.out.contains("± gateway/nested-gw"), "{}", diff.out);
+    example.apply();
+    iptables(&lab, "nested-gw", &REJECT);
+    example.answers("http://127.0.0.1:12240/");
+
+    in_the_node(&lab, &example);
+    example.destroy();
+}
+
+/// The published port of a cluster that lives in one container.
+fn in_the_node(lab: &Lab, example: &Example) {
+    const NODE: &str = "nested-control-plane";
+    example.answers("http://127.0.0.1:12244/");
+    iptables(lab, NODE, &REJECT);
+    let node = example.address_of(NODE);
+    let refusal = straight(lab, &format!("http://{node}:30103/"));
+    assert!(refusal.contains("No route to host"), "{refusal}");
+    assert!(lab.get("http://127.0.0.1:12244/").is_err());
+
+    // One proxy in the node, on the published port, needs no forwarding either; from the gateway's
+    // own proxy the way leads through it.
+    example.answers("http://127.0.0.1:12243/");
+    example.answers("http://127.0.0.1:12240/");
+
+    // A forward past the node's proxy is rejected there, and topo says how far it got.
+    example.change("to: { nodePort: 30003 }", "to: { nodePort: 30103 }");
+    let ran = example.apply();
+    let said = ran.err.replace("\n  ", " ");
+    assert!(said.contains("no route to host, as a firewall says"), "{said}");
+
+    // The other remedy: let what kube-proxy has translated through.
+    iptables(lab, NODE, &ACCEPT_MARKED);
+    example.answers("http://127.0.0.1:12244/");
+    example.answers("http://127.0.0.1:12240/");
+    example.settles();
+}
+
+/// What a connection past the engine's proxy comes to.
+#[track_caller]
+fn straight(lab: &Lab, url: &str) -> String {
+    match lab.get(url) {
+        Ok(said) => panic!("{url} answered {said}"),
+        Err(refusal) => refusal,
+    }
+}
+
+/// With the node image's own program, in the network of a container that may have none.
+fn iptables(lab: &Lab, container: &str, rule: &[&str]) {
+    let network = format!("container:{container}");
+    let image = std::env::var("NODE_IMAGE").expect("set by the lab");
+    let run = [
+        "run",
+        "--rm",
+        "--network",
+        &network,
+        "--cap-add",
+        "NET_ADMIN",
+        "--entrypoint",
+        "iptables",
+        &image,
+    ];
+    lab.run("docker", &[&run[..], rule].concat());
+}
