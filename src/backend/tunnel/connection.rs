@@ -1,8 +1,8 @@
 //! One run of `ssh`.
 //!
 //! The gateway answers the tunnel's key with the word `up` and then sends back whatever it is sent.
-//! It comes to that only after it has taken every forward, so the word means that the tunnel works;
-//! and since ssh ends when its input does, one whose keeper was killed does not stay behind.
+//! It comes to that only after it has taken every forward, so the word means that the tunnel works.
+//! When its input ends, ssh ends too, unless it still carries connections.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use super::guard::Holder;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -61,6 +62,11 @@ impl Connection {
             last: VecDeque::new(),
             child,
         })
+    }
+
+    /// The process, until it has ended.
+    pub fn process(&self) -> Option<Holder> {
+        self.child.id().and_then(Holder::of)
     }
 
     /// May be given up at any time and asked again.

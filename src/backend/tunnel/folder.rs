@@ -92,6 +92,11 @@ impl Tunnel {
         self.path.join("log")
     }
 
+    /// Which process is the ssh that carries it now.
+    pub(super) fn child_file(&self) -> PathBuf {
+        self.path.join("ssh")
+    }
+
     fn spec_file(&self) -> PathBuf {
         self.path.join("tunnel.json")
     }

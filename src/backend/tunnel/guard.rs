@@ -1,10 +1,12 @@
 //! The lock of the one process that keeps a tunnel up, and who holds it.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// Whoever looks takes the lock for a moment.
@@ -44,11 +46,11 @@ impl Guard {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_AGAIN),
             }
         }
-        let pid = std::process::id();
-        let born = i32::try_from(pid).ok().and_then(born).unwrap_or_default();
+        let own =
+            Holder::of(std::process::id()).ok_or_else(|| io::Error::other("no such process"))?;
         file.set_len(0)?;
         file.rewind()?;
-        write!(file, "{pid} {born}")?;
+        write!(file, "{own}")?;
         Ok(Some(Self { file, path: path.to_owned() }))
     }
 
@@ -76,14 +78,33 @@ pub fn holder(path: &Path) -> Option<Holder> {
     }
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    let (pid, born) = text.split_once(' ')?;
-    Some(Holder { pid: pid.parse().ok()?, born: born.to_owned() })
+    text.parse().ok()
 }
 
 impl Holder {
+    pub fn of(pid: u32) -> Option<Self> {
+        let pid = i32::try_from(pid).ok()?;
+        Some(Self { pid, born: born(pid)? })
+    }
+
     /// Whether the process of that number is still the one that took the lock.
     pub fn is_alive(&self) -> bool {
         born(self.pid).is_some_and(|born| born == self.born)
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pid, self.born)
+    }
+}
+
+impl FromStr for Holder {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (pid, born) = text.split_once(' ').ok_or(())?;
+        Ok(Self { pid: pid.parse().map_err(drop)?, born: born.to_owned() })
     }
 }
 

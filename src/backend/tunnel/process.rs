@@ -55,6 +55,11 @@ impl Tunnel {
 
     /// Ends the process, wherever it was started from.
     pub async fn stop(&self) -> Result<(), TunnelError> {
+        self.end_keeper().await?;
+        self.end_orphan().await
+    }
+
+    async fn end_keeper(&self) -> Result<(), TunnelError> {
         for signal in [Signal::TERM, Signal::KILL] {
             let Some(holder) = guard::holder(&self.lock()) else { return Ok(()) };
             tell(&holder, signal);
@@ -70,6 +75,26 @@ impl Tunnel {
             Some(Holder { pid, .. }) => Err(TunnelError::Stubborn { pid }),
             None => Ok(()),
         }
+    }
+}
+
+impl Tunnel {
+    /// Ends an ssh whose keeper was killed: it goes on for as long as it carries connections, and
+    /// would keep the next one from listening in its place.
+    pub(super) async fn end_orphan(&self) -> Result<(), TunnelError> {
+        let text = std::fs::read_to_string(self.child_file()).unwrap_or_default();
+        let Ok(orphan) = text.parse::<Holder>() else { return Ok(()) };
+        for signal in [Signal::TERM, Signal::KILL] {
+            tell(&orphan, signal);
+            let deadline = Instant::now() + GRACE;
+            while Instant::now() < deadline {
+                if !orphan.is_alive() {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+        Err(TunnelError::Stubborn { pid: orphan.pid })
     }
 }
 

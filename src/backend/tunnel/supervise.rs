@@ -62,6 +62,7 @@ pub async fn supervise(
         report: Report::first(SystemTime::now()),
     };
     keeper.tell();
+    tunnel.end_orphan().await?;
     let mut backoff = Backoff::default();
     let mut down_since = Instant::now();
     let mut asked = Instant::now();
@@ -104,6 +105,10 @@ impl Keeper<'_> {
             Ok(connection) => connection,
             Err(error) => return (Lost::Why(format!("cannot start ssh: {error}")), None),
         };
+        if let Some(process) = connection.process().filter(|_| self.guard.holds()) {
+            // Without it only an ssh that outlives a killed keeper is not found.
+            let _ = std::fs::write(self.tunnel.child_file(), process.to_string());
+        }
         let mut up: Option<Instant> = None;
         let lost = self.watch(&mut connection, &mut up).await;
         connection.close().await;
