@@ -56,6 +56,10 @@ examples! {
     "node-port": ["manifests/node-port.yaml.j2"],
     "routed-host": ["manifests/web.yaml.j2"],
     "workloads": ["manifests/workloads.yaml.j2", "manifests/check.yaml.j2"],
+    "share-external": ["manifests/writers.yaml.j2"],
+    "share-host": ["manifests/writers.yaml.j2"],
+    "share-mount": ["manifests/writers.yaml.j2"],
+    "share-server": ["manifests/writers.yaml.j2"],
 }
 
 const STARTER: &str = include_str!("../../templates/topo.yaml");

@@ -98,8 +98,8 @@ fn init_offers_every_topology_of_the_repository_with_its_files() {
         );
         let ran = machine.topo(&["init", "--from", &name]);
         assert_eq!(ran.code, 0, "{name}: {}", ran.stderr);
-        let key = [("SSH_PUBLIC_KEY_FILE", "key.pub")];
-        let ran = machine.topo_with(&["validate"], &key);
+        let given = [("SSH_PUBLIC_KEY_FILE", "key.pub"), ("DOCS", ".")];
+        let ran = machine.topo_with(&["validate"], &given);
         assert_eq!(ran.code, 0, "{name}: {}", ran.stderr);
     }
 }

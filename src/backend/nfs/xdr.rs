@@ -171,11 +171,9 @@ mod tests {
             prop_assert_eq!(written.len() % 4, 0);
             let mut reader = Reader::new(written);
             prop_assert_eq!(reader.u32(), Ok(number));
-            let opaque = reader.opaque(70);
-            prop_assert_eq!(opaque.as_deref(), Ok(&bytes[..]));
+            prop_assert_eq!(reader.opaque(70), Ok(bytes.clone().into()));
             prop_assert_eq!(reader.u64(), Ok(wide));
-            let fixed = reader.fixed(bytes.len());
-            prop_assert_eq!(fixed.as_deref(), Ok(&bytes[..]));
+            prop_assert_eq!(reader.fixed(bytes.len()), Ok(bytes.into()));
             prop_assert_eq!(reader.bool(), Err(Malformed::Short));
         }
     }
