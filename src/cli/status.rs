@@ -44,7 +44,6 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
             .filter(|item| item.id.kind() == "tunnel")
             .map(|item| tunnel(session.cx(), item, world.things.get(&item.id)))
             .collect(),
-        ..Status::default()
     });
     Ok(Exit::Done)
 }

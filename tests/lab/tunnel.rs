@@ -25,7 +25,7 @@ fn tunnel() {
     let server = NfsServer::start();
     lab.set("NFS_PORT", NFS_PORT);
     lab.set("MOUNT_PORT", MOUNT_PORT);
-    lab.set("SHARED_FOLDER", server.folder.display().to_string());
+    lab.set("DOCS", server.folder.display().to_string());
     let before = lab.listing();
 
     lab.expect(0, &["apply", FILE]);

@@ -243,7 +243,9 @@ impl Endpoint {
     /// The engine's machine as `ssh` takes it, where the engine is reached over ssh: `ssh://me@far`.
     pub fn ssh_destination(&self) -> Option<String> {
         let authority = self.host.strip_prefix("ssh://")?.split('/').next()?;
-        Some(format!("ssh://{authority}"))
+        // It becomes a word of a command line.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-:@[]%".contains(c);
+        authority.chars().all(plain).then(|| format!("ssh://{authority}"))
     }
 }
 
@@ -356,6 +358,7 @@ mod tests {
         };
         assert_eq!(destination("ssh://me@far:2222/x").as_deref(), Some("ssh://me@far:2222"));
         assert_eq!(destination("tcp://far:2376"), None);
+        assert_eq!(destination("ssh://me@$(reboot)"), None);
     }
 
     #[test]
