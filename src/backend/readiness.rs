@@ -1,44 +1,34 @@
 //! Waiting for a cluster to work: by watching it, with a deadline, keeping what it last said.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::{StreamExt, TryFutureExt, pin_mut};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
-/// A wait that came to its end too early, with what was last seen.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("after {} s: {last}", limit.as_secs())]
-pub struct StillUnready {
-    pub limit: Duration,
-    pub last: String,
-}
-
-/// What is still missing, in words; nothing when it is all there.
-type Verdict = Result<(), String>;
+use super::kube::{Deadline, Verdict, WaitError, until_all};
 
 /// All of these nodes exist and are Ready.
 pub async fn nodes(
     client: &Client,
     names: &BTreeSet<String>,
     limit: Duration,
-    tell: impl FnMut(String),
-) -> Result<(), StillUnready> {
-    until(Api::<Node>::all(client.clone()), limit, tell, |seen| {
+    tell: impl FnMut(&str),
+) -> Result<(), WaitError> {
+    let judge = |seen: &[Node]| {
+        let of = |name: &str| seen.iter().find(|node| node.name_any() == name);
         let waiting: Vec<&String> =
-            names.iter().filter(|name| !seen.get(*name).is_some_and(is_ready)).collect();
+            names.iter().filter(|name| !of(name).is_some_and(is_ready)).collect();
         match waiting.as_slice() {
-            [] => Ok(()),
-            [name] => Err(format!("node {name} is {}", node_state(seen.get(*name)))),
-            several => Err(format!("{} of {} nodes are not Ready", several.len(), names.len())),
+            [] => Verdict::Done(()),
+            [name] => Verdict::NotYet(format!("node {name} is {}", node_state(of(name)))),
+            several => {
+                Verdict::NotYet(format!("{} of {} nodes are not Ready", several.len(), names.len()))
+            }
         }
-    })
-    .await
+    };
+    until_all(Api::all(client.clone()), "", Deadline::after(limit), judge, tell).await
 }
 
 /// What every cluster has of its own is up: `Deployment`s and `DaemonSet`s of `kube-system`, and the
@@ -46,94 +36,49 @@ pub async fn nodes(
 pub async fn system(
     client: &Client,
     limit: Duration,
-    tell: impl FnMut(String) + Clone,
-) -> Result<(), StillUnready> {
+    tell: impl FnMut(&str) + Clone,
+) -> Result<(), WaitError> {
+    let deadline = Deadline::after(limit);
     let system = "kube-system";
-    let deployments =
-        until(Api::<Deployment>::namespaced(client.clone(), system), limit, tell.clone(), |seen| {
-            let waiting = seen.values().filter(|one| !is_available(one)).map(name).collect();
-            some_then_all("Deployments", seen.is_empty(), waiting)
-        });
-    let daemons =
-        until(Api::<DaemonSet>::namespaced(client.clone(), system), limit, tell.clone(), |seen| {
-            let waiting = seen.values().filter(|one| !is_everywhere(one)).map(name).collect();
-            some_then_all("DaemonSets", seen.is_empty(), waiting)
-        });
-    let account =
-        until(Api::<ServiceAccount>::namespaced(client.clone(), "default"), limit, tell, |seen| {
-            seen.contains_key("default")
-                .then_some(())
-                .ok_or_else(|| "no default service account yet".to_owned())
-        });
-    tokio::try_join!(deployments, daemons, account.map_ok(|()| ()))?;
+    let deployments = until_all(
+        Api::namespaced(client.clone(), system),
+        "",
+        deadline,
+        |seen: &[Deployment]| up("Deployments", seen, is_available),
+        tell.clone(),
+    );
+    let daemons = until_all(
+        Api::namespaced(client.clone(), system),
+        "",
+        deadline,
+        |seen: &[DaemonSet]| up("DaemonSets", seen, is_everywhere),
+        tell.clone(),
+    );
+    let account = until_all(
+        Api::namespaced(client.clone(), "default"),
+        "",
+        deadline,
+        |seen: &[ServiceAccount]| {
+            if seen.iter().any(|account| account.name_any() == "default") {
+                Verdict::Done(())
+            } else {
+                Verdict::NotYet("no default service account yet".to_owned())
+            }
+        },
+        tell,
+    );
+    tokio::try_join!(deployments, daemons, account)?;
     Ok(())
 }
 
-fn some_then_all(kind: &str, none_yet: bool, waiting: Vec<String>) -> Verdict {
+fn up<K: Resource>(kind: &str, seen: &[K], is_up: impl Fn(&K) -> bool) -> Verdict<()> {
+    let waiting: Vec<String> =
+        seen.iter().filter(|one| !is_up(one)).map(ResourceExt::name_any).collect();
     match waiting.as_slice() {
-        [] if none_yet => Err(format!("kube-system has no {kind} yet")),
-        [] => Ok(()),
-        names => Err(format!("kube-system: {} not available yet", names.join(", "))),
+        [] if seen.is_empty() => Verdict::NotYet(format!("kube-system has no {kind} yet")),
+        [] => Verdict::Done(()),
+        names => Verdict::NotYet(format!("kube-system: {} not available yet", names.join(", "))),
     }
-}
-
-async fn until<K>(
-    api: Api<K>,
-    limit: Duration,
-    mut tell: impl FnMut(String),
-    check: impl Fn(&BTreeMap<String, K>) -> Verdict,
-) -> Result<(), StillUnready>
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let mut last = "nothing heard from the API server yet".to_owned();
-    let events = watcher(api, watcher::Config::default());
-    pin_mut!(events);
-    let watching = async {
-        let mut seen: BTreeMap<String, K> = BTreeMap::new();
-        let mut listing = true;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Init) => {
-                    seen.clear();
-                    listing = true;
-                }
-                Ok(Event::InitDone) => listing = false,
-                Ok(Event::InitApply(object) | Event::Apply(object)) => {
-                    seen.insert(object.name_any(), object);
-                }
-                Ok(Event::Delete(object)) => {
-                    seen.remove(&object.name_any());
-                }
-                Err(error) => {
-                    last = error.to_string();
-                    // The watcher starts over by itself; without a pause it would spin on a dead API.
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    continue;
-                }
-            }
-            if listing {
-                continue;
-            }
-            match check(&seen) {
-                Ok(()) => return,
-                Err(missing) => {
-                    if missing != last {
-                        tell(missing.clone());
-                    }
-                    last = missing;
-                }
-            }
-        }
-    };
-    if tokio::time::timeout(limit, watching).await.is_ok() {
-        return Ok(());
-    }
-    Err(StillUnready { limit, last })
-}
-
-fn name<K: Resource>(object: &K) -> String {
-    object.name_any()
 }
 
 fn is_ready(node: &Node) -> bool {

@@ -20,9 +20,10 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     view.plan(&planned.plan);
     refuse_blocked(&planned.plan)?;
     if !planned.plan.in_sync() {
+        session.refuse_held_by_others()?;
         resources::check_tools(session.cx(), &planned.plan)?;
         agree(&planned.plan, args.run.yes, view)?;
-        session.stake(&planned.desired).await?;
+        session.stake(&planned.desired, &planned.world).await?;
     }
 
     let Planned { plan, desired, world } = planned;

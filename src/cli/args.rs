@@ -111,6 +111,9 @@ pub struct DestroyArgs {
     /// The name of the topology, when its file is gone
     #[arg(long, value_name = "NAME", conflicts_with_all = ["positional", "file"])]
     pub name: Option<String>,
+    /// The topology's file has moved here from the path it was applied from
+    #[arg(long, conflicts_with = "name")]
+    pub moved: bool,
     #[command(flatten)]
     pub run: RunArgs,
 }

@@ -15,7 +15,13 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
         None => Which::File(args.file.path()),
     };
     let session = Session::open(which, Purpose::Change, "topo destroy", view).await?;
-    session.check_claims(false)?;
+    session.check_claims(args.moved)?;
+    if let Some(context) = session.cx().lost_context()? {
+        session.cx().go_without_cluster();
+        view.note(&format!(
+            "the context `{context}` is in no kubeconfig any more: what was applied to its cluster is left in it, if it is still there"
+        ));
+    }
     let planned = session.plan(Wanted { nothing: true, ..Wanted::default() }).await?;
     view.plan(&planned.plan);
     refuse_blocked(&planned.plan)?;

@@ -42,9 +42,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let loaded = load::load(args.file.path(), &load::environment, view)?;
     let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
-    let objects =
-        Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
-            .await?;
+    let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
     let resources = resources::desired(&Ingredients {
         topology,
         objects: &objects,

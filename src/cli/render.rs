@@ -76,9 +76,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     };
     let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
-    let objects =
-        Objects::read(Some(topology), topology.name.as_str(), &downloads, &load::environment)
-            .await?;
+    let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
     let machine = engines_machine().await?;
     let state = StateFolder::of(topology.name.as_str(), &load::environment).ok();
     let ingredients = Ingredients {

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use super::load;
 use crate::backend::docker::{Docker, Snapshot, Surroundings};
+use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{
-    self, Claim, Claims, Context, Ground, Hands, Ingredients, Setting, Variables,
+    self, Claim, Claims, Context, Existing, Gaps, Ground, Hands, Held, Ingredients, Inventory,
+    Variables, Writer,
 };
 use crate::templates::Templates;
-use crate::topology::{Places, Topology, TopologyName};
+use crate::topology::{Cluster, Places, Topology, TopologyName};
 use crate::view::View;
 
 /// The state folder's file with the key that secrets are hashed with.
@@ -117,18 +119,26 @@ impl Session {
             None => None,
         };
         let key = secret_key(&state, purpose)?;
-        let context = Context::new(Setting {
-            name,
+        let existing = match &topology {
+            Some(topology) => Existing::named(topology),
+            None => claim.as_ref().and_then(|claim| claim.existing.clone()),
+        };
+        let context = Context {
+            inventory: inventory(&name, topology.as_deref(), existing.as_ref()).into(),
+            existing,
             file: topology.clone(),
             docker,
             state,
             kubeconfig: Kubeconfig::of(variable.as_ref()),
             key,
-            variable,
             templates,
-            claim,
-            lock,
-        });
+            downloads: Downloads::of(variable.as_ref()),
+            variable,
+            forwards: Writer::default(),
+            gaps: Gaps::default(),
+            held: Held::of(claim, lock),
+            name,
+        };
         let hands = Arc::new(Hands(context));
         Ok(Self { hands, topology, claims, snapshot, file, places })
     }
@@ -230,32 +240,55 @@ impl Session {
         Some(format!("{}:{}:{}", place.file, place.line, place.column))
     }
 
-    /// Writes the claim that must be there before the first change.
-    pub async fn stake(&self, desired: &[Resource]) -> Result<(), Error> {
-        let (Some(topology), Some(file)) = (&self.topology, &self.file) else { return Ok(()) };
-        let file = file.display().to_string();
-        let before = self.cx().claim().await;
-        let mut claim = before.clone().unwrap_or_else(|| Claim::new(self.name(), &file));
-        claim.file = file;
-        claim.reserved = resources::reservations(topology, desired);
-        claim.vias = resources::ways(topology);
-        self.cx().check_reservations(&claim.reserved).await?;
-        if before.as_ref() == Some(&claim) {
+    /// What containers of others hold of that which this topology would take.
+    pub fn refuse_held_by_others(&self) -> Result<(), Error> {
+        let Some(topology) = &self.topology else { return Ok(()) };
+        let named = resources::named(topology);
+        let held = resources::held_by_others(topology, &named, &self.snapshot);
+        if held.is_empty() {
             return Ok(());
         }
-        let reserved = claim.reserved.clone();
-        self.cx().stake(claim).await?;
-        if let Err(failure) = self.cx().check_reservations(&reserved).await {
-            match before {
-                Some(claim) => {
-                    self.cx().change_claim(|held| held.reserved = claim.reserved).await?;
-                }
-                None => self.cx().give_up_claim().await?,
-            }
-            return Err(failure.into());
-        }
-        Ok(())
+        let mut failure = Failure::new("something else holds what this topology would take");
+        failure.causes = held;
+        Err(Error::refused(
+            failure.hint("stop that container, or write other addresses and ports in the file"),
+        ))
     }
+
+    /// Writes the claim that must be there before the first change. Addresses of what has left the
+    /// file stay reserved until it is gone.
+    pub async fn stake(&self, desired: &[Resource], world: &World) -> Result<(), Error> {
+        let (Some(topology), Some(file)) = (&self.topology, &self.file) else { return Ok(()) };
+        let file = file.display().to_string();
+        let mut claim = self.cx().claim().await.unwrap_or_else(|| Claim::new(self.name(), &file));
+        claim.file = file;
+        claim.existing = match &self.cx().existing {
+            Some(existing) => Some(existing.identified(self.cx()).await?),
+            None => None,
+        };
+        let lasts = |by: &Id| {
+            world.things.contains_key(by) || desired.iter().any(|resource| resource.id == *by)
+        };
+        claim.reserved.retain(|held| lasts(&held.by));
+        claim.reserved.extend(resources::named(topology));
+        for reservation in resources::settled(topology, desired) {
+            claim.reserved.retain(|held| held.by != reservation.by);
+            claim.reserved.push(reservation);
+        }
+        claim.reserved.sort_unstable();
+        claim.reserved.dedup();
+        claim.vias = resources::ways(topology);
+        Ok(self.cx().stake(&claim).await?)
+    }
+}
+
+/// Where topo keeps its list of what it applied.
+fn inventory(name: &str, topology: Option<&Topology>, existing: Option<&Existing>) -> Inventory {
+    let usual = Cluster::default();
+    let made = topology.and_then(|topology| topology.cluster.as_ref()).unwrap_or(&usual);
+    let namespace =
+        existing.map_or(made.inventory_namespace(), |existing| &existing.inventory_namespace);
+    Inventory::new(name, namespace, existing.is_none())
 }
 
 /// What a plan is asked for.

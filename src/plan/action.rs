@@ -21,6 +21,8 @@ pub struct Item {
     pub action: Action,
     pub cause: Option<Cause>,
     pub changes: Vec<Change>,
+    /// Where the file says so, of what it adds: `topo.yaml:31:5`.
+    pub at: Option<String>,
     pub bonds: Vec<Bond>,
     /// Why it is blocked, deferred, replaced or deleted.
     pub why: Option<String>,
@@ -169,6 +171,7 @@ impl Item {
             action,
             cause: None,
             changes: Vec::new(),
+            at: None,
             bonds: Vec::new(),
             why: None,
             asks: None,
@@ -192,6 +195,8 @@ impl Serialize for Item {
             action: Action,
             cause: Option<Cause>,
             changes: &'a [Change],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            at: Option<&'a str>,
             needs: Vec<&'a Id>,
             why: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,6 +209,7 @@ impl Serialize for Item {
             action: self.action,
             cause: self.cause,
             changes: &self.changes,
+            at: self.at.as_deref(),
             needs: self.bonds.iter().map(Bond::id).collect(),
             why: self.why.as_deref(),
             asks: self.asks.as_deref(),

@@ -42,9 +42,7 @@ pub fn decide_late(late: &LateRequest) -> Result<Action, Refusal> {
     };
     let record = match &seen.owner {
         Owner::Mine(record) => record,
-        Owner::Foreign(_) if resource.table.borrows || resource.table.lookup => {
-            return Ok(Action::None);
-        }
+        Owner::Foreign(_) if resource.table.lookup => return Ok(Action::None),
         Owner::Foreign(whose) => return Err(Refusal::Foreign(whose.clone())),
         Owner::Borrowed => return Ok(Action::None),
     };

@@ -188,11 +188,10 @@ impl Planner<'_> {
     /// Whose it is, where something that is not topo's stands in the place of the resource.
     fn in_the_way(&self, resource: &Resource, seen: Option<&Seen>) -> Option<String> {
         let Some(Owner::Foreign(whose)) = seen.map(|seen| &seen.owner) else { return None };
-        let lent = resource.table.borrows || resource.table.lookup;
         let vanishes = self
             .parent_made_anew(resource, |bond| matches!(bond, Bond::Inside(_)))
             .is_some_and(|(_, decision)| decision.action == Action::Replace);
-        (!lent && !vanishes).then(|| whose.clone())
+        (!resource.table.lookup && !vanishes).then(|| whose.clone())
     }
 
     fn foreign_parent<'r>(&self, resource: &'r Resource) -> Option<&'r Id> {
@@ -249,8 +248,12 @@ impl Planner<'_> {
             return;
         }
         item.action = Action::Create;
-        let was_made = self.request.world.remembered.contains_key(&resource.id);
-        item.cause = Some(if was_made { Cause::Drift } else { Cause::File });
+        if self.request.world.remembered.contains_key(&resource.id) {
+            item.cause = Some(Cause::Drift);
+        } else {
+            item.cause = Some(Cause::File);
+            item.at = super::diff::place_of(&resource.origin, "", self.request.places);
+        }
     }
 
     /// Used as it is, unless it could serve only after a replace.

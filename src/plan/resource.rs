@@ -156,9 +156,6 @@ pub struct Table {
     pub kind: &'static str,
     /// Fields that are not named here change in place.
     pub effects: &'static [(&'static str, Effect)],
-    /// One that is there and not topo's is used as it is, instead of being in the way: a network
-    /// that existed. One that differs in a field that only a replace could change is refused.
-    pub borrows: bool,
     /// Never made by topo: only looked up for others.
     pub lookup: bool,
     /// Whether removing this one loses something, so that a person is asked first.
@@ -168,7 +165,7 @@ pub struct Table {
 impl Table {
     /// A kind whose fields all change in place, that is topo's own, and that is removed unasked.
     pub const fn plain(kind: &'static str) -> Self {
-        Self { kind, effects: &[], borrows: false, lookup: false, precious: |_| false }
+        Self { kind, effects: &[], lookup: false, precious: |_| false }
     }
 
     /// Of a field, or of the field that a path of keys begins with.

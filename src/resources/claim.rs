@@ -6,14 +6,16 @@
 //! generation and then removing the one before; the highest generation that is whole speaks.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::existing::Existing;
 use super::marks;
 use crate::backend::docker::{AbsentIsFine, Claimed, Docker, Labels, Snapshot};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
-use crate::topology::Via;
+use crate::topology::{AddressRange, Via};
 
 const FORMAT: u32 = 1;
 
@@ -30,6 +32,9 @@ pub struct Claim {
     pub file: String,
     /// A cluster that is being made holds nothing of the user's yet.
     pub creating: bool,
+    /// Where it is applied to, if topo did not make the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
     /// Pools and fixed addresses, by network, so that topologies which share one do not meet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<Reservation>,
@@ -45,13 +50,30 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reservation {
     pub network: String,
-    pub first: std::net::IpAddr,
-    pub last: std::net::IpAddr,
+    pub first: IpAddr,
+    pub last: IpAddr,
     /// What it is for: `pool/dev`.
     pub by: Id,
 }
 
 impl Reservation {
+    pub fn new(network: &str, range: AddressRange, by: &Id) -> Self {
+        Self {
+            network: network.to_owned(),
+            first: range.first(),
+            last: range.last(),
+            by: by.clone(),
+        }
+    }
+
+    pub fn range(&self) -> Option<AddressRange> {
+        AddressRange::new(self.first, self.last)
+    }
+
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.first <= address && address <= self.last
+    }
+
     /// `172.22.255.200-172.22.255.250`, or the one address.
     pub fn addresses(&self) -> String {
         if self.first == self.last {
@@ -74,6 +96,7 @@ impl Claim {
             generation: 0,
             file: file.to_owned(),
             creating: false,
+            existing: None,
             reserved: Vec::new(),
             vias: BTreeMap::new(),
             records: BTreeMap::new(),

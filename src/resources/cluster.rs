@@ -1,13 +1,12 @@
 //! The cluster: kind makes it, the engine's containers are what is seen of it.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Context, api_server, context_name, kind_config, node, stages};
+use super::{Context, api_server, context_name, kind_config, node, pin, stages};
 use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
 use crate::backend::kind::{Kind, NewCluster};
 use crate::engine::{Failure, Turn, Work};
@@ -31,7 +30,7 @@ pub const TABLE: Table = Table {
 };
 
 /// A cluster that exists, looked up only where a forward leads to its nodes.
-const LOOKUP: Table = Table { lookup: true, borrows: true, ..Table::plain("cluster") };
+const LOOKUP: Table = Table { lookup: true, ..Table::plain("cluster") };
 
 /// kind's own labels.
 pub const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
@@ -196,7 +195,12 @@ fn observed_fields(cx: &Context, parts: &[&Container], first: &Container) -> Fie
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => create(cx, turn).await?,
-        Work::Update => merge_kubeconfig(cx).await?,
+        Work::Update => {
+            if turn.state == Some(State::Stopped) {
+                start(cx, turn).await?;
+            }
+            merge_kubeconfig(cx).await?;
+        }
         Work::Start => start(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
         Work::Keep => {}
@@ -241,7 +245,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         never = stages::announce(cx, turn, &nodes) => match never {},
     }
     turn.say("pinning the nodes' addresses");
-    pin_addresses(cx, &network).await?;
+    pin::all(cx, turn, &network).await?;
 
     let record = record(cx, turn, door).await?;
     cx.change_claim(|claim| {
@@ -278,30 +282,6 @@ async fn record(cx: &Context, turn: &Turn, door: Option<Door>) -> Result<Record,
         }
     }
     Ok(Record::of(resource, &values, &cx.key))
-}
-
-/// Docker gives addresses in the order in which containers start, and etcd's members know one
-/// another by address: three control planes started in another order never come back. So each node
-/// is given the address it has as a fixed one, while it runs.
-async fn pin_addresses(cx: &Context, network: &str) -> Result<(), Failure> {
-    let snapshot = cx.snapshot().await?;
-    for node in containers(&snapshot, &cx.name) {
-        pin_address(cx, &node.name, network).await?;
-    }
-    Ok(())
-}
-
-pub async fn pin_address(cx: &Context, node: &str, network: &str) -> Result<(), Failure> {
-    let snapshot = cx.snapshot().await?;
-    let there = snapshot.network(network).filter(|network| network.v4().is_some());
-    let address = snapshot.container(node).and_then(|node| node.addresses.get(network));
-    let (Some(there), Some(address)) = (there, address) else { return Ok(()) };
-    let Some(v4 @ IpAddr::V4(_)) = address.v4.filter(|v4| address.fixed != Some(*v4)) else {
-        return Ok(());
-    };
-    let failed = |error| Failure::because(format!("cannot pin the address of `{node}`"), &error);
-    cx.docker.disconnect_network(&there.id, node).await.map_err(failed)?;
-    cx.docker.connect_network(&there.id, node, Some(v4)).await.map_err(failed)
 }
 
 async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use super::claim::{self, Claim, Claims, Reservation};
+use super::claim::{self, Claim};
+use super::existing::Existing;
 use super::gateway::Writer;
-use super::object::Objects;
+use super::inventory::Inventory;
+use super::objects::Objects;
+use super::pool::Gaps;
 use super::tunnel::carried_to;
 use super::{api_server, cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
@@ -22,7 +25,7 @@ use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
 use crate::templates::Templates;
-use crate::topology::{Cluster, Topology};
+use crate::topology::Topology;
 
 /// How long an API server that should be up may take to answer before it counts as not answering.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -39,69 +42,52 @@ pub struct Context {
     pub key: SecretKey,
     pub variable: Arc<Variables>,
     pub templates: Templates,
+    pub downloads: Downloads,
+    /// The cluster that the topology is applied to, if topo did not make it.
+    pub existing: Option<Existing>,
+    pub inventory: Mutex<Inventory>,
     /// Writes the gateway's forwards, many at once.
     pub forwards: Writer,
-    /// Held by whoever changes the keys that tunnels come in with.
-    pub tunnel_keys: Mutex<()>,
-    claim: Mutex<Option<Claim>>,
-    /// The topology's, while this topo changes it; let go with the context.
-    pub lock: Option<Lock>,
-    pub downloads: Downloads,
-    force_conflicts: AtomicBool,
-    kube: Mutex<Option<Kube>>,
-    machine: OnceCell<Option<Machine>>,
-    objects: OnceCell<Arc<Objects>>,
+    pub gaps: Gaps,
+    pub held: Held,
 }
 
-/// What a context is made from.
-pub struct Setting {
-    pub name: String,
-    pub file: Option<Arc<Topology>>,
-    pub docker: Docker,
-    pub state: StateFolder,
-    pub kubeconfig: Option<Kubeconfig>,
-    pub key: SecretKey,
-    pub variable: Arc<Variables>,
-    pub templates: Templates,
-    pub claim: Option<Claim>,
-    pub lock: Option<Lock>,
+/// What the steps of a run hand on to one another.
+#[derive(Default)]
+pub struct Held {
+    claim: Mutex<Option<Claim>>,
+    kube: Mutex<Option<Kube>>,
+    objects: OnceCell<Arc<Objects>>,
+    force_conflicts: AtomicBool,
+    without_cluster: AtomicBool,
+    machine: OnceCell<Option<Machine>>,
+    /// The topology's, while this topo changes it; let go with the context.
+    pub(super) lock: Option<Lock>,
+    /// Held by whoever changes the keys that tunnels come in with.
+    pub(super) tunnel_keys: Mutex<()>,
+    /// Addresses are chosen one pool after the other.
+    pub(super) choosing: Mutex<()>,
+}
+
+impl Held {
+    pub fn of(claim: Option<Claim>, lock: Option<Lock>) -> Self {
+        Self { claim: Mutex::new(claim), lock, ..Self::default() }
+    }
 }
 
 impl Context {
-    pub fn new(setting: Setting) -> Self {
-        Self {
-            name: setting.name,
-            file: setting.file,
-            docker: setting.docker,
-            state: setting.state,
-            kubeconfig: setting.kubeconfig,
-            key: setting.key,
-            downloads: Downloads::of(setting.variable.as_ref()),
-            force_conflicts: AtomicBool::new(false),
-            variable: setting.variable,
-            templates: setting.templates,
-            forwards: Writer::default(),
-            tunnel_keys: Mutex::new(()),
-            claim: Mutex::new(setting.claim),
-            lock: setting.lock,
-            kube: Mutex::new(None),
-            machine: OnceCell::new(),
-            objects: OnceCell::new(),
-        }
-    }
-
     pub fn topology(&self) -> Result<&Topology, Failure> {
         self.file.as_deref().ok_or_else(|| Failure::new("this needs the topology file"))
     }
 
     pub fn makes_cluster(&self) -> bool {
-        !self.file.as_ref().and_then(|file| file.cluster.as_ref()).is_some_and(Cluster::exists)
+        self.existing.is_none()
     }
 
     /// The machine that the engine runs on, where it is not this one.
     pub async fn machine(&self) -> Option<&Machine> {
         let of_the_endpoint = || Machine::of(self.docker.endpoint());
-        self.machine.get_or_init(of_the_endpoint).await.as_ref()
+        self.held.machine.get_or_init(of_the_endpoint).await.as_ref()
     }
 
     /// Under which name this machine reaches a port that the engine's machine publishes at `address`,
@@ -125,12 +111,12 @@ impl Context {
     }
 
     pub async fn claim(&self) -> Option<Claim> {
-        self.claim.lock().await.clone()
+        self.held.claim.lock().await.clone()
     }
 
     /// Changes the claim and writes it, one change at a time.
     pub async fn change_claim(&self, change: impl FnOnce(&mut Claim)) -> Result<(), Failure> {
-        let mut held = self.claim.lock().await;
+        let mut held = self.held.claim.lock().await;
         let Some(claim) = held.as_mut() else {
             return Err(Failure::new("this topology has no claim on the engine"));
         };
@@ -143,36 +129,17 @@ impl Context {
         Ok(())
     }
 
-    /// Stakes the claim that must be there before anything is changed.
-    pub async fn stake(&self, mut claim: Claim) -> Result<(), Failure> {
-        let mut held = self.claim.lock().await;
+    /// Writes a whole claim in the place of the one that speaks now.
+    pub async fn write_claim(&self, mut claim: Claim) -> Result<(), Failure> {
+        let mut held = self.held.claim.lock().await;
         claim::write(&self.docker, &mut claim).await?;
         *held = Some(claim);
         Ok(())
     }
 
-    /// Refuses addresses that another topology has reserved. Two may write their claims at the same
-    /// moment, so this is asked again after writing: whoever then sees the other takes its own back.
-    pub async fn check_reservations(&self, wanted: &[Reservation]) -> Result<(), Failure> {
-        let claims = Claims::read(&self.snapshot().await?);
-        let Some((wanted, other, theirs)) = claims.conflict(&self.name, wanted) else {
-            return Ok(());
-        };
-        Err(Failure::new(format!(
-            "`{}` would take {} on the network `{}`, and `{}` of the topology `{}` has {}",
-            wanted.by,
-            wanted.addresses(),
-            wanted.network,
-            theirs.by,
-            other.topology,
-            theirs.addresses()
-        ))
-        .hint(format!("choose other addresses; the other file is `{}`", other.file)))
-    }
-
     /// Gives the claim up, when nothing is left that it speaks of.
     pub async fn give_up_claim(&self) -> Result<(), Failure> {
-        let mut held = self.claim.lock().await;
+        let mut held = self.held.claim.lock().await;
         if let Some(claim) = held.take() {
             claim::remove(&self.docker, &claim).await?;
         }
@@ -181,27 +148,34 @@ impl Context {
 
     /// From now on, fields of objects are taken over from other managers.
     pub fn force_conflicts(&self) {
-        self.force_conflicts.store(true, Ordering::Relaxed);
+        self.held.force_conflicts.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on, what is in the cluster is neither looked at nor changed: there is no way to it.
+    pub fn go_without_cluster(&self) {
+        self.held.without_cluster.store(true, Ordering::Relaxed);
+    }
+
+    pub fn goes_without_cluster(&self) -> bool {
+        self.held.without_cluster.load(Ordering::Relaxed)
     }
 
     pub fn forces_conflicts(&self) -> bool {
-        self.force_conflicts.load(Ordering::Relaxed)
+        self.held.force_conflicts.load(Ordering::Relaxed)
     }
 
     /// The objects of the topology's manifests, read when they are first asked for.
     pub async fn objects(&self) -> Result<Arc<Objects>, Failure> {
         let read = || async {
             let topology = self.file.as_deref();
-            Objects::read(topology, &self.name, &self.downloads, self.variable.as_ref())
-                .await
-                .map(Arc::new)
+            Objects::read(topology, &self.downloads, self.variable.as_ref()).await.map(Arc::new)
         };
-        self.objects.get_or_try_init(read).await.cloned()
+        self.held.objects.get_or_try_init(read).await.cloned()
     }
 
     /// The API server, as soon as it is known how to reach it.
     pub async fn kube(&self) -> Result<Kube, Failure> {
-        let mut held = self.kube.lock().await;
+        let mut held = self.held.kube.lock().await;
         if let Some(kube) = held.as_ref() {
             return Ok(kube.clone());
         }
@@ -219,12 +193,12 @@ impl Context {
 
     /// From now on this is the way to the API server.
     pub async fn hold_kube(&self, kube: Kube) {
-        *self.kube.lock().await = Some(kube);
+        *self.held.kube.lock().await = Some(kube);
     }
 
     /// The cluster has been made, started or removed: what was known of its API no longer holds.
     pub async fn forget_kube(&self) {
-        *self.kube.lock().await = None;
+        *self.held.kube.lock().await = None;
     }
 
     /// The API server if it answers now.
@@ -240,15 +214,19 @@ impl Context {
         }
     }
 
+    /// The context of a cluster that topo did not make, where no kubeconfig has it any more.
+    pub fn lost_context(&self) -> Result<Option<&str>, Failure> {
+        let Some(existing) = &self.existing else { return Ok(None) };
+        let is_there = existing
+            .access(self)
+            .is_there()
+            .map_err(|error| Failure::because("cannot read the kubeconfig", &error))?;
+        Ok((!is_there).then_some(existing.context.as_str()))
+    }
+
     async fn access(&self) -> Result<Access, Failure> {
-        let existing =
-            self.file.as_ref().and_then(|topology| topology.cluster.as_ref()?.context.clone());
-        if let Some(name) = existing {
-            let files = match (self.variable)("KUBECONFIG") {
-                Some(list) => std::env::split_paths(&list).collect(),
-                None => self.kubeconfig.iter().map(|file| file.path().to_owned()).collect(),
-            };
-            return Ok(Access::Context { files, name });
+        if let Some(existing) = &self.existing {
+            return Ok(existing.access(self));
         }
         let given = serde_yaml::from_value(self.admin_kubeconfig().await?)
             .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))?;
@@ -302,7 +280,7 @@ impl Context {
         &self,
         nodes: &BTreeSet<String>,
         limit: Duration,
-        tell: impl FnMut(String),
+        tell: impl FnMut(&str),
     ) -> Result<(), Failure> {
         let kube = self.kube().await?;
         readiness::nodes(kube.client(), nodes, limit, tell)
@@ -315,7 +293,7 @@ impl Context {
         &self,
         nodes: &BTreeSet<String>,
         limit: Duration,
-        tell: impl FnMut(String) + Clone,
+        tell: impl FnMut(&str) + Clone,
     ) -> Result<(), Failure> {
         self.wait_for_nodes(nodes, limit, tell.clone()).await?;
         let kube = self.kube().await?;

@@ -1,7 +1,6 @@
 //! Images that every node shall have, by image id, without a registry in between.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -10,11 +9,14 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::build_folder::BuildFolder;
 use super::{Context, cluster, metallb, stages};
-use crate::backend::docker::{Amount as Downloaded, BuildRequest, Docker, Error, Snapshot};
+use crate::backend::docker::{
+    Amount as Downloaded, BuildRequest, Container, Docker, Error, Snapshot,
+};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
-use crate::topology::{Cluster, Topology};
+use crate::topology::{Build, Cluster, Topology};
 
 pub const TABLE: Table = Table::plain("image");
 
@@ -25,29 +27,33 @@ pub fn id(name: &str) -> Id {
     Id::new(TABLE.kind, name)
 }
 
-pub fn desired(topology: &Topology, nodes: &[String], snapshot: &Snapshot) -> Vec<Resource> {
+pub fn desired(
+    topology: &Topology,
+    nodes: &[String],
+    snapshot: &Snapshot,
+) -> Result<Vec<Resource>, Failure> {
     if topology.cluster.as_ref().is_none_or(Cluster::exists) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let asked = topology.images.iter().enumerate().map(|(at, image)| {
         let key = format!("images.{at}");
         (image.name.to_string(), image.build.as_ref(), key)
     });
-    let mut resources: Vec<Resource> = asked
-        .map(|(name, build, key)| {
-            let resource = on_nodes(topology, nodes, snapshot, &name);
-            let resource = resource.origin(Origin::Key(key.into()));
-            match build {
-                Some(build) => resource.field("build", Want::Is(json!(build))),
-                None => resource,
-            }
-        })
-        .collect();
+    let mut resources = Vec::new();
+    for (name, build, key) in asked {
+        let mut resource = on_nodes(topology, nodes, snapshot, &name);
+        if let Some(build) = build {
+            let content = BuildFolder::read(build)?.fingerprint()?;
+            resource =
+                resource.field("build", Want::Is(json!(build))).field("content", Want::is(content));
+        }
+        resources.push(resource.origin(Origin::Key(key.into())));
+    }
     for name in metallb::images_to_bring(topology) {
         let resource = on_nodes(topology, nodes, snapshot, &name);
         resources.push(resource.origin(Origin::Key("metallb".into())));
     }
-    resources
+    Ok(resources)
 }
 
 fn on_nodes(topology: &Topology, nodes: &[String], snapshot: &Snapshot, name: &str) -> Resource {
@@ -122,10 +128,11 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     for (id, record) in &records {
         world.remembered.insert((*id).clone(), (*record).clone());
     }
-    let nodes: Vec<&str> = cluster::kubernetes_nodes(snapshot, &cx.name)
-        .filter(|node| node.is_running())
-        .map(|node| node.name.as_str())
-        .collect();
+    let (running, still): (Vec<&Container>, Vec<&Container>) =
+        cluster::kubernetes_nodes(snapshot, &cx.name).partition(|node| node.is_running());
+    let nodes: Vec<&str> = running.iter().map(|node| node.name.as_str()).collect();
+    // What a node that stands still has cannot be seen, so it has what it was given.
+    let stopped: Vec<&str> = still.iter().map(|node| node.name.as_str()).collect();
     let stocks = join_all(nodes.iter().map(|node| stock(&cx.docker, node))).await;
     // A node whose containerd does not answer is not one without images.
     if nodes.is_empty() || stocks.iter().any(Result::is_err) {
@@ -140,12 +147,18 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
             .iter()
             .filter(|(_, stock)| stock.get(&name).is_some_and(|held| held == wanted))
             .map(|(node, _)| *node)
+            .chain(brought_before(record).filter(|node| stopped.contains(node)))
             .collect();
         holders.sort_unstable();
         let mut seen = Seen::mine(record.clone());
         seen.fields = Fields::new().with("nodes", json!(holders));
         world.add(id.clone(), seen);
     }
+}
+
+fn brought_before(record: &Record) -> impl Iterator<Item = &str> {
+    let nodes = record.fields.get("nodes").and_then(Value::as_array);
+    nodes.into_iter().flatten().filter_map(Value::as_str)
 }
 
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
@@ -213,19 +226,15 @@ async fn remember(cx: &Context, turn: &Turn, values: &Fields<Value>) -> Result<(
 /// The image on the engine, built or pulled where it must be; answers its id.
 async fn have_locally(cx: &Context, turn: &Turn) -> Result<String, Failure> {
     let name = turn.id().name();
-    if let Some(build) = turn.value("build") {
-        let text = |key: &str| build.get(key).and_then(Value::as_str);
+    if turn.value("build").is_some() {
         turn.say("building");
         let failed = |error: Error| Failure::because(format!("cannot build `{name}`"), &error);
-        let context = super::build_folder::pack(&build_folder(cx, name)?)?;
+        let build = build_of(cx, name)?;
         let request = BuildRequest {
             tag: name,
-            context,
-            dockerfile: text("dockerfile").unwrap_or("Dockerfile"),
-            args: build
-                .get("args")
-                .and_then(|args| serde_json::from_value(args.clone()).ok())
-                .unwrap_or_default(),
+            context: BuildFolder::read(build)?.pack()?,
+            dockerfile: build.dockerfile.as_deref().unwrap_or("Dockerfile"),
+            args: build.args.clone().into_iter().collect(),
             labels: BTreeMap::new(),
         };
         cx.docker.build_image(request, |line| turn.say(line)).await.map_err(failed)?;
@@ -248,13 +257,12 @@ async fn have_locally(cx: &Context, turn: &Turn) -> Result<String, Failure> {
     Ok(image.id)
 }
 
-/// The folder that the file names, with its home and its own place filled in.
-fn build_folder(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
+/// How the file says that the image is built, with the folder's home and place filled in.
+fn build_of<'a>(cx: &'a Context, name: &str) -> Result<&'a Build, Failure> {
     let images = &cx.topology()?.images;
     let image = images.iter().find(|image| image.name.to_string() == name);
     image
         .and_then(|image| image.build.as_ref())
-        .map(|build| build.folder.path().to_owned())
         .ok_or_else(|| Failure::new(format!("the file no longer says how `{name}` is built")))
 }
 

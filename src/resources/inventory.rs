@@ -100,14 +100,19 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    pub fn new(topology: &str, namespace: Option<&str>) -> Self {
+    /// In a cluster of topo's own the namespace is made too, whatever its name.
+    pub fn new(topology: &str, namespace: &str, own_cluster: bool) -> Self {
         Self {
             topology: topology.to_owned(),
-            namespace: namespace.unwrap_or(NAMESPACE).to_owned(),
-            own_namespace: namespace.is_none_or(|namespace| namespace == NAMESPACE),
+            namespace: namespace.to_owned(),
+            own_namespace: own_cluster || namespace == NAMESPACE,
             members: Members::default(),
             written: None,
         }
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     fn name(&self) -> String {
@@ -246,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_id_is_what_kubectl_expects() {
-        let inventory = Inventory::new("dev", None);
+        let inventory = Inventory::new("dev", NAMESPACE, true);
         let id = inventory.id();
         assert!(id.starts_with("applyset-") && id.ends_with("-v1"), "{id}");
         assert_eq!(id.len(), "applyset-".len() + 43 + "-v1".len());
@@ -281,7 +286,7 @@ mod tests {
     #[test]
     fn a_list_is_read_as_it_is_written() {
         let deployment = Kinds::default().named(&"apps/v1".into(), &"Deployment".into());
-        let mut inventory = Inventory::new("dev", Some("team"));
+        let mut inventory = Inventory::new("dev", "team", false);
         inventory.members.add(&deployment, Some("a"));
         let parent: DynamicObject =
             serde_json::from_value(inventory.body("topo-dev")).expect("an object");

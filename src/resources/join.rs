@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_yaml::{Mapping, Value};
 
 use super::cluster::{CLUSTER_LABEL, ROLE_LABEL, containers, is_control_plane};
-use super::{Context, cluster};
+use super::{Context, pin};
 use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse};
 use crate::backend::docker::{AbsentIsFine, Archived, Container, Error, Snapshot};
 use crate::engine::{Failure, Turn};
@@ -41,6 +41,8 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
     let address = address_of(cx, name, &network).await?;
 
     turn.say("joining the cluster");
+    // A container that was removed by hand leaves its Node, and kubeadm joins none of that name.
+    cx.docker.exec(&plane.id, &forgetting(name)).await.map_err(failed)?;
     let config = cx
         .docker
         .get_file(&pattern.id, JOIN_CONFIG)
@@ -66,7 +68,7 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
         .exec(name, &["kubeadm", "join", "--config", JOIN_CONFIG, "--skip-phases=preflight"])
         .await
         .map_err(failed)?;
-    cluster::pin_address(cx, name, &network).await
+    pin::one(cx, turn, name, &network).await
 }
 
 pub async fn leave(cx: &Context, turn: &Turn) -> Result<(), Failure> {
@@ -90,10 +92,13 @@ pub async fn leave(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if let Err(error) = cx.docker.exec(&plane.id, &drain).await {
         turn.warn(format!("not all pods left `{name}` in time: {error}"));
     }
-    let forget = ["kubectl", ADMIN, "delete", "node", name, "--ignore-not-found"];
-    cx.docker.exec(&plane.id, &forget).await.map_err(failed)?;
+    cx.docker.exec(&plane.id, &forgetting(name)).await.map_err(failed)?;
     cx.docker.remove_container(&container.id).await.if_present().map_err(failed)?;
     Ok(())
+}
+
+fn forgetting(node: &str) -> [&str; 6] {
+    ["kubectl", ADMIN, "delete", "node", node, "--ignore-not-found"]
 }
 
 fn running_control_plane<'a>(

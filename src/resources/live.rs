@@ -7,9 +7,13 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DynamicObject;
 
-use super::object::{self, Objects};
+use super::found::{self, Found};
+use super::objects::{self, Objects};
 use super::service::{self, Reached};
-use super::{Context, cluster, compare, drift, manifest, marks, metallb, pool, ready, share};
+use super::{
+    Context, cluster, compare, drift, existing, manifest, marks, metallb, object, pool, ready,
+    share,
+};
 use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
 use crate::engine::Failure;
 use crate::manifest::{Kind, Kinds};
@@ -24,31 +28,14 @@ const AT_ONCE: usize = 8;
 /// In more namespaces than this, missing objects are looked for by one list over all of them.
 const MANY_NAMESPACES: usize = 20;
 
-/// What was found in the cluster, by kind.
-#[derive(Default)]
-pub struct Live {
-    found: Vec<(Arc<Kind>, Vec<DynamicObject>)>,
-}
-
-impl Live {
-    pub fn of(&self, kind: &Kind) -> impl Iterator<Item = &DynamicObject> {
-        let group = self.found.iter().find(|(of, _)| of.is(&kind.group, &kind.name));
-        group.into_iter().flat_map(|(_, objects)| objects)
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
-        self.found.iter().flat_map(|(kind, objects)| objects.iter().map(move |one| (&**kind, one)))
-    }
-
-    pub fn with_id(&self, id: &Id) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
-        self.all().filter(move |(_, object)| marks::kube_id(object).as_ref() == Some(id))
-    }
-}
-
 /// Sees everything inside of the cluster, which has been seen before.
 pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
+    if cx.goes_without_cluster() {
+        return Ok(());
+    }
+    existing::refuse_another(cx).await?;
     let objects = cx.objects().await?;
-    objects.inventory.lock().await.expect(object::members(&objects, [].into_iter()));
+    cx.inventory.lock().await.expect(objects.members([].into_iter()));
     if cx.makes_cluster() {
         let id = cluster::id(&cx.name);
         let up = world.things.get(&id).is_some_and(|seen| {
@@ -74,14 +61,14 @@ pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
     see_objects(cx, &objects, &live, world);
     see_strangers(cx, &kube, &objects, world).await.map_err(failed)?;
     see_lookups(cx, &kube, &objects, world).await.map_err(failed)?;
-    share::see_strangers(cx, &kube, world).await.map_err(failed)?;
     see_nodes(cx, &kube, world).await.map_err(failed)?;
+    share::see_strangers(cx, &kube, world).await.map_err(failed)?;
 
     let there = live.all().filter(|(_, object)| is_object(object)).map(|(kind, object)| {
         (kind, object.metadata.namespace.as_deref(), object.metadata.name.as_deref().unwrap_or(""))
     });
-    let members = object::members(&objects, there);
-    objects.inventory.lock().await.expect(members);
+    let members = objects.members(there);
+    cx.inventory.lock().await.expect(members);
     Ok(())
 }
 
@@ -111,7 +98,7 @@ async fn kinds(cx: &Context, kube: &Kube, objects: &Objects) -> Result<Vec<Arc<K
         let deployment = metallb::kinds().into_iter().filter(|kind| kind.is("apps", "Deployment"));
         deployment.for_each(&mut add);
     }
-    let listed = objects.inventory.lock().await.read(kube).await?;
+    let listed = cx.inventory.lock().await.read(kube).await?;
     let unknown: BTreeSet<(String, String)> = listed
         .into_iter()
         .filter(|(group, name)| !kinds.contains_key(&(group.as_str().into(), name.as_str().into())))
@@ -128,7 +115,7 @@ async fn kinds(cx: &Context, kube: &Kube, objects: &Objects) -> Result<Vec<Arc<K
     Ok(kinds.into_values().collect())
 }
 
-async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Live, KubeError> {
+async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Found, KubeError> {
     let found = stream::iter(kinds)
         .map(|kind| async move {
             // Pools of others are looked at too: they are few, and may stand in the way.
@@ -139,13 +126,13 @@ async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Live, 
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    Ok(Live { found })
+    Ok(Found::new(found))
 }
 
 async fn foreign_metallb(
     cx: &Context,
     kube: &Kube,
-    live: &Live,
+    live: &Found,
 ) -> Result<Option<DynamicObject>, KubeError> {
     let wanted = cx.file.as_ref().is_some_and(|file| file.metallb.is_some());
     if !wanted || live.with_id(&metallb::id()).next().is_some() {
@@ -156,7 +143,7 @@ async fn foreign_metallb(
     Ok(found.into_iter().find(|object| !marks::is_mine(object, &cx.name)))
 }
 
-fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) {
+fn see_objects(cx: &Context, objects: &Objects, live: &Found, world: &mut World) {
     let namespaces: HashSet<&str> = live
         .all()
         .filter(|(kind, object)| kind.is("", "Namespace") && is_object(object))
@@ -182,7 +169,7 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) 
         let namespace = object.metadata.namespace.as_deref();
         if let Some(namespace) = namespace.filter(|name| namespaces.contains(name)) {
             let of = Kinds::default().named(&"v1".into(), &"Namespace".into());
-            needs.push(Bond::Holds(object::id(&of, None, namespace)));
+            needs.push(Bond::Holds(objects::id(&of, None, namespace)));
         }
         needs.extend(definitions.get(&(&*kind.group, &*kind.name)).cloned().map(Bond::Holds));
         if kind.is("", "Service") && object.data["spec"]["type"] == "LoadBalancer" {
@@ -191,6 +178,7 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Live, world: &mut World) 
             });
             needs.extend(pools.map(|(id, _)| Bond::Uses(id.clone())));
         }
+        needs.extend(share::held_by(world, object));
         let seen = see(objects, &id, kind, object, needs);
         world.add(id, seen);
     }
@@ -212,7 +200,7 @@ fn see(objects: &Objects, id: &Id, kind: &Kind, live: &DynamicObject, needs: Vec
     if let Some(object) = objects.get(id) {
         // Under a changed hash the file decides; then what others changed is no drift but in the way.
         if object.secret || object.hash() == hash {
-            let wanted = object::wanted(objects, object);
+            let wanted = objects.body(object);
             let drifted = drift::drift(&wanted, live);
             seen.drift = if object.secret { drift::masked(drifted) } else { drifted };
         }
@@ -230,7 +218,7 @@ async fn see_strangers(
     let mut missing: HashMap<Arc<Kind>, BTreeSet<Option<Arc<str>>>> = HashMap::new();
     let mut wanted: HashSet<Id> = HashSet::new();
     for object in &objects.manifests.objects {
-        let id = object::id(&object.kind, object.namespace.as_deref(), &object.name);
+        let id = objects::id(&object.kind, object.namespace.as_deref(), &object.name);
         if world.things.contains_key(&id) {
             continue;
         }
@@ -256,7 +244,7 @@ async fn see_strangers(
         for stranger in strangers {
             let namespace = stranger.metadata.namespace.as_deref();
             let name = stranger.metadata.name.as_deref().unwrap_or_default();
-            let id = object::id(&kind, namespace, name);
+            let id = objects::id(&kind, namespace, name);
             if !wanted.contains(&id) || marks::is_mine(&stranger, &cx.name) {
                 continue;
             }
@@ -264,7 +252,7 @@ async fn see_strangers(
             let seen = if kind.is("", "Namespace") {
                 Seen::borrowed()
             } else {
-                Seen::foreign(object::foreign(&stranger, &target))
+                Seen::foreign(found::foreign(&stranger, &target))
             };
             world.add(id, seen);
         }
@@ -280,7 +268,7 @@ async fn see_lookups(
     world: &mut World,
 ) -> Result<(), KubeError> {
     let Some(topology) = cx.file.as_deref() else { return Ok(()) };
-    let wanted = object::followed(topology, objects);
+    let wanted = objects.followed(topology);
     let namespaces: BTreeSet<&str> =
         wanted.iter().map(|service| service.namespace.as_str()).collect();
     let kind = Kinds::default().named(&"v1".into(), &"Service".into());
@@ -291,7 +279,7 @@ async fn see_lookups(
                 service.namespace.as_str() == namespace && service.name.as_str() == name
             });
             if let Some(service) = looked_for {
-                world.add(object::service_id(service), look_up(&there));
+                world.add(objects::service_id(service), look_up(&there));
             }
         }
     }
@@ -321,7 +309,7 @@ async fn see_nodes(cx: &Context, kube: &Kube, world: &mut World) -> Result<(), K
         .ports()
         .iter()
         .filter_map(|port| match &port.to {
-            Forward::Service { service, .. } => Some(object::service_id(service)),
+            Forward::Service { service, .. } => Some(objects::service_id(service)),
             Forward::NodePort(_) | Forward::Address { .. } => None,
         })
         .filter(|id| {
@@ -406,7 +394,7 @@ async fn explain_object(
         return Ok(());
     };
     let kind = objects.served(kube, &object.kind).await?;
-    let target = object::target(&kind, object);
+    let target = objects::target(&kind, object);
     let values = Fields::new().with("hash", object.hash().into());
     let body = object::stamped(cx, objects, object, resource, &values).await;
     let Some(live) = kube.get(&target).await? else { return Ok(()) };

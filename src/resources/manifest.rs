@@ -1,7 +1,7 @@
 //! The chain of manifests: one resource for each entry of the file, done when its objects work, so
 //! that the next entry waits for one thing instead of for every object of the one before.
 
-use super::object::{self, Objects};
+use super::objects::{self, Objects};
 use super::{Context, asked, stages};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Bond, Id, Origin, Outputs, Resource, Seen, Table, World};
@@ -42,7 +42,7 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     for made in &objects.manifests.objects {
         let entry = objects.manifests.sources[made.source].entry;
         if let Some(barrier) = barriers.get_mut(entry) {
-            let id = object::id(&made.kind, made.namespace.as_deref(), &made.name);
+            let id = objects::id(&made.kind, made.namespace.as_deref(), &made.name);
             barrier.bonds.push(Bond::Uses(id));
         }
     }

@@ -9,8 +9,8 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::live::Live;
-use super::{Context, drift, marks, object, pods, pool, ready, stages};
+use super::found::{self, Found};
+use super::{Context, drift, marks, pods, ready, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::manifest::{self, Kind, Kinds, Manifests, Source, Syntax};
@@ -20,7 +20,7 @@ use crate::plan::{
 use crate::topology::{Metallb, Topology};
 
 pub const TABLE: Table =
-    Table { borrows: true, effects: &[("version", Effect::InPlace)], ..Table::plain("metallb") };
+    Table { effects: &[("version", Effect::InPlace)], ..Table::plain("metallb") };
 
 pub const NAMESPACE: &str = "metallb-system";
 const NAME: &str = "metallb";
@@ -201,7 +201,7 @@ fn kind(api_version: &str, kind: &str) -> Arc<Kind> {
 }
 
 /// `foreign` is a controller of MetalLB's that is not topo's, if one was found.
-pub fn observe(cx: &Context, live: &Live, foreign: Option<&DynamicObject>, world: &mut World) {
+pub fn observe(cx: &Context, live: &Found, foreign: Option<&DynamicObject>, world: &mut World) {
     let mine: Vec<(&Kind, &DynamicObject)> = live.with_id(&id()).collect();
     if mine.is_empty() {
         if let Some(foreign) = foreign {
@@ -353,7 +353,7 @@ async fn refuse_foreign(cx: &Context, kube: &Kube) -> Result<(), Failure> {
     let target = Target { kind: &deployment, namespace: Some(NAMESPACE), name: "controller" };
     let there = kube.get(&target).await.map_err(|error| failed(&error))?;
     match there.filter(|there| !marks::is_mine(there, &cx.name)) {
-        Some(there) => Err(Failure::new(object::foreign(&there, &target))),
+        Some(there) => Err(Failure::new(found::foreign(&there, &target))),
         None => Ok(()),
     }
 }
@@ -451,7 +451,7 @@ async fn until_webhook_serves(
     let service = "kubernetes.io/service-name=metallb-webhook-service";
     kube.until_all(&target, service, deadline, has_endpoint, said).await?;
 
-    let [pool_kind, _] = pool::kinds();
+    let pool_kind = kind("metallb.io/v1beta1", "IPAddressPool");
     let probe = json!({
         "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
         "metadata": {"name": PROBE, "namespace": NAMESPACE},

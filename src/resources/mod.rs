@@ -12,6 +12,8 @@ mod connector;
 mod context;
 mod drift;
 mod elsewhere;
+mod existing;
+mod found;
 mod gateway;
 mod image;
 mod inventory;
@@ -24,20 +26,21 @@ mod metallb;
 mod network;
 mod node;
 mod object;
+mod objects;
 mod picture;
+mod pin;
 mod pods;
 mod pool;
 mod port;
 mod pulled;
 mod ready;
 mod render;
+mod reserve;
 mod server;
 mod service;
 mod share;
 mod stages;
 mod tunnel;
-
-use serde_json::Value;
 
 use crate::backend::docker::Snapshot;
 use crate::backend::host::StateFolder;
@@ -48,10 +51,15 @@ use crate::templates::Templates;
 use crate::topology::{AddressRange, NeedId, Topology};
 
 pub use claim::{Claim, Claims, Reservation};
-pub use context::{Context, Setting, Variables};
-pub use object::Objects;
+pub use context::{Context, Held, Variables};
+pub use existing::Existing;
+pub use gateway::Writer;
+pub use inventory::Inventory;
+pub use objects::Objects;
+pub use pool::Gaps;
 pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
+pub use reserve::{held_by_others, named};
 pub use share::{Doing, Ground, Health, Settled, healths, settle, ways};
 
 /// Registers a kind: its table, and which module carries out its turns.
@@ -81,7 +89,7 @@ macro_rules! kinds {
 
 kinds!(
     network, cluster, node, image, metallb, pool, server, share, manifest, object, gateway, port,
-    tunnel, connector
+    tunnel, connector,
 );
 
 fn unknown(kind: &str, id: &Id) -> Failure {
@@ -118,16 +126,17 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
         .map_err(|error| Failure::because("cannot render the gateway", &error))?;
 
     let mut resources = Vec::new();
-    let on_the_engine = topology.gateway.is_some()
-        || server::is_wanted(topology)
+    let needs_network = topology.gateway.is_some()
         || topology.connector.is_some()
-        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
-    if on_the_engine {
+        || server::is_wanted(topology)
+        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists())
+        || topology.pools().iter().any(|pool| pool.size.is_some());
+    if needs_network {
         resources.push(network::desired(topology));
     }
     resources.extend(cluster::desired(topology));
     resources.extend(node::desired(topology, from.claim));
-    resources.extend(image::desired(topology, &nodes, from.snapshot));
+    resources.extend(image::desired(topology, &nodes, from.snapshot)?);
     resources.extend(metallb::desired(topology)?);
     resources.extend(pool::desired(topology));
     resources.extend(server::desired(from)?);
@@ -146,34 +155,17 @@ fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
     needs.iter().filter_map(|need| need.as_str().parse().ok()).map(Bond::Uses)
 }
 
-/// The addresses that no other topology on the same network may have.
-pub fn reservations(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
+/// The addresses that topo has chosen, as far as they are known before anything is made.
+pub fn settled(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
     let network = topology.network_name();
-    let reserve = |by: &Id, range: AddressRange| Reservation {
-        network: network.to_string(),
-        first: range.first(),
-        last: range.last(),
-        by: by.clone(),
-    };
-    let gateway = topology.gateway.as_ref().and_then(|gateway| {
-        let address = gateway.address?;
-        Some(reserve(&gateway::id(topology), AddressRange::new(address, address)?))
-    });
-    let pools = desired.iter().filter(|resource| resource.id.kind() == pool::TABLE.kind);
-    let pools = pools.flat_map(|resource| {
-        let stated = resource.stated();
-        let written = stated.get("addresses").and_then(Value::as_array).cloned();
-        let texts = written.into_iter().flatten();
-        let ranges: Vec<AddressRange> =
-            texts.filter_map(|text| text.as_str()?.parse().ok()).collect();
-        ranges.into_iter().map(|range| reserve(&resource.id, range)).collect::<Vec<_>>()
-    });
     let servers = desired.iter().filter(|resource| resource.id.kind() == server::TABLE.kind);
-    let servers = servers.filter_map(|resource| {
-        let address = resource.stated().get("address")?.as_str()?.parse().ok()?;
-        Some(reserve(&resource.id, AddressRange::new(address, address)?))
-    });
-    gateway.into_iter().chain(servers).chain(pools).collect()
+    servers
+        .filter_map(|resource| {
+            let address = resource.stated().get("address")?.as_str()?.parse().ok()?;
+            let range = AddressRange::new(address, address)?;
+            Some(Reservation::new(&network, range, &resource.id))
+        })
+        .collect()
 }
 
 /// Fills the plan up with what neither the file nor a look at the world tells by itself.

@@ -25,7 +25,6 @@ pub const TABLE: Table = Table {
         ("gateway", Effect::Replace),
         ("gatewayMode", Effect::Replace),
     ],
-    borrows: true,
     precious: |_| true,
     ..Table::plain("network")
 };
@@ -73,7 +72,7 @@ pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
         return;
     }
     if let Some(network) = snapshot.network(&topology.network_name()) {
-        let owner = match unfit(topology, network) {
+        let owner = match not_asked_for(topology, network).or_else(|| unfit(topology, network)) {
             Some(why) => Owner::Foreign(why),
             None => Owner::Borrowed,
         };
@@ -111,6 +110,16 @@ fn live_fields(network: &Network) -> Fields<Value> {
 
 fn gateway_mode(network: &Network) -> &str {
     network.options.get(GATEWAY_MODE).map_or(GatewayMode::Nat.as_str(), String::as_str)
+}
+
+/// A network is shared only by files that name it.
+fn not_asked_for(topology: &Topology, network: &Network) -> Option<String> {
+    let name = &network.name;
+    topology.network.name.is_none().then(|| {
+        format!(
+            "a network named `{name}` exists that this topology did not make: remove it with `docker network rm {name}`, or write `network: {{ name: {name} }}` to use it as it is"
+        )
+    })
 }
 
 /// What an existing network lacks for this topology, and what to do about it.
@@ -190,6 +199,10 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let mut refused: Vec<IpNet> = Vec::new();
     loop {
         let snapshot = cx.snapshot().await?;
+        if let Some(network) = shared(topology, &snapshot) {
+            turn.say("another topology has made it just now");
+            return Ok(live_fields(network));
+        }
         let mut taken = taken_nets(&snapshot, host::routes().await);
         taken.extend(&refused);
         let reserved = reserved(cx, name).await;
@@ -200,6 +213,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             Err(Error::SubnetTaken(_)) if !layout.was_asked_for && refused.len() < ATTEMPTS => {
                 refused.push(layout.subnet.into());
             }
+            Err(_) if shared(topology, &cx.snapshot().await?).is_some() => {}
             Err(error) => {
                 let why = format!("cannot make the network `{name}`");
                 let failure = Failure::because(why, &error);
@@ -214,6 +228,12 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             }
         }
     }
+}
+
+/// A network that the file names and that is there by now: two who share one may come together.
+fn shared<'a>(topology: &Topology, snapshot: &'a Snapshot) -> Option<&'a Network> {
+    let name = topology.network.name.as_ref()?;
+    snapshot.network(name.as_str()).filter(|network| unfit(topology, network).is_none())
 }
 
 /// Every subnet that is in use: the engine's own networks and this machine's routes.

@@ -125,12 +125,13 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             }
             remember(cx, turn).await?;
         }
-        Work::Update => remember(cx, turn).await?,
-        Work::Start => cx
-            .docker
-            .start_container(turn.id().name())
-            .await
-            .map_err(|error| Failure::because("cannot start the node", &error))?,
+        Work::Update => {
+            if turn.state == Some(State::Stopped) {
+                start(cx, turn.id().name()).await?;
+            }
+            remember(cx, turn).await?;
+        }
+        Work::Start => start(cx, turn.id().name()).await?,
         Work::Delete => {
             super::join::leave(cx, turn).await?;
             cx.change_claim(|claim| {
@@ -141,6 +142,11 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         Work::Keep => {}
     }
     Ok(Outputs::new())
+}
+
+async fn start(cx: &Context, node: &str) -> Result<(), Failure> {
+    let started = cx.docker.start_container(node).await;
+    started.map_err(|error| Failure::because(format!("cannot start the node `{node}`"), &error))
 }
 
 async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {

@@ -1,28 +1,24 @@
 //! Kubernetes objects of the topology's manifests: applied server-side, seen by lists, pruned.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use super::inventory::{self, Gone, Inventory, Members};
-use super::{Context, Variables, marks, pods, pool, ready, service, stages};
-use crate::backend::download::Downloads;
-use crate::backend::kube::{Apply, Deadline, Kube, KubeError, ServedKinds, Target, WaitError};
+use super::inventory::{self, Gone};
+use super::objects::{self, Objects, id, parts, service_id, target};
+use super::{Context, found, marks, pods, pool, ready, service, stages};
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
-use crate::manifest::{self, Facts, Fault, Kind, Kinds, Manifests, Object, Source};
+use crate::manifest::{Facts, Kind, Object};
 use crate::plan::{
     Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want,
 };
-use crate::topology::manifest::Source as Written;
-use crate::topology::{ImageRef, ServiceRef, Target as Forward, Topology};
+use crate::topology::{ImageRef, Topology};
 
-pub const TABLE: Table = Table { precious: is_precious, ..Table::plain("object") };
+pub const TABLE: Table = Table { precious: is_precious, ..Table::plain(objects::KIND) };
 
 /// What a Service gives to forwards may be another after it was changed.
 const SERVICE: Table = Table {
@@ -35,7 +31,7 @@ const SERVICE: Table = Table {
 };
 
 /// A Service that a forward names and no manifest makes.
-const LOOKUP: Table = Table { lookup: true, borrows: true, ..Table::plain("object") };
+const LOOKUP: Table = Table { lookup: true, ..Table::plain(objects::KIND) };
 
 /// How long something that passes, such as a webhook that cannot be called yet, is put up with.
 const PASSING: Duration = Duration::from_secs(30);
@@ -52,151 +48,6 @@ fn is_precious(id: &Id) -> bool {
             | "PersistentVolumeClaim"
             | "PersistentVolume"
     )
-}
-
-/// `object/apps/Deployment/default/web`
-pub fn id(kind: &Kind, namespace: Option<&str>, name: &str) -> Id {
-    let group = if kind.group.is_empty() { "core" } else { &kind.group };
-    Id::new(TABLE.kind, format_args!("{group}/{}/{}/{name}", kind.name, namespace.unwrap_or("_")))
-}
-
-/// The Service that gives a forward its address.
-pub fn service_id(service: &ServiceRef) -> Id {
-    Id::new(TABLE.kind, format_args!("core/Service/{service}"))
-}
-
-/// The objects of a topology's manifests, read once.
-pub struct Objects {
-    pub manifests: Manifests,
-    index: HashMap<Id, usize>,
-    /// The scope and plural of kinds that neither the manifests nor topo know by heart.
-    served: Mutex<ServedKinds>,
-    pub inventory: Mutex<Inventory>,
-}
-
-impl Objects {
-    /// Those of the file's manifests; none without a file.
-    pub async fn read(
-        topology: Option<&Topology>,
-        name: &str,
-        downloads: &Downloads,
-        variable: &Variables,
-    ) -> Result<Self, Failure> {
-        let mut sources = Vec::new();
-        let mut faults = Vec::new();
-        let (mut secrets, mut inventory_namespace) = (Vec::new(), None);
-        if let Some(topology) = topology {
-            let values = template_values(topology);
-            for (entry, written) in topology.manifests.iter().enumerate() {
-                match sources_of(downloads, entry, written, &values).await? {
-                    Ok(read) => sources.extend(read),
-                    Err(wrong) => faults.extend(wrong),
-                }
-            }
-            secrets.extend(topology.sensitive.iter().filter_map(|name| variable(name.as_str())));
-            secrets.retain(|value| !value.is_empty());
-            let cluster = topology.cluster.as_ref();
-            inventory_namespace =
-                cluster.and_then(|cluster| cluster.inventory_namespace.as_ref()?.as_str().into());
-        }
-        let manifests = manifest::read(sources, &mut Kinds::default(), &secrets);
-        let manifests = match manifests {
-            Ok(manifests) if faults.is_empty() => manifests,
-            Ok(_) => return Err(unreadable(&faults)),
-            Err(more) => {
-                faults.extend(more);
-                return Err(unreadable(&faults));
-            }
-        };
-        Ok(Self::of(manifests, Inventory::new(name, inventory_namespace)))
-    }
-
-    fn of(manifests: Manifests, inventory: Inventory) -> Self {
-        let index = manifests
-            .objects
-            .iter()
-            .enumerate()
-            .map(|(at, object)| (id(&object.kind, object.namespace.as_deref(), &object.name), at))
-            .collect();
-        Self { manifests, index, served: Mutex::default(), inventory: Mutex::new(inventory) }
-    }
-
-    /// Those of one text, for tests of what is made of them.
-    #[cfg(test)]
-    pub fn of_text(text: &str) -> Self {
-        let source = Source {
-            name: "test.yaml".into(),
-            text: text.to_owned(),
-            syntax: manifest::Syntax::Yaml,
-            entry: 0,
-        };
-        let manifests = manifest::read(vec![source], &mut Kinds::default(), &[]);
-        Self::of(manifests.expect("manifests"), Inventory::new("test", None))
-    }
-
-    pub fn get(&self, id: &Id) -> Option<&Object> {
-        self.index.get(id).map(|at| &self.manifests.objects[*at])
-    }
-
-    /// How the cluster addresses a kind, where that is not known by heart.
-    pub async fn served(&self, kube: &Kube, kind: &Arc<Kind>) -> Result<Arc<Kind>, KubeError> {
-        if kind.certain {
-            return Ok(kind.clone());
-        }
-        let key = (kind.group.clone(), kind.name.clone());
-        let mut served = self.served.lock().await;
-        if !served.contains_key(&key) {
-            *served = kube.served().await?;
-        }
-        Ok(served.get(&key).map_or_else(
-            || kind.clone(),
-            |known| Arc::new(Kind { version: kind.version.clone(), ..(**known).clone() }),
-        ))
-    }
-}
-
-async fn sources_of(
-    downloads: &Downloads,
-    entry: usize,
-    written: &crate::topology::Manifest,
-    values: &Value,
-) -> Result<Result<Vec<Source>, Vec<Fault>>, Failure> {
-    match written.source() {
-        Some(Written::Path(path)) => {
-            Ok(manifest::files::sources(entry, path.path(), path.written(), values))
-        }
-        Some(Written::Url { url, sha256 }) => {
-            let kept = downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
-            let kept = kept.map_err(|error| Failure::because("cannot fetch a manifest", &error))?;
-            Ok(manifest::files::sources(entry, &kept, url.as_str(), values))
-        }
-        None => Ok(Ok(Vec::new())),
-    }
-}
-
-fn unreadable(faults: &[Fault]) -> Failure {
-    let mut lines = faults.iter().map(|fault| match &fault.hint {
-        Some(hint) => format!("{fault}; {hint}"),
-        None => fault.to_string(),
-    });
-    let first = lines.next().unwrap_or_default();
-    lines.fold(Failure::new(first), Failure::caused_by)
-}
-
-/// What templates among the manifests may name.
-fn template_values(topology: &Topology) -> Value {
-    let mut values = json!(topology.vars);
-    let subnets: Vec<String> = topology.network.subnets().iter().map(ToString::to_string).collect();
-    let pools: Vec<Value> = topology
-        .pools()
-        .iter()
-        .map(|pool| json!({"name": pool.name.as_str(), "addresses": pool::written(pool)}))
-        .collect();
-    values["vars"] = json!(topology.vars);
-    values["topology"] = json!({"name": topology.name.as_str()});
-    values["network"] = json!({"name": topology.network_name(), "subnets": subnets});
-    values["pools"] = json!(pools);
-    values
 }
 
 pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
@@ -224,17 +75,9 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     resources
 }
 
-/// The Services that forwards name and that come from elsewhere.
-pub fn followed<'a>(topology: &'a Topology, objects: &Objects) -> BTreeSet<&'a ServiceRef> {
-    let named = topology.ports().iter().filter_map(|port| match &port.to {
-        Forward::Service { service, .. } => Some(service),
-        _ => None,
-    });
-    named.filter(|service| objects.get(&service_id(service)).is_none()).collect()
-}
-
 fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
-    followed(topology, objects)
+    objects
+        .followed(topology)
         .into_iter()
         .map(|service| stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology))
         .collect()
@@ -341,9 +184,16 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Ok(());
     }
     {
-        let mut inventory = objects.inventory.lock().await;
+        let mut inventory = cx.inventory.lock().await;
         inventory.ensure(&kube).await.map_err(|error| {
-            Failure::because("cannot write down what is about to be applied", &error)
+            let failure = Failure::because("cannot write down what is about to be applied", &error);
+            match error {
+                KubeError::NotFound(_) => failure.hint(format!(
+                    "make the namespace `{}` first, or name another in `cluster.inventoryNamespace`",
+                    inventory.namespace()
+                )),
+                _ => failure,
+            }
         })?;
     }
     let body = stamped(cx, &objects, object, resource, &turn.values).await;
@@ -358,8 +208,11 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         )
     };
     let mut sent = send().await;
-    if taken_back && matches!(&sent, Err(WaitError::Kube(error)) if meets_its_double(error)) {
-        let lists = drifted_lists(&turn.item, &body);
+    let lists = drifted_lists(&turn.item, &body);
+    if taken_back
+        && lists != json!({})
+        && matches!(&sent, Err(WaitError::Kube(error)) if meets_its_double(error))
+    {
         kube.patch(&target, &lists).await.map_err(|error| failed(&error))?;
         sent = send().await;
     }
@@ -370,9 +223,10 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 }
 
 /// Somebody changed the key of an item in a list, so that topo's own item comes as another one
-/// beside it: `spec.ports[1].name: Duplicate value`.
+/// beside it: `spec.ports[1].name: Duplicate value`, or `Required value` where one alone needs no name.
 fn meets_its_double(error: &KubeError) -> bool {
-    matches!(error, KubeError::Refused(message) if message.contains("Duplicate value"))
+    let signs = ["Duplicate value", "Required value"];
+    matches!(error, KubeError::Refused(message) if signs.iter().any(|sign| message.contains(sign)))
 }
 
 /// A merge patch that puts whole lists back in which something drifted.
@@ -400,25 +254,7 @@ async fn may_create(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<bo
     if target.kind.is("", "Namespace") {
         return Ok(false);
     }
-    Err(KubeError::Refused(foreign(&there, target)))
-}
-
-/// Whose an object is that stands where one of this topology belongs, and what to do.
-pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
-    let labels = there.metadata.labels.as_ref();
-    let other = labels.and_then(|labels| labels.get(marks::KUBE_TOPOLOGY));
-    let whose = if let Some(topology) = other {
-        format!("belongs to topology `{topology}`")
-    } else {
-        let mut managers = there.metadata.managed_fields.iter().flatten();
-        let maker = managers.find_map(|entry| entry.manager.as_deref());
-        format!("was made by `{}`", maker.unwrap_or("somebody else"))
-    };
-    let place = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
-    format!(
-        "{} {place}{} exists and {whose}; remove it, or give the one in the manifest another name",
-        target.kind.name, target.name
-    )
+    Err(KubeError::Refused(found::foreign(&there, target)))
 }
 
 fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {
@@ -441,11 +277,6 @@ fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {
     }
 }
 
-pub fn target<'a>(kind: &'a Kind, object: &'a Object) -> Target<'a> {
-    let namespace = object.namespace.as_deref().filter(|_| kind.namespaced);
-    Target { kind, namespace, name: &object.name }
-}
-
 /// The body as it is sent: with topo's marks.
 pub async fn stamped(
     cx: &Context,
@@ -454,34 +285,13 @@ pub async fn stamped(
     resource: &Resource,
     values: &Fields<Value>,
 ) -> Value {
-    let mut body = wanted(objects, object);
+    let mut body = objects.body(object);
     let record = Record::of(resource, values, &cx.key);
     let hash = record.fields.get("hash").cloned().unwrap_or_default();
     marks::stamp(&mut body, &cx.name, &resource.id);
     marks::annotate(&mut body, marks::KUBE_HASH, hash);
-    marks::label(&mut body, inventory::PART_OF, objects.inventory.lock().await.id());
+    marks::label(&mut body, inventory::PART_OF, cx.inventory.lock().await.id());
     body
-}
-
-/// What the manifest says, in the form in which the API keeps it.
-pub fn wanted(objects: &Objects, object: &Object) -> Value {
-    let mut body = objects.manifests.body(object);
-    if object.kind.is("", "Secret") {
-        encode_string_data(&mut body);
-    }
-    body
-}
-
-/// `stringData` is never read back: sent as `data`, the fields that were applied can be told from others.
-fn encode_string_data(secret: &mut Value) {
-    let Some(fields) = secret.as_object_mut() else { return };
-    let Some(Value::Object(texts)) = fields.remove("stringData") else { return };
-    let data = fields.entry("data").or_insert_with(|| json!({}));
-    for (key, text) in texts {
-        if let Some(text) = text.as_str() {
-            data[key] = BASE64_STANDARD.encode(text).into();
-        }
-    }
 }
 
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
@@ -511,7 +321,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     }
     let defined = there.as_ref().and_then(|there| defined(&there.data));
     gone.extend(defined.as_deref().map(Gone::Definition));
-    let mut inventory = objects.inventory.lock().await;
+    let mut inventory = cx.inventory.lock().await;
     for gone in gone {
         inventory
             .forget(&kube, gone)
@@ -525,17 +335,6 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 fn defined(body: &Value) -> Option<String> {
     let spec = &body["spec"];
     Some(format!("{}.{}", spec["names"]["kind"].as_str()?, spec["group"].as_str()?))
-}
-
-/// Group, kind, namespace and name of an id.
-fn parts(id: &Id) -> Option<(&str, &str, Option<&str>, &str)> {
-    let mut parts = id.name().splitn(4, '/');
-    let group = parts.next()?;
-    let kind = parts.next()?;
-    let namespace = parts.next()?;
-    let name = parts.next()?;
-    let group = if group == "core" { "" } else { group };
-    Some((group, kind, Some(namespace).filter(|name| *name != "_"), name))
 }
 
 /// The kind in the version that the cluster prefers.
@@ -582,47 +381,9 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     }
 }
 
-/// The members that the inventory has while this file is applied: what is there and what shall be.
-pub fn members<'a>(
-    objects: &'a Objects,
-    there: impl Iterator<Item = (&'a Kind, Option<&'a str>, &'a str)>,
-) -> Members {
-    let mut seen = HashSet::new();
-    let mut members = Members::default();
-    let wanted = objects
-        .manifests
-        .objects
-        .iter()
-        .map(|object| (&*object.kind, object.namespace.as_deref(), &*object.name));
-    for (kind, namespace, name) in wanted.chain(there) {
-        if seen.insert((&kind.group, &kind.name, namespace, name)) {
-            members.add(kind, namespace);
-        }
-    }
-    members
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_is_taken_apart_as_it_was_put_together() {
-        let mut kinds = Kinds::default();
-        let deployment = kinds.named(&"apps/v1".into(), &"Deployment".into());
-        let one = id(&deployment, Some("default"), "web");
-        assert_eq!(one.as_str(), "object/apps/Deployment/default/web");
-        assert_eq!(parts(&one), Some(("apps", "Deployment", Some("default"), "web")));
-
-        let role = kinds.named(&"rbac.authorization.k8s.io/v1".into(), &"ClusterRole".into());
-        let two = id(&role, None, "system:x/y");
-        assert_eq!(
-            parts(&two),
-            Some(("rbac.authorization.k8s.io", "ClusterRole", None, "system:x/y"))
-        );
-        let service: ServiceRef = "a/b".parse().expect("a Service");
-        assert_eq!(parts(&service_id(&service)), Some(("", "Service", Some("a"), "b")));
-    }
 
     #[test]
     fn lists_that_drifted_are_put_back_whole() {
@@ -652,12 +413,5 @@ mod tests {
     fn what_holds_data_is_precious() {
         assert!(is_precious(&"object/core/Namespace/_/n".parse().expect("an id")));
         assert!(!is_precious(&"object/apps/Deployment/default/web".parse().expect("an id")));
-    }
-
-    #[test]
-    fn string_data_is_sent_as_data() {
-        let mut secret = json!({"data": {"a": "eA=="}, "stringData": {"b": "y"}});
-        encode_string_data(&mut secret);
-        assert_eq!(secret, json!({"data": {"a": "eA==", "b": "eQ=="}}));
     }
 }

@@ -6,9 +6,15 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::{Context, pulled};
-use crate::backend::docker::{AbsentIsFine, Archived, BuildRequest, Error, build_context};
+use crate::backend::docker::{
+    AbsentIsFine, Archived, BuildRequest, Container, Error, Image as Listed, Snapshot,
+    build_context,
+};
 use crate::engine::{Failure, Turn};
 use crate::topology::{ImageRef, ServiceImage};
+
+/// On images that topo built: the name that they were built under.
+const BUILT: &str = "dev.topo.built";
 
 const READY_HINT: &str =
     "name an image that the engine has or can pull, or `{ base: … }` to have one built";
@@ -73,16 +79,21 @@ impl Picture {
 
     /// Makes sure that the engine has it.
     pub async fn ensure(&self, cx: &Context, turn: &Turn) -> Result<(), Failure> {
+        let recipe = match &self.image {
+            Image::Ready(image) => {
+                return pulled::ensure(cx, turn, image.as_str(), READY_HINT).await.map(drop);
+            }
+            Image::Built(recipe) => recipe,
+        };
         let reference = self.reference();
         let there = cx.docker.inspect_image(&reference).await.if_present();
         let there = there.map_err(|error| self.failed("look for", &error))?;
-        match &self.image {
-            _ if there.is_some() => Ok(()),
-            Image::Ready(image) => {
-                pulled::ensure(cx, turn, image.as_str(), READY_HINT).await.map(drop)
-            }
-            Image::Built(recipe) => self.build(cx, turn, &reference, recipe).await,
+        // Whoever gives the tag of an image that topo built to another one does not give it this label.
+        let is_it = |built: &String| *built == reference;
+        if there.is_some_and(|there| there.labels.get(BUILT).is_some_and(is_it)) {
+            return Ok(());
         }
+        self.build(cx, turn, &reference, recipe).await
     }
 
     async fn build(
@@ -102,7 +113,7 @@ impl Picture {
             context: build_context(&files).map_err(|error| failed(&error))?,
             dockerfile: "Dockerfile",
             args: HashMap::new(),
-            labels: [("dev.topo.built".to_owned(), turn.id().kind().to_owned())].into(),
+            labels: [(BUILT.to_owned(), tag.to_owned())].into(),
         };
         cx.docker
             .build_image(request, |line| turn.say(format!("building its image: {line}")))
@@ -134,6 +145,16 @@ impl Kind {
         removed.map_err(|error| Failure::because(format!("cannot remove `{image}`"), &error))?;
         Ok(())
     }
+}
+
+/// The name that the container's image was asked for by. The engine forgets it once the name means
+/// another image; if that was built alike, as by a topology that came at the same moment, all is well.
+pub fn name_of<'a>(container: &'a Container, snapshot: &'a Snapshot) -> &'a str {
+    let built = |image: &'a Listed| image.labels.get(BUILT).map(String::as_str);
+    let runs = snapshot.images.iter().find(|image| image.id == container.image_id);
+    let name = runs.and_then(built).filter(|_| container.image.starts_with("sha256:"));
+    let is_alike = |name: &&str| snapshot.image(name).is_none_or(|now| built(now) == Some(*name));
+    name.filter(is_alike).unwrap_or(&container.image)
 }
 
 /// Enough digits of a hash to tell two things apart, few enough to read.

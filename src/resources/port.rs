@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::{Value, json};
 
 use super::gateway::{self, Edit, Entry, Forward, Live, Saved};
-use super::object::{Objects, service_id};
+use super::objects::{Objects, service_id};
 use super::service::{self, ADDRESS, PORTS, Reached};
 use super::{Context, asked, cluster};
 use crate::backend::docker::Snapshot;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::object::Objects;
+use super::objects::Objects;
 use super::{Ingredients, connector, gateway, kind_config, node, pool, server, share, tunnel};
 use crate::engine::Failure;
 

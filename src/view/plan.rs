@@ -25,7 +25,8 @@ pub struct Layout {
 pub fn render(plan: &Plan, layout: Layout) -> String {
     let shown: Vec<&Item> =
         plan.items.iter().filter(|item| layout.everything || is_news(item)).collect();
-    let page = Page::new(&shown, layout);
+    let beginning = plan.items.iter().all(|item| item.action == Action::Create);
+    let page = Page::new(&shown, layout, !beginning);
     let mut text = String::new();
     for item in &shown {
         page.item(&mut text, item);
@@ -62,10 +63,12 @@ struct Page {
     causes: usize,
     /// Where the places in the file stand.
     notes: usize,
+    /// Whether it is said where the file adds something: not while it adds everything.
+    says_where: bool,
 }
 
 impl Page {
-    fn new(items: &[&Item], layout: Layout) -> Self {
+    fn new(items: &[&Item], layout: Layout, says_where: bool) -> Self {
         let id = items
             .iter()
             .map(|item| width(item.id.as_str()))
@@ -74,15 +77,16 @@ impl Page {
             .unwrap_or(0);
         let causes = 2 + id + 2 + "deferred".len() + GAP;
         let changes = || items.iter().flat_map(|item| &item.changes);
-        let widest_note =
-            changes().filter_map(|change| change.at.as_deref()).map(width).max().unwrap_or(0);
+        let places = items.iter().filter(|_| says_where).filter_map(|item| place(item));
+        let places = places.chain(changes().filter_map(|change| change.at.as_deref()));
+        let widest_note = places.map(width).max().unwrap_or(0);
         let widest_change = changes().map(|change| width(&one_line(change))).max().unwrap_or(0);
         let wished = causes.max(widest_change + GAP);
         let notes = match layout.width {
             Some(columns) => wished.min(columns.saturating_sub(widest_note)).max(causes),
             None => wished.min(80),
         };
-        Self { layout, id, causes, notes }
+        Self { layout, id, causes, notes, says_where }
     }
 
     fn item(&self, text: &mut String, item: &Item) {
@@ -126,6 +130,11 @@ impl Page {
         if !beside.is_empty() {
             let blank = start - taken;
             let _ = write!(text, "{:blank$}{}", "", beside.color(cause_color(item.cause)));
+        }
+        if let Some(place) = place(item).filter(|_| fits && self.says_where) {
+            let ends = start + width(beside);
+            let blank = self.notes.max(ends + GAP) - ends;
+            let _ = write!(text, "{:blank$}{}", "", place.dimmed());
         }
         text.push('\n');
         if !fits && let Some(why) = why {
@@ -197,6 +206,11 @@ impl Page {
             _ => line.to_owned(),
         }
     }
+}
+
+/// Where the file adds it.
+fn place(item: &Item) -> Option<&str> {
+    item.at.as_deref().filter(|_| item.action == Action::Create)
 }
 
 struct Note {
@@ -365,6 +379,20 @@ mod tests {
         let unchanged = Item::new(Id::new("cluster", "dev"), Action::None);
         let plan = Plan { topology: "dev".to_owned(), items: vec![unchanged] };
         assert_eq!(plain(&plan, TERMINAL), "No changes: `dev` is in sync (1 resource)\n");
+    }
+
+    #[test]
+    fn what_the_file_adds_is_shown_with_its_line_unless_it_adds_everything() {
+        let mut port = Item::new(Id::new("port", "127.0.0.1:10001/tcp"), Action::Create);
+        port.cause = Some(Cause::File);
+        port.at = Some("topo.yaml:31:7".to_owned());
+        let cluster = Item::new(Id::new("cluster", "dev"), Action::None);
+        let mut plan = Plan { topology: "dev".to_owned(), items: vec![port, cluster] };
+        let text = plain(&plan, TERMINAL);
+        let first = text.lines().next().expect("a line");
+        assert_eq!(first, "+ port/127.0.0.1:10001/tcp  create    file  topo.yaml:31:7");
+        plan.items.pop();
+        assert!(!plain(&plan, TERMINAL).contains("topo.yaml"));
     }
 
     #[test]

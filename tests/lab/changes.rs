@@ -1,135 +1,34 @@
 //! Changes of the file, one at a time: `diff` says so with its line, `apply` does that and no more.
 
-use std::path::PathBuf;
-
 use crate::lab::Lab;
-
-struct File {
-    path: PathBuf,
-    text: String,
-}
-
-impl File {
-    fn new(lab: &Lab) -> Self {
-        let folder = lab.home.path();
-        std::fs::write(folder.join("web.yaml"), WEB).expect("written");
-        std::fs::write(folder.join("extra.yaml"), EXTRA).expect("written");
-        let file = Self { path: folder.join("topo.yaml"), text: TOPOLOGY.to_owned() };
-        file.write();
-        file
-    }
-
-    fn write(&self) {
-        std::fs::write(&self.path, &self.text).expect("written");
-    }
-
-    fn change(&mut self, from: &str, to: &str) {
-        assert!(self.text.contains(from), "{from:?} is not in the file");
-        self.text = self.text.replace(from, to);
-        self.write();
-    }
-
-    fn path(&self) -> String {
-        self.path.display().to_string()
-    }
-}
-
-const TOPOLOGY: &str = "apiVersion: topo/v1alpha1
-kind: Topology
-name: chg
-network:
-  subnet: 172.24.0.0/16
-cluster:
-  workers: 1
-  image: ${NODE_IMAGE}
-images:
-  - ${ECHO_IMAGE}
-metallb:
-  pools:
-    - { name: main, addresses: [172.24.255.200-172.24.255.209] }
-manifests:
-  - path: web.yaml
-  - path: extra.yaml
-gateway:
-  image: { base: BASE }
-  publish: [12000-12009]
-  ports:
-    - { listen: 12000, to: { service: web, port: 80 } }
-";
-
-const WEB: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec:
-  replicas: 1
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers: [{ name: web, image: ECHO, ports: [{ containerPort: 8080 }] }]
----
-apiVersion: v1
-kind: Service
-metadata: { name: web }
-spec:
-  type: LoadBalancer
-  selector: { app: web }
-  ports: [{ port: 80, targetPort: 8080 }]
-";
-
-const EXTRA: &str = "apiVersion: v1
-kind: ConfigMap
-metadata: { name: extra }
-data: { colour: blue }
-";
+use crate::small::{File, changed};
 
 #[test]
 #[ignore = "needs the lab"]
 fn changes_of_the_file() {
-    let lab = Lab::open("changes");
+    let lab = Lab::open("changes").of(&["chg"]);
     let before = lab.listing();
     let mut file = File::new(&lab);
-    let variable = |name: &str| std::env::var(name).expect("set by the lab");
-    file.change("BASE", &variable("GATEWAY_BASE"));
-    std::fs::write(lab.home.path().join("web.yaml"), WEB.replace("ECHO", &variable("ECHO_IMAGE")))
-        .expect("written");
-
     lab.expect(0, &["apply", &file.path()]);
-    settled(&lab, &file);
-    Lab::eventually("the first answer", || lab.get("http://127.0.0.1:12000/"));
+    file.settled();
+    file.answers(12300);
 
-    file.change("workers: 1", "workers: 2");
-    step(&lab, &file, "+ node/chg-worker2", "file");
-    assert_eq!(nodes(&lab), 3);
+    forwards(&lab, &mut file);
+    workers(&mut file);
+    pools(&lab, &mut file);
+    manifests(&mut file);
+    metallb(&lab, &mut file);
+    keys_while_the_gateway_stands_still(&lab, &mut file);
 
-    file.change("workers: 2", "workers: 1");
-    step(&lab, &file, "- node/chg-worker2", "file");
-    assert_eq!(nodes(&lab), 2);
+    file.change("publish: [12300-12309]", "publish: [12300-12319]");
+    file.differs("± gateway/chg-gw", "file");
+    let said = file.apply();
+    assert!(said.contains("the forwards were away for"), "{said}");
+    file.answers(12300);
 
-    file.change(".200-172.24.255.209", ".200-172.24.255.219");
-    step(&lab, &file, "~ pool/main", "file");
+    another_node_image_is_a_replace_that_asks(&lab, &mut file);
+    a_cluster_deleted_by_hand_is_made_again_or_forgotten(&lab, &file);
 
-    file.change(".200-172.24.255.219", ".200-172.24.255.214");
-    step(&lab, &file, "~ pool/main", "file");
-
-    std::fs::write(lab.home.path().join("extra.yaml"), EXTRA.replace("blue", "green"))
-        .expect("written");
-    step(&lab, &file, "~ object/core/ConfigMap/default/extra", "file");
-    let colour = kubectl(&lab, &["get", "configmap/extra", "-o", "jsonpath={.data.colour}"]);
-    assert_eq!(colour, "green");
-
-    file.change("  - path: extra.yaml\n", "");
-    step(&lab, &file, "- object/core/ConfigMap/default/extra", "file");
-    assert!(!kubectl(&lab, &["get", "configmaps", "-o", "name"]).contains("extra"));
-
-    file.change("publish: [12000-12009]", "publish: [12000-12019]");
-    step(&lab, &file, "± gateway/chg-gw", "file");
-    Lab::eventually("an answer after the range grew", || lab.get("http://127.0.0.1:12000/"));
-
-    a_deleted_cluster_is_made_again(&lab, &file);
-
-    lab.expect(0, &["destroy", "--yes", &file.path()]);
     let left: Vec<_> = lab
         .listing()
         .difference(&before)
@@ -139,41 +38,164 @@ fn changes_of_the_file() {
     assert!(left.is_empty(), "left behind: {left:#?}");
 }
 
-/// A new node is not at rest until what runs on every node has come up on it.
-#[track_caller]
-fn settled(lab: &Lab, file: &File) {
-    Lab::eventually("the topology to be in sync", || {
-        let ran = lab.topo(&["diff", &file.path()]);
-        if ran.code == 0 { Ok(()) } else { Err(ran.out) }
-    });
+/// Added, moved and removed, without touching the container or anything else.
+fn forwards(lab: &Lab, file: &mut File) {
+    let before = file.things();
+    let first = "    - { listen: 12300, to: { service: web, port: 80 } }\n";
+    let second = first.replace("12300", "12301");
+    file.change(first, &format!("{first}{second}"));
+    let said = file.differs("+ port/127.0.0.1:12301/tcp", "file");
+    let line = format!("topo.yaml:{}", file.line_of("12301"));
+    assert!(said.contains(&line), "`{line}` is not in {said}");
+    file.apply();
+    file.answers(12301);
+
+    file.change("listen: 12301", "listen: 12302");
+    file.differs("- port/127.0.0.1:12301/tcp", "file");
+    file.apply();
+    file.answers(12302);
+    assert!(lab.get("http://127.0.0.1:12301/").is_err(), "the old place still answers");
+
+    file.change(&second.replace("12301", "12302"), "");
+    file.differs("- port/127.0.0.1:12302/tcp", "file");
+    file.apply();
+    assert!(lab.get("http://127.0.0.1:12302/").is_err(), "it still answers");
+    file.answers(12300);
+    assert!(changed(&before, &file.things()).is_empty());
 }
 
-/// `diff` names the change and its cause, `apply` makes it, and nothing is left to do.
-#[track_caller]
-fn step(lab: &Lab, file: &File, line: &str, cause: &str) {
-    let ran = lab.expect(1, &["diff", &file.path()]);
-    let found = ran.out.lines().find(|out| out.starts_with(line));
-    assert!(found.is_some_and(|out| out.contains(cause)), "no `{line}` by {cause}: {}", ran.out);
-    lab.expect(0, &["apply", "--yes", &file.path()]);
-    settled(lab, file);
+fn workers(file: &mut File) {
+    let nodes = |file: &File| file.kubectl(&["get", "nodes", "-o", "name"]).lines().count();
+    file.change("workers: 1", "workers: 2");
+    file.differs("+ node/chg-worker2", "file");
+    file.apply();
+    assert_eq!(nodes(file), 3);
+
+    file.change("workers: 2", "workers: 1");
+    file.differs("- node/chg-worker2", "file");
+    file.apply();
+    assert_eq!(nodes(file), 2);
 }
 
-fn kubectl(lab: &Lab, arguments: &[&str]) -> String {
-    lab.run("kubectl", &[&["--context", "kind-chg"], arguments].concat())
+fn pools(lab: &Lab, file: &mut File) {
+    file.change(".200-172.20.127.209", ".200-172.20.127.219");
+    let said = file.differs("~ pool/main", "file");
+    let line = format!("topo.yaml:{}", file.line_of("name: main"));
+    assert!(said.contains(&line), "`{line}` is not in {said}");
+    file.apply();
+
+    file.change(".200-172.20.127.219", ".200-172.20.127.214");
+    file.differs("~ pool/main", "file");
+    file.apply();
+
+    // web has the first address, and would lose it.
+    file.change(".200-172.20.127.214", ".205-172.20.127.214");
+    let ran = lab.expect(2, &["apply", &file.path()]);
+    assert!(ran.err.contains("default/web (172.20.127.200)"), "{}", ran.err);
+    file.apply();
+    file.answers(12300);
+
+    file.change("name: main", "name: other");
+    file.differs("- pool/main", "file");
+    let said = file.apply();
+    assert!(said.contains("in no pool for"), "{said}");
+    file.answers(12300);
 }
 
-fn nodes(lab: &Lab) -> usize {
-    kubectl(lab, &["get", "nodes", "-o", "name"]).lines().count()
+fn manifests(file: &mut File) {
+    file.change_extra("blue", "green");
+    let said = file.differs("~ object/core/ConfigMap/default/extra", "file");
+    assert!(said.contains("blue") && said.contains("green"), "{said}");
+    file.apply();
+    let colour = file.kubectl(&["get", "configmap/extra", "-o", "jsonpath={.data.colour}"]);
+    assert_eq!(colour, "green");
+
+    file.change("  - path: extra.yaml\n", "");
+    file.differs("- object/core/ConfigMap/default/extra", "file");
+    file.apply();
+    assert!(!file.kubectl(&["get", "configmaps", "-o", "name"]).contains("extra"));
 }
 
-/// As a user of kind does it by hand.
-fn a_deleted_cluster_is_made_again(lab: &Lab, file: &File) {
+/// The lab has the images of one release, so what changes is that release's manifest, kept beside
+/// the file: the way of a new version, but for the version's number.
+fn metallb(lab: &Lab, file: &mut File) {
+    let downloads = std::env::var("TOPO_CACHE_DIR").expect("set by the lab");
+    let known = lab.run("grep", &["-rl", "metallb-webhook-configuration", &downloads]);
+    let manifest = known.lines().next().expect("the release's manifest");
+    let text = std::fs::read_to_string(manifest).expect("readable");
+    assert!(text.contains("--log-level=info"), "{manifest} says nothing of its log");
+    file.put("metallb.yaml", &text.replace("--log-level=info", "--log-level=debug"));
+    file.change("metallb:\n", "metallb:\n  manifest: metallb.yaml\n");
+    file.differs("~ metallb/metallb", "file");
+    file.apply();
+    let arguments = file.kubectl(&[
+        "-n",
+        "metallb-system",
+        "get",
+        "deployment/controller",
+        "-o",
+        "jsonpath={.spec.template.spec.containers[0].args}",
+    ]);
+    assert!(arguments.contains("--log-level=debug"), "{arguments}");
+    file.answers(12300);
+}
+
+/// Other keys are written while it stands still, and it is started.
+fn keys_while_the_gateway_stands_still(lab: &Lab, file: &mut File) {
+    let key = std::fs::read_to_string(lab.key().with_extension("pub")).expect("a key");
+    file.change(
+        "  publish:",
+        &format!("  ssh: {{ listen: 12399, authorizedKeys: [\"{}\"] }}\n  publish:", key.trim()),
+    );
+    file.apply();
+    lab.run("docker", &["stop", "-t", "1", "chg-gw"]);
+    file.change(
+        "authorizedKeys: [",
+        "authorizedKeys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHd1 other\", ",
+    );
+    file.differs("~ gateway/chg-gw", "both");
+    file.apply();
+    file.answers(12300);
+    let keys =
+        lab.run("docker", &["exec", "chg-gw", "sh", "-c", "cat /var/lib/topo/authorized_keys"]);
+    assert_eq!(keys.lines().count(), 2, "{keys}");
+}
+
+fn another_node_image_is_a_replace_that_asks(lab: &Lab, file: &mut File) {
+    file.change("${NODE_IMAGE}", "${NODE_IMAGE_OLD}");
+    let said = file.differs("± cluster/chg", "file");
+    let line = format!("topo.yaml:{}", file.line_of("NODE_IMAGE_OLD"));
+    assert!(said.contains(&line) && said.contains("forces replacement"), "{said}");
+    let before = file.things();
+    let ran = lab.expect(2, &["apply", &file.path()]);
+    assert!(ran.err.contains("replaces `cluster/chg`"), "{}", ran.err);
+    assert!(changed(&before, &file.things()).is_empty());
+
+    file.apply();
+    file.answers(12300);
+    let image = lab.run("docker", &["inspect", "chg-worker", "--format", "{{.Config.Image}}"]);
+    assert_eq!(image.trim(), std::env::var("NODE_IMAGE_OLD").expect("set by the lab"));
+}
+
+/// As a user of kind does it.
+fn a_cluster_deleted_by_hand_is_made_again_or_forgotten(lab: &Lab, file: &File) {
     let kind = std::env::var("TOPO_KIND").expect("set by the lab");
-    lab.run(&kind, &["delete", "cluster", "--name", "chg"]);
-    let ran = lab.expect(1, &["diff", &file.path()]);
-    let line = ran.out.lines().find(|line| line.starts_with("+ cluster/chg"));
-    assert!(line.is_some_and(|line| line.contains("drift")), "{}", ran.out);
-    lab.expect(0, &["apply", "--yes", &file.path()]);
-    settled(lab, file);
-    Lab::eventually("an answer of the new cluster", || lab.get("http://127.0.0.1:12000/"));
+    let clusters = || lab.run(&kind, &["get", "clusters"]);
+    let delete = || lab.run(&kind, &["delete", "cluster", "--name", "chg"]);
+    assert!(clusters().lines().any(|name| name == "chg"));
+
+    delete();
+    file.differs("+ cluster/chg", "drift");
+    file.apply();
+    file.answers(12300);
+    assert!(clusters().lines().any(|name| name == "chg"));
+
+    // A file that has moved says so, or is refused; then what is left goes.
+    delete();
+    let moved = lab.home.path().join("moved.yaml");
+    std::fs::rename(lab.home.path().join("topo.yaml"), &moved).expect("moved");
+    let moved = moved.display().to_string();
+    let ran = lab.expect(2, &["destroy", "--yes", &moved]);
+    assert!(ran.err.contains("--moved"), "{}", ran.err);
+    lab.expect(0, &["destroy", "--yes", "--moved", &moved]);
 }

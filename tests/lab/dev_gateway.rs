@@ -9,7 +9,7 @@ const FILE: &str = "topologies/dev-gateway.yaml";
 #[test]
 #[ignore = "needs the lab"]
 fn dev_gateway() {
-    let lab = Lab::open("dev-gateway");
+    let lab = Lab::open("dev-gateway").of(&["dev"]);
     let before = lab.listing();
 
     lab.expect(0, &["apply", FILE]);

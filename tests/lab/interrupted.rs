@@ -19,7 +19,7 @@ images: ['${ECHO_IMAGE}']
 #[test]
 #[ignore = "needs the lab"]
 fn killed_in_kind_create_then_finished_then_destroyed_by_name() {
-    let lab = Lab::open("interrupted");
+    let lab = Lab::open("interrupted").of(&["cut"]);
     let before = lab.listing();
     let file = lab.home.path().join(FILE);
     std::fs::write(&file, TOPOLOGY).expect("written");

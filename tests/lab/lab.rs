@@ -1,10 +1,11 @@
 //! What the scenarios share: the lab's surroundings, topo run in a home of its own, and the listing
 //! by which a destroy is judged.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -15,6 +16,9 @@ pub struct Lab {
     surroundings: BTreeMap<&'static str, String>,
     started: Instant,
     name: &'static str,
+    /// Names of the scenario's own topologies.
+    topologies: &'static [&'static str],
+    told: RefCell<String>,
 }
 
 /// How a run of topo ended.
@@ -38,6 +42,8 @@ impl Lab {
             surroundings: BTreeMap::new(),
             started: Instant::now(),
             name,
+            topologies: &[],
+            told: RefCell::default(),
         };
         let key = lab.key();
         let made = Command::new("ssh-keygen")
@@ -54,6 +60,50 @@ impl Lab {
         self.surroundings.insert(name, value.into());
     }
 
+    /// The topologies that this scenario makes: what a run before has left of them goes first, and
+    /// what is left of them when it fails is looked at and goes too.
+    pub fn of(mut self, topologies: &'static [&'static str]) -> Self {
+        self.topologies = topologies;
+        self.sweep();
+        self
+    }
+
+    fn sweep(&self) {
+        let claims =
+            self.run("docker", &["volume", "ls", "-q", "--filter", "label=dev.topo.claim"]);
+        for name in self.topologies {
+            let is_claimed = |volume: &str| volume.starts_with(&format!("topo-{name}."));
+            if claims.lines().any(is_claimed) {
+                self.topo(&["destroy", "--yes", "--name", name]);
+            }
+        }
+    }
+
+    /// What a person needs who was not there: what topo said, how it stands, what containers say.
+    fn keep_logs(&self) {
+        let Ok(logs) = std::env::var("TOPO_TEST_LOGS") else { return };
+        let folder = Path::new(&logs).join(self.name);
+        let keep = |name: &str, text: &str| {
+            let written = std::fs::create_dir_all(&folder)
+                .and_then(|()| std::fs::write(folder.join(name), text));
+            if let Err(error) = written {
+                eprintln!("cannot keep {name}: {error}");
+            }
+        };
+        keep("topo", &self.told.borrow());
+        keep("containers", &self.try_run("docker", &["ps", "-a", "--no-trunc"]).out);
+        for name in self.topologies {
+            let label = format!("label=dev.topo.topology={name}");
+            let all = self.try_run("docker", &["volume", "ls", "-q", "--filter", &label]).out;
+            let volumes: Vec<&str> = ["volume", "inspect"].into_iter().chain(all.lines()).collect();
+            keep(&format!("{name}.claim"), &self.try_run("docker", &volumes).out);
+            keep(&format!("{name}.status"), &self.topo(&["status", "--name", name]).out);
+            let gateway = self.try_run("docker", &["logs", &format!("{name}-gw")]);
+            keep(&format!("{name}-gw.log"), &format!("{}{}", gateway.out, gateway.err));
+        }
+        eprintln!("logs of {}: {}", self.name, folder.display());
+    }
+
     pub fn key(&self) -> PathBuf {
         self.home.path().join("key")
     }
@@ -68,20 +118,47 @@ impl Lab {
 
     /// The same, with variables for the file.
     pub fn topo_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Ran {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().cloned());
+        let ran = Ran::from(command.output().expect("topo runs"));
+        self.tell(arguments, &ran);
+        ran
+    }
+
+    /// Several runs of topo, begun at the same moment.
+    pub fn topo_at_once(&self, runs: &[&[&str]]) -> Vec<Ran> {
+        let begin = |arguments: &&[&str]| {
+            let mut command = self.command(arguments);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+            command.spawn().expect("topo runs")
+        };
+        let begun: Vec<Child> = runs.iter().map(begin).collect();
+        let ended = begun.into_iter().zip(runs).map(|(child, arguments)| {
+            let ran = Ran::from(child.wait_with_output().expect("topo ends"));
+            self.tell(arguments, &ran);
+            ran
+        });
+        ended.collect()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let public = self.public_key();
-        let output = Command::new(env!("CARGO_BIN_EXE_topo"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_topo"));
+        command
             .args(arguments)
             .env("HOME", self.home.path())
             .env_remove("KUBECONFIG")
             .envs(&self.surroundings)
             .env("SSH_PUBLIC_KEY", std::fs::read_to_string(&public).expect("a key").trim())
-            .env("SSH_PUBLIC_KEY_FILE", &public)
-            .envs(variables.iter().cloned())
-            .output()
-            .expect("topo runs");
-        let ran = Ran::from(output);
-        eprintln!("$ topo {}\n{}{}", arguments.join(" "), ran.out, ran.err);
-        ran
+            .env("SSH_PUBLIC_KEY_FILE", &public);
+        command
+    }
+
+    fn tell(&self, arguments: &[&str], ran: &Ran) {
+        let seconds = self.started.elapsed().as_secs();
+        let told = format!("[{seconds} s] $ topo {}\n{}{}", arguments.join(" "), ran.out, ran.err);
+        eprintln!("{told}");
+        self.told.borrow_mut().push_str(&told);
     }
 
     /// Runs topo and insists on an exit code.
@@ -137,8 +214,13 @@ impl Lab {
 
     /// Asks again until it answers, and tells the last refusal if it never does.
     #[track_caller]
-    pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-        let deadline = Instant::now() + Duration::from_mins(1);
+    pub fn eventually<T>(what: &str, ask: impl FnMut() -> Result<T, String>) -> T {
+        Self::within(60, what, ask)
+    }
+
+    #[track_caller]
+    pub fn within<T>(seconds: u64, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
             match ask() {
                 Ok(answer) => return answer,
@@ -157,6 +239,10 @@ impl Lab {
 /// Each scenario prints how long it took, also when it fails.
 impl Drop for Lab {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep_logs();
+            self.sweep();
+        }
         eprintln!("scenario {}: {} s", self.name, self.started.elapsed().as_secs());
     }
 }

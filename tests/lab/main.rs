@@ -8,13 +8,17 @@
     reason = "a scenario shows what topo printed, and how long it took"
 )]
 
+mod borrowed_network;
 mod changes;
 mod contract;
 mod dev_gateway;
+mod drift;
 mod everything;
 mod example;
+mod existing_cluster;
 mod far;
 mod foreign;
+mod ha;
 mod http_proxy;
 mod interrupted;
 mod lab;
@@ -24,5 +28,7 @@ mod node_port;
 mod remote_engine;
 mod routed_host;
 mod shares;
+mod small;
 mod tunnel;
+mod two_teams;
 mod workloads;

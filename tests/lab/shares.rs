@@ -113,6 +113,18 @@ impl Scenario {
         self.kubectl(&["exec", pod, "--", "sh", "-euc", script])
     }
 
+    fn begin_in_pod(&self, pod: &str, script: &str) -> Child {
+        Command::new("kubectl")
+            .args(["--context", &format!("kind-{}", self.name), "exec", pod])
+            .args(["--", "bash", "-c", script])
+            .env("HOME", self.lab.home.path())
+            .env_remove("KUBECONFIG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl runs")
+    }
+
     fn try_in_pod(&self, pod: &str, script: &str) -> Ran {
         let context = format!("kind-{}", self.name);
         let arguments = ["--context", &context, "exec", pod, "--", "sh", "-euc", script];
@@ -195,15 +207,7 @@ done; echo wrote $i";
 impl Writer {
     fn start(scenario: &Scenario, pod: &str, seconds: u32) -> Self {
         let script = WRITER.replace("SECONDS_LONG", &seconds.to_string());
-        let child = Command::new("kubectl")
-            .args(["--context", &format!("kind-{}", scenario.name), "exec", pod])
-            .args(["--", "bash", "-c", &script])
-            .env("HOME", scenario.lab.home.path())
-            .env_remove("KUBECONFIG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl runs");
+        let child = scenario.begin_in_pod(pod, &script);
         let lines = scenario.folder.join("lines");
         Lab::eventually("the writer's first line", || {
             std::fs::metadata(&lines).map_err(|error| error.to_string())
@@ -252,6 +256,7 @@ fn share_server() {
     a_share_that_comes_disturbs_no_other(&scenario);
     nothing_is_written_where_nothing_may_be(&scenario);
     a_folder_without_handles_is_refused(&scenario);
+    a_volume_is_shared_and_stays(&scenario);
     drift_of_a_served_share(&scenario);
     another_folder_is_asked_about(&scenario);
 
@@ -276,14 +281,12 @@ fn a_lock_of_one_pod_keeps_the_other_out(scenario: &Scenario) {
 f = open(\"/docs/locked\", \"r+\"); fcntl.lockf(f, fcntl.LOCK_EX); open(\"/docs/holding\", \"w\"); time.sleep(5)'";
     let ask = "python3 -c 'import fcntl
 fcntl.lockf(open(\"/docs/locked\", \"r+\"), fcntl.LOCK_EX | fcntl.LOCK_NB)'";
-    std::thread::scope(|scope| {
-        let holder = scope.spawn(|| scenario.in_pod(&one, hold));
-        let holding = scenario.folder.join("holding");
-        Lab::eventually("the lock", || holding.exists().then_some(()).ok_or(String::new()));
-        let refused = scenario.try_in_pod(&two, ask);
-        assert!(refused.err.contains("BlockingIOError"), "{}", refused.err);
-        holder.join().expect("held");
-    });
+    let mut holder = scenario.begin_in_pod(&one, hold);
+    let holding = scenario.folder.join("holding");
+    Lab::eventually("the lock", || holding.exists().then_some(()).ok_or(String::new()));
+    let refused = scenario.try_in_pod(&two, ask);
+    assert!(refused.err.contains("BlockingIOError"), "{}", refused.err);
+    assert!(holder.wait().expect("it ends").success());
     scenario.in_pod(&two, ask);
 }
 
@@ -361,6 +364,19 @@ fn a_folder_without_handles_is_refused(scenario: &Scenario) {
     assert!(ran.err.contains("no-file-handles") && ran.err.contains("volume:"), "{}", ran.err);
     assert!(!volumes.contains("over"), "promised all the same: {volumes}");
     assert_eq!(mended.code, 0);
+}
+
+/// Made by topo, and never removed by it: there may be no other place where these files are.
+fn a_volume_is_shared_and_stays(scenario: &Scenario) {
+    let share = "{ name: vault, volume: shs-vault, via: server }";
+    scenario.add(share);
+    scenario.step("+ share/vault", &["volume shs-vault"]);
+    let volumes = || scenario.lab.run("docker", &["volume", "ls", "--format", "{{.Name}}"]);
+    assert!(volumes().lines().any(|name| name == "shs-vault"));
+    scenario.change(&format!("\n  - {share}\n"), "");
+    scenario.step("- share/vault", &["what is in it stays"]);
+    assert!(volumes().lines().any(|name| name == "shs-vault"));
+    scenario.lab.run("docker", &["volume", "rm", "shs-vault"]);
 }
 
 fn drift_of_a_served_share(scenario: &Scenario) {

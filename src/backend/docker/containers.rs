@@ -47,7 +47,7 @@ impl Docker {
         fixed: Option<IpAddr>,
     ) -> Result<String> {
         body.networking_config = Some(NetworkingConfig {
-            endpoints_config: Some([(network.to_owned(), endpoint_at(fixed))].into()),
+            endpoints_config: Some([(network.to_owned(), endpoint_at(fixed.as_slice()))].into()),
         });
         body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
         let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };

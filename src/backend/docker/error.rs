@@ -71,6 +71,11 @@ impl Error {
         }
     }
 
+    /// Fixed addresses are given only on networks that were made with a subnet, which no listing tells.
+    pub fn is_for_want_of_a_subnet(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("user configured subnet"))
+    }
+
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))
     }

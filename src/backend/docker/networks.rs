@@ -60,12 +60,12 @@ impl Docker {
         Ok(self.api.remove_network(name).await?)
     }
 
-    /// Puts a container on a network, at a fixed address if one is given, which it then keeps.
+    /// Puts a container on a network, at fixed addresses, one a family at most, which it then keeps.
     pub async fn connect_network(
         &self,
         network: &str,
         container: &str,
-        fixed: Option<IpAddr>,
+        fixed: &[IpAddr],
     ) -> Result<()> {
         let request = NetworkConnectRequest {
             container: container.to_owned(),
@@ -80,14 +80,14 @@ impl Docker {
     }
 }
 
-/// How a container is attached to a network, at a fixed address if one is given.
-pub(super) fn endpoint_at(fixed: Option<IpAddr>) -> EndpointSettings {
-    let ipam_config = fixed.map(|address| {
-        let text = Some(address.to_string());
-        match address {
-            IpAddr::V4(_) => EndpointIpamConfig { ipv4_address: text, ..Default::default() },
-            IpAddr::V6(_) => EndpointIpamConfig { ipv6_address: text, ..Default::default() },
-        }
+/// How a container is attached to a network, at fixed addresses if any are given.
+pub(super) fn endpoint_at(fixed: &[IpAddr]) -> EndpointSettings {
+    let of_family =
+        |v4: bool| fixed.iter().find(|address| address.is_ipv4() == v4).map(ToString::to_string);
+    let ipam_config = (!fixed.is_empty()).then(|| EndpointIpamConfig {
+        ipv4_address: of_family(true),
+        ipv6_address: of_family(false),
+        ..Default::default()
     });
     EndpointSettings { ipam_config, ..EndpointSettings::default() }
 }

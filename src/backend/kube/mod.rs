@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::manifest::Kind;
 
 pub use error::{Conflict, KubeError};
-pub use wait::{Deadline, Verdict, WaitError};
+pub use wait::{Deadline, Verdict, WaitError, until_all};
 
 /// Server-side apply knows topo by this name.
 pub const MANAGER: &str = "topo";
@@ -311,6 +311,18 @@ impl Kube {
 
     fn error(&self, error: kube::Error) -> KubeError {
         KubeError::from_call(&self.server, error)
+    }
+}
+
+impl Access {
+    /// Whether the kubeconfig has what is to be used.
+    pub fn is_there(&self) -> Result<bool, KubeError> {
+        match self {
+            Self::Given(_) => Ok(true),
+            Self::Context { files, name } => {
+                Ok(merged(files)?.contexts.iter().any(|context| context.name == *name))
+            }
+        }
     }
 }
 

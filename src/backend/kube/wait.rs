@@ -1,11 +1,14 @@
 //! Waiting for the cluster: by watches, until a deadline, and able to say what was seen last.
 
+use std::fmt::Debug;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::DynamicObject;
+use kube::Resource;
+use kube::api::{Api, DynamicObject};
 use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Kube, KubeError, Target};
@@ -96,48 +99,9 @@ impl Kube {
         labels: &str,
         deadline: Deadline,
         judge: impl Fn(&[DynamicObject]) -> Verdict<T>,
-        said: impl Fn(&str),
+        said: impl FnMut(&str),
     ) -> Result<T, WaitError> {
-        let api = self.api(target.kind, target.namespace);
-        let mut last = "nothing was seen".to_owned();
-        let mut seen: Vec<DynamicObject> = Vec::new();
-        let mut listing = false;
-        let mut events = pin!(watcher(api, watcher::Config::default().labels(labels)));
-        while let Ok(event) = timeout_at(deadline.at, events.next()).await {
-            match event {
-                Some(Ok(watcher::Event::Init)) => {
-                    listing = true;
-                    seen.clear();
-                }
-                Some(Ok(watcher::Event::InitDone)) => listing = false,
-                Some(Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object))) => {
-                    seen.retain(|old| old.metadata.uid != object.metadata.uid);
-                    seen.push(object);
-                }
-                Some(Ok(watcher::Event::Delete(object))) => {
-                    seen.retain(|old| old.metadata.uid != object.metadata.uid);
-                }
-                Some(Err(error)) => {
-                    last = error.to_string();
-                    sleep(PAUSE).await;
-                    continue;
-                }
-                None => break,
-            }
-            if listing {
-                continue;
-            }
-            match judge(&seen) {
-                Verdict::Done(value) => return Ok(value),
-                Verdict::Failed(why) => return Err(WaitError::Failed(why)),
-                Verdict::NotYet(answer) if answer == last => {}
-                Verdict::NotYet(answer) => {
-                    said(&answer);
-                    last = answer;
-                }
-            }
-        }
-        Err(WaitError::TooLate { after: deadline.after, last })
+        until_all(self.api(target.kind, target.namespace), labels, deadline, judge, said).await
     }
 
     /// Watches until the object is gone.
@@ -179,6 +143,59 @@ impl Kube {
             sleep(PAUSE).await;
         }
     }
+}
+
+/// Watches all objects of an API until what they come to together is enough.
+pub async fn until_all<K, T>(
+    api: Api<K>,
+    labels: &str,
+    deadline: Deadline,
+    judge: impl Fn(&[K]) -> Verdict<T>,
+    mut said: impl FnMut(&str),
+) -> Result<T, WaitError>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut last = "nothing was seen".to_owned();
+    let mut seen: Vec<K> = Vec::new();
+    let mut listing = true;
+    let mut events = pin!(watcher(api, watcher::Config::default().labels(labels)));
+    while let Ok(event) = timeout_at(deadline.at, events.next()).await {
+        match event {
+            Some(Ok(watcher::Event::Init)) => {
+                listing = true;
+                seen.clear();
+            }
+            Some(Ok(watcher::Event::InitDone)) => listing = false,
+            Some(Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object))) => {
+                seen.retain(|old| old.meta().uid != object.meta().uid);
+                seen.push(object);
+            }
+            Some(Ok(watcher::Event::Delete(object))) => {
+                seen.retain(|old| old.meta().uid != object.meta().uid);
+            }
+            // The watcher starts anew by itself; a server that is coming up is given a breath.
+            Some(Err(error)) => {
+                last = error.to_string();
+                sleep(PAUSE).await;
+                continue;
+            }
+            None => break,
+        }
+        if listing {
+            continue;
+        }
+        match judge(&seen) {
+            Verdict::Done(value) => return Ok(value),
+            Verdict::Failed(why) => return Err(WaitError::Failed(why)),
+            Verdict::NotYet(answer) if answer == last => {}
+            Verdict::NotYet(answer) => {
+                said(&answer);
+                last = answer;
+            }
+        }
+    }
+    Err(WaitError::TooLate { after: deadline.after, last })
 }
 
 fn still_there(object: &DynamicObject) -> String {

@@ -29,6 +29,13 @@ fn what_was_never_made_is_created_for_the_file() {
 }
 
 #[test]
+fn what_the_file_adds_has_its_place_in_it() {
+    let desired = [want("box/a").origin(Origin::Line { file: "web.yaml".into(), line: 7 })];
+    let plan = planned(&desired, &World::default());
+    assert_eq!(item(&plan, "box/a").at.as_deref(), Some("web.yaml:7"));
+}
+
+#[test]
 fn what_was_made_and_is_gone_is_created_for_drift() {
     let mut world = World::default();
     world.remembered.insert(id("box/a"), recorded(&a("red"), &[]));
@@ -325,11 +332,12 @@ fn what_is_somebody_elses_blocks_before_any_diff() {
 }
 
 #[test]
-fn what_existed_is_borrowed_where_its_kind_allows() {
-    for seen in [Seen::borrowed(), Seen::foreign("Ann's")] {
-        let plan = planned(&[want("network/a")], &world([("network/a", seen)]));
-        assert!(plan.in_sync());
-    }
+fn what_existed_is_used_as_it_is_where_the_observer_says_that_it_serves() {
+    let plan = |seen| planned(&[want("network/a")], &world([("network/a", seen)]));
+    assert!(plan(Seen::borrowed()).in_sync());
+    let unfit = plan(Seen::foreign("it has no subnet"));
+    assert_eq!(action(&unfit, "network/a"), Action::Blocked);
+    assert_eq!(why(&unfit, "network/a"), "it has no subnet");
 }
 
 #[test]

@@ -13,14 +13,13 @@ use super::*;
 static BOX: Table = Table {
     kind: "box",
     effects: &[("shape", Effect::Replace), ("size", Effect::Unsettles)],
-    borrows: false,
     lookup: false,
     precious: |_| false,
 };
 static VAULT: Table =
     Table { kind: "vault", effects: &[("shape", Effect::Replace)], precious: |_| true, ..BOX_LIKE };
 static NETWORK: Table =
-    Table { kind: "network", effects: &[("shape", Effect::Replace)], borrows: true, ..BOX_LIKE };
+    Table { kind: "network", effects: &[("shape", Effect::Replace)], ..BOX_LIKE };
 static FOUND: Table = Table { kind: "found", lookup: true, ..BOX_LIKE };
 const BOX_LIKE: Table = Table::plain("box");
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Context, cluster, marks, tunnel};
+use super::{Context, marks, pin as pinning, tunnel};
 use crate::backend::docker::{
     AbsentIsFine, Claimed, Container, ContainerState, Error, Labels, Snapshot,
 };
@@ -141,7 +141,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         let Some((id, labelled)) = own_record(cx, container) else { continue };
         let saved = Saved::read(cx, &container.id).await?;
         let record = saved.and_then(|saved| saved.gateway).unwrap_or(labelled);
-        let mut seen = look_at(container, record);
+        let mut seen = look_at(container, record, snapshot);
         seen.outputs.extend(host_key(cx, &container.id).await?);
         world.add(id, seen);
     }
@@ -163,7 +163,7 @@ pub(super) fn own_record(cx: &Context, container: &Container) -> Option<(Id, Rec
     marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == TABLE.kind)
 }
 
-fn look_at(container: &Container, record: Record) -> Seen {
+fn look_at(container: &Container, record: Record, snapshot: &Snapshot) -> Seen {
     let state = match (container.state, container.health()) {
         // Made, and never started: the run that made it was cut off.
         (ContainerState::Created | ContainerState::Gone, _) => State::Partial,
@@ -175,15 +175,16 @@ fn look_at(container: &Container, record: Record) -> Seen {
         (ContainerState::Running, _) => State::Ready,
     };
     let mut seen = Seen::mine(record);
-    seen.fields = live_fields(container);
+    seen.fields = live_fields(container, snapshot);
     seen.outputs = outputs_of(container);
     seen.holds = layout::published_live(container).map(span).collect();
     seen.state = state;
     seen
 }
 
-fn live_fields(container: &Container) -> Fields<Value> {
-    let mut fields = Fields::new().with("image", json!(container.image));
+fn live_fields(container: &Container, snapshot: &Snapshot) -> Fields<Value> {
+    let image = super::picture::name_of(container, snapshot);
+    let mut fields = Fields::new().with("image", json!(image));
     if let Some((network, address)) = container.addresses.iter().next() {
         fields.set("network", json!(network));
         fields.set("address", json!(address.fixed.or(address.v4)));
@@ -252,7 +253,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let fixed = gateway.address.or(kept);
     let created = cx.docker.create_container(name, body, &network, fixed).await;
     created.map_err(|error| {
-        let needs_subnet = error.to_string().contains("user configured subnet");
+        let needs_subnet = error.is_for_want_of_a_subnet();
         let failure = failed(error);
         if needs_subnet { failure.hint(NEEDS_SUBNET) } else { failure }
     })?;
@@ -274,7 +275,10 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     }
     let name = turn.id().name();
     let network = cx.topology()?.network_name();
-    cluster::pin_address(cx, name, &network).await.map_err(|failure| failure.hint(NEEDS_SUBNET))?;
+    if !pinning::keeps_address(cx, name, &network).await? {
+        return Err(Failure::new(format!("`{name}` cannot keep its address on `{network}`"))
+            .hint(NEEDS_SUBNET));
+    }
     let snapshot = cx.snapshot().await?;
     let given = snapshot.container(name).map(outputs_of).unwrap_or_default();
     let mut record = record(cx, turn)?;
@@ -346,11 +350,20 @@ async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
     }))
 }
 
-/// What changes in a gateway that stays: who may log in, and whether it keeps its address.
+/// What changes in a gateway that stays: who may log in, and whether it keeps its address. One that
+/// stands still loads what is saved when it starts.
 async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
-    cx.forwards.commit(cx, name, Edit::Gateway(record(cx, turn)?)).await?;
+    let record = record(cx, turn)?;
+    if turn.state == Some(State::Stopped) {
+        let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
+        saved.gateway = Some(record);
+        saved.write(cx, name, cx.topology()?).await?;
+        start(cx, name).await?;
+    } else {
+        cx.forwards.commit(cx, name, Edit::Gateway(record)).await?;
+    }
     pin(cx, turn).await
 }
 

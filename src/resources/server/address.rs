@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::claim::{Claim, Claims};
-use super::super::{network, pool};
+use super::super::network;
 use crate::backend::docker::Snapshot;
 use crate::plan::Id;
 use crate::topology::{AddressRange, Subnet, Topology, carve, reserved};
@@ -48,7 +48,6 @@ impl Ground<'_> {
     fn asked_for(&self, subnet: Subnet) -> Vec<AddressRange> {
         let network = &self.topology.network;
         let mut asked = reserved(self.topology);
-        asked.extend(pool::carve(self.topology, subnet).into_values().flatten());
         asked.extend(single(network.gateway_in(subnet)));
         asked.extend(network.ip_range.map(Subnet::range));
         asked

@@ -139,10 +139,10 @@ impl Plan {
         if is_on {
             cx.docker.disconnect_network(&network, name).await.map_err(|error| refused(&error))?;
         }
-        let connected = cx.docker.connect_network(&network, next, Some(self.address)).await;
+        let connected = cx.docker.connect_network(&network, next, &[self.address]).await;
         if let Err(error) = connected {
             if is_on {
-                let back = cx.docker.connect_network(&network, name, Some(self.address)).await;
+                let back = cx.docker.connect_network(&network, name, &[self.address]).await;
                 back.map_err(|error| failed("give its address back to", name, &error))?;
             }
             remove(cx, next).await?;

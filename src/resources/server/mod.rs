@@ -6,12 +6,13 @@ mod handover;
 mod image;
 mod layout;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::claim::{Claim, Reservation};
-use super::{Context, Ingredients, marks, network};
+use super::{Context, Ingredients, marks, network, picture};
 use crate::backend::docker::{
     AbsentIsFine, Container, ContainerState, Docker, Error, Labels, Snapshot,
 };
@@ -21,7 +22,7 @@ use crate::plan::{
     Want, World,
 };
 use crate::templates::TemplateError;
-use crate::topology::{Topology, Via};
+use crate::topology::{AddressRange, Topology, Via};
 
 pub use layout::mount_path;
 
@@ -46,7 +47,7 @@ pub fn is_wanted(topology: &Topology) -> bool {
 }
 
 /// Its address, as soon as it can be known.
-pub fn address(from: &Ingredients) -> Option<std::net::IpAddr> {
+pub fn address(from: &Ingredients) -> Option<IpAddr> {
     let id = id(from.topology.name.as_str());
     ground(from.topology, from.claim, from.snapshot, &id).address()
 }
@@ -70,10 +71,10 @@ pub fn desired(from: &Ingredients) -> Result<Option<Resource>, Failure> {
     let ground = ground(topology, from.claim, from.snapshot, &id);
     let subnet = network::subnet(topology, from.snapshot).map(|it| Want::is(it.to_string()));
     let address = ground.address().map_or(Want::Auto, |address| Want::is(address.to_string()));
-    let picture = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
+    let built = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
     let files = layout::fingerprint(from.templates).map_err(unrendered)?;
     let mut resource = Resource::new(id, &TABLE)
-        .field("image", Want::is(picture.reference()))
+        .field("image", Want::is(built.reference()))
         .field("files", Want::is(files))
         .field("network", Want::is(topology.network_name().as_ref()))
         .field("address", address)
@@ -100,10 +101,10 @@ pub fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
         Failure::new("the exports name the network's subnet, which topo has not chosen yet")
             .hint("write `network: { subnet: … }` to see them before the network is made")
     })?;
-    let picture = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
+    let built = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
     let exports = layout::exports(topology)?;
     let files = layout::files(&exports, &subnet.to_string(), from.templates).map_err(unrendered)?;
-    let recipe = picture.files().into_iter().map(|(name, text)| (name.to_owned(), text));
+    let recipe = built.files().into_iter().map(|(name, text)| (name.to_owned(), text));
     Ok(recipe.chain(files).collect())
 }
 
@@ -115,7 +116,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
     }
     for container in &snapshot.containers {
         let Some((id, record)) = own_record(cx, container) else { continue };
-        let mut seen = look_at(container, record);
+        let mut seen = look_at(container, record, picture::name_of(container, snapshot));
         if container.name == id.name() {
             seen.drift = drift(&cx.docker, container).await?;
         }
@@ -142,7 +143,7 @@ fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
     marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == TABLE.kind)
 }
 
-fn look_at(container: &Container, record: Record) -> Seen {
+fn look_at(container: &Container, record: Record, image: &str) -> Seen {
     let state = match (container.state, container.health()) {
         // Made, and never started: the run that made it was cut off.
         (ContainerState::Created | ContainerState::Gone, _) => State::Partial,
@@ -153,14 +154,22 @@ fn look_at(container: &Container, record: Record) -> Seen {
         }
         (ContainerState::Running, _) => State::Ready,
     };
-    let mut seen = Seen::mine(record).state(state).field("image", container.image.as_str());
-    let place = container.addresses.iter().next();
-    seen = seen.field("network", json!(place.map(|(network, _)| network)));
-    let address = place.and_then(|(_, address)| address.fixed.or(address.v4));
-    if let Some(address) = address {
-        seen = seen.field("address", json!(address)).output("address", json!(address));
+    let mut seen = Seen::mine(record).state(state).field("image", image);
+    let network = container.addresses.keys().next();
+    seen = seen.field("network", json!(network));
+    if let Some(address) = address_of(container) {
+        seen = seen.field("address", json!(address));
+        seen.outputs = outputs(address);
     }
     seen
+}
+
+fn address_of(container: &Container) -> Option<IpAddr> {
+    container.addresses.values().next().and_then(|address| address.fixed.or(address.v4))
+}
+
+fn outputs(address: IpAddr) -> Outputs {
+    Outputs::new().with("address", json!(address))
 }
 
 /// Whether somebody edited the settings in the container.
@@ -232,8 +241,7 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     turn.say("waiting for it to listen");
     handover::until_healthy(cx, name, turn.patience(READY_DEADLINE)).await?;
     let snapshot = cx.snapshot().await?;
-    let container = snapshot.container(name);
-    Ok(container.map(|one| look_at(one, Record::default()).outputs).unwrap_or_default())
+    Ok(snapshot.container(name).and_then(address_of).map(outputs).unwrap_or_default())
 }
 
 /// The address of a server on a network that had no subnet when the plan was made; reserved before
@@ -252,17 +260,10 @@ async fn settle_address(cx: &Context, turn: &Turn) -> Result<Value, Failure> {
         ))
         .hint("a larger `network.subnet`, or smaller pools")
     })?;
-    let reservation = Reservation {
-        network: topology.network_name().to_string(),
-        first: address,
-        last: address,
-        by: turn.id().clone(),
-    };
-    cx.change_claim(|claim| {
-        claim.reserved.retain(|one| one.by != reservation.by);
-        claim.reserved.push(reservation);
-    })
-    .await?;
+    let range = AddressRange::new(address, address);
+    let network = topology.network_name();
+    let reserved = range.map(|range| Reservation::new(&network, range, turn.id()));
+    cx.hold(turn.id(), reserved.into_iter().collect()).await?;
     Ok(json!(address))
 }
 

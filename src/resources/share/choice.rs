@@ -10,7 +10,7 @@ use super::super::cluster;
 use super::layout::{NODE_FOLDER, node_folder};
 use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
-use crate::topology::{Access, Mount, Share, Topology, Via};
+use crate::topology::{Access, Mount, Owner, Share, Topology, Via};
 
 /// A topology in which every share has its way, and the nodes have the mounts that follow from it.
 #[derive(Debug)]
@@ -89,6 +89,9 @@ impl Ground<'_> {
         let made = topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
         let name = topology.name.as_str();
         let there = cluster::containers(self.snapshot, name).next().is_some();
+        if let Owner::Ids { .. } = share.owner {
+            return Ok((Via::Server, format!("only a server writes as {}", share.owner)));
+        }
         Ok(if made && !there {
             (Via::Mount, "the cluster is being made, on this machine".to_owned())
         } else {
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_on_this_machine_does_not_reach_another() {
+    fn what_the_share_asks_for_decides_its_way() {
         let refused = |via: &str| {
             let shares = json!([{ "name": "docs", "path": "/docs", "via": via }]);
             let ground =
@@ -256,6 +259,8 @@ mod tests {
             settle(topology(shares), &ground).is_err()
         };
         assert!(refused("mount") && refused("server") && refused("host") && refused("auto"));
+        let as_another = json!([{ "name": "docs", "path": "/docs", "owner": "7:8" }]);
+        assert_eq!(settled(as_another, None, None).topology.shares[0].via, Via::Server);
         let volume = json!([{ "name": "docs", "volume": "docs" }]);
         assert_eq!(settled(volume, None, Some("far")).topology.shares[0].via, Via::Server);
     }

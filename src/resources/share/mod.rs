@@ -8,34 +8,35 @@ mod health;
 mod holders;
 mod host;
 mod layout;
+mod sight;
 mod volume;
+mod warning;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::try_join;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::live::Live;
-use super::{Context, Ingredients, asked, cluster, drift, marks, object, ready, server, tunnel};
+use super::{Context, Ingredients, asked, cluster, found, marks, objects, ready, server, tunnel};
 use crate::backend::host as machine;
-use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::Kinds;
 use crate::plan::{
-    Action, Bond, Drifted, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen,
-    State, Table, Want, World,
+    Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Table, Want,
 };
 use crate::topology::{Owner, Share, Topology, Via};
 use check::{How, Outcome};
 use volume::Pair;
 
-pub use choice::{Ground, Settled, settle, unmounted, ways};
+pub use choice::{Ground, Settled, settle, ways};
 pub use health::{Doing, Health, healths};
 pub use host::rendered as rendered_exports;
 pub use layout::{carrier, ports};
+pub use sight::{held_by, observe, see_strangers};
 pub use volume::kinds;
+pub use warning::{explain, explain_mounts, is_explained};
 
 /// Sources of volumes cannot be changed, nor much of a claim.
 pub const TABLE: Table = Table {
@@ -162,109 +163,8 @@ fn server_of(from: &Ingredients, share: &Share) -> Option<Want> {
 /// A Namespace that the file's manifests make.
 fn namespace_of(from: &Ingredients, namespace: &str) -> Option<Bond> {
     let kind = Kinds::default().named(&"v1".into(), &"Namespace".into());
-    let id = object::id(&kind, None, namespace);
+    let id = objects::id(&kind, None, namespace);
     from.objects.get(&id).is_some().then_some(Bond::Holds(id))
-}
-
-/// Sees the volumes and claims of this topology's shares.
-pub fn observe(cx: &Context, live: &Live, world: &mut World) {
-    let [volume_kind, claim_kind] = kinds();
-    let mut found: BTreeMap<Id, [Option<&DynamicObject>; 2]> = BTreeMap::new();
-    for (at, kind) in [volume_kind, claim_kind].iter().enumerate() {
-        for object in live.of(kind) {
-            let id = marks::kube_id(object).filter(|id| id.kind() == TABLE.kind);
-            if let Some(id) = id.filter(|_| marks::is_mine(object, &cx.name)) {
-                found.entry(id).or_default()[at] = Some(object);
-            }
-        }
-    }
-    let exported = cx.file.as_deref().map(host::entries).unwrap_or_default();
-    for (id, [volume, claim]) in found {
-        let record = volume.or(claim).and_then(marks::kube_record).unwrap_or_default();
-        let mut seen = look_at(&cx.name, &id, record, volume, claim);
-        if let Some(entry) = exported.get(id.name()) {
-            seen.fields.set("exports", json!(entry));
-        }
-        world.add(id, seen);
-    }
-}
-
-fn look_at(
-    topology: &str,
-    id: &Id,
-    record: Record,
-    volume: Option<&DynamicObject>,
-    claim: Option<&DynamicObject>,
-) -> Seen {
-    let mut drifted = Vec::new();
-    let is_whole = [volume, claim]
-        .map(|object| object.is_some_and(|object| object.metadata.deletion_timestamp.is_none()));
-    if is_whole != [true, true] {
-        let what = match is_whole {
-            [false, false] => "volume and claim are going",
-            [false, true] => "the volume is gone or going",
-            [true, _] => "the claim is gone or going",
-        };
-        let applied = record.fields.get("claim").cloned().unwrap_or_default();
-        drifted.push(Drifted { path: "claim".into(), live: json!(what), applied, by: None });
-    } else if let Some(pair) = Pair::of(topology, id, &record.fields) {
-        let bodies = pair.bodies(&record.fields);
-        for (part, body, object) in [("volume", &bodies[0], volume), ("claim", &bodies[1], claim)] {
-            let Some(object) = object else { continue };
-            drifted.extend(
-                drift::drift(body, object)
-                    .into_iter()
-                    .map(|one| Drifted { path: format!("{part}.{}", one.path), ..one }),
-            );
-        }
-    }
-    let [_, claim_kind] = kinds();
-    let mut seen = Seen::mine(record);
-    if let Verdict::NotYet(last) | Verdict::Failed(last) = ready::judge(&claim_kind, claim) {
-        seen.state = State::Unready(last);
-    }
-    seen.drift = drifted;
-    seen
-}
-
-/// Volumes and claims of others that stand where one of these belongs: named in a few lists.
-pub async fn see_strangers(cx: &Context, kube: &Kube, world: &mut World) -> Result<(), KubeError> {
-    let Some(topology) = cx.file.as_deref() else { return Ok(()) };
-    let missing: Vec<&Share> = topology
-        .shares
-        .iter()
-        .filter(|share| !world.things.contains_key(&id(share.name.as_str())))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let [volume_kind, claim_kind] = kinds();
-    let mut there = kube.marks_in(&volume_kind, None).await?;
-    let mut namespaces: Vec<&str> =
-        missing.iter().map(|share| share.claim.namespace.as_str()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    for namespace in namespaces {
-        there.extend(kube.marks_in(&claim_kind, Some(namespace)).await?);
-    }
-    for share in missing {
-        let volume = layout::volume_name(topology.name.as_str(), share.name.as_str());
-        let (namespace, name) = (share.claim.namespace.as_str(), share.claim_name());
-        for (kind, namespace, name) in
-            [(&volume_kind, None, volume.as_str()), (&claim_kind, Some(namespace), name)]
-        {
-            let target = Target { kind, namespace, name };
-            let stranger = there.iter().find(|object| {
-                object.metadata.name.as_deref() == Some(name)
-                    && object.metadata.namespace.as_deref() == namespace
-            });
-            if let Some(stranger) = stranger {
-                let whose = object::foreign(stranger, &target);
-                world.add(id(share.name.as_str()), Seen::foreign(whose));
-            }
-        }
-    }
-    Ok(())
 }
 
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
@@ -293,7 +193,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     for target in [pair.volume(), pair.claim()] {
         let there = kube.get(&target).await.map_err(|error| failed(turn.id(), &error))?;
         if let Some(there) = there.filter(|there| !marks::is_mine(there, &cx.name)) {
-            return Err(Failure::new(object::foreign(&there, &target)));
+            return Err(Failure::new(found::foreign(&there, &target)));
         }
     }
     let record = Record::of(resource, &values, &cx.key);
@@ -432,70 +332,6 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         verify(cx, turn, share, &turn.values).await?;
     }
     Ok(Outputs::new())
-}
-
-/// Whether the plan has to be filled up with what only the cluster can tell of this item.
-pub fn is_explained(item: &Item) -> bool {
-    item.id.kind() == TABLE.kind && matches!(item.action, Action::Replace | Action::Delete)
-}
-
-/// Names the pods that hold a claim which is to go.
-pub async fn explain(
-    cx: &Context,
-    kube: &Kube,
-    item: &mut Item,
-    seen: Option<&Seen>,
-) -> Result<(), KubeError> {
-    let record = seen.and_then(|seen| match &seen.owner {
-        crate::plan::Owner::Mine(record) => Some(record),
-        crate::plan::Owner::Foreign(_) | crate::plan::Owner::Borrowed => None,
-    });
-    let pair = record.and_then(|record| Pair::of(&cx.name, &item.id, &record.fields));
-    let Some(pair) = pair else { return Ok(()) };
-    let held = holders::holders(kube, &pair).await?;
-    let alone = holders::alone(&held);
-    let id = &item.id;
-    item.asks = Some(match item.action {
-        Action::Replace if !alone.is_empty() => {
-            item.action = Action::Blocked;
-            item.asks = None;
-            item.why = Some(format!(
-                "pods hold its claim that nothing would make again: {}; delete them first",
-                holders::listed(&alone)
-            ));
-            return Ok(());
-        }
-        Action::Replace if held.is_empty() => {
-            format!("replaces volume and claim of `{id}`; no pod holds it, and what is in it stays")
-        }
-        Action::Replace => format!(
-            "replaces volume and claim of `{id}`, and restarts the pods that hold it: {}; what is in it stays",
-            holders::listed(&held)
-        ),
-        _ if held.is_empty() => {
-            format!("deletes volume and claim of `{id}`; what is in it stays")
-        }
-        _ => format!(
-            "deletes volume and claim of `{id}` once these pods have ended: {}; what is in it stays",
-            holders::listed(&held)
-        ),
-    });
-    Ok(())
-}
-
-/// Says why a cluster would be made anew, where a mount is the reason.
-pub fn explain_mounts(item: &mut Item, topology: &Topology, claim: Option<&super::Claim>) {
-    let is_remade = item.id.kind() == cluster::TABLE.kind
-        && item.action == Action::Replace
-        && item.changes.iter().any(|change| change.path == "config");
-    let missing = unmounted(topology, claim);
-    if is_remade && item.why.is_none() && !missing.is_empty() {
-        let names: Vec<String> = missing.iter().map(|share| format!("`{}`", share.name)).collect();
-        item.why = Some(format!(
-            "folders are mounted when nodes are made, and {} is new; `via: server` shares it with the cluster as it is",
-            names.join(", ")
-        ));
-    }
 }
 
 /// The objects of all shares whose servers are known before anything is made.

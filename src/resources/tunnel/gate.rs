@@ -35,7 +35,7 @@ pub fn permits<'a>(lines: &'a [String], tunnel: &str, key: &str) -> Option<&'a s
 
 /// In the place of the line that the tunnel had before, if it had one.
 pub async fn admit(cx: &Context, gateway: &str, tunnel: &str, line: String) -> Result<(), Failure> {
-    let _alone = cx.tunnel_keys.lock().await;
+    let _alone = cx.held.tunnel_keys.lock().await;
     let mut lines = others(lines(cx, gateway).await?, tunnel);
     lines.push(line);
     write(cx, gateway, &lines).await
@@ -43,7 +43,7 @@ pub async fn admit(cx: &Context, gateway: &str, tunnel: &str, line: String) -> R
 
 /// A gateway that is gone took the line with it.
 pub async fn dismiss(cx: &Context, gateway: &str, tunnel: &str) -> Result<(), Failure> {
-    let _alone = cx.tunnel_keys.lock().await;
+    let _alone = cx.held.tunnel_keys.lock().await;
     let before = lines(cx, gateway).await?;
     let left = others(before.clone(), tunnel);
     if left.len() == before.len() { Ok(()) } else { write(cx, gateway, &left).await }

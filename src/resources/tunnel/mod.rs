@@ -197,7 +197,7 @@ async fn set_up(cx: &Context, turn: &Turn, tunnel: &Tunnel) -> Result<(), Failur
 }
 
 async fn start(cx: &Context, tunnel: &Tunnel) -> Result<(), Failure> {
-    let started = tunnel.start(cx.lock.as_ref()).await;
+    let started = tunnel.start(cx.held.lock.as_ref()).await;
     started.map_err(|error| cannot("start", tunnel, &error))
 }
 

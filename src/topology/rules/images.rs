@@ -1,6 +1,6 @@
 //! The images of the nodes.
 
-use super::super::Topology;
+use super::super::{Cluster, Topology};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -18,6 +18,17 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
         .map(|(at, image)| (path(at), image.name.canonical()))
         .collect();
     rules.unique("duplicate", "the image", names);
+    if topology.cluster.as_ref().is_some_and(Cluster::exists) && !topology.images.is_empty() {
+        let problem = rules
+            .misplaced(
+                "existing-cluster",
+                "images",
+                "images are brought onto the nodes of clusters that topo makes, not of one that exists",
+            )
+            .help("leave `images` out, and push them to a registry that the cluster pulls from")
+            .related(rules.places.find("cluster.context"), "the cluster exists already");
+        rules.report(problem);
+    }
     for (at, image) in topology.images.iter().enumerate() {
         if image.build.is_some() && image.name.digest().is_some() {
             let problem = rules

@@ -23,6 +23,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
         clear_of(&ranges, &what, &at, reserved, rules);
     }
     subnet_known(topology, rules);
+    sizes_have_a_network(topology, rules);
     sizes_fit(topology, rules);
 }
 
@@ -184,6 +185,28 @@ fn subnet_known(topology: &Topology, rules: &mut Rules) {
                 "the network has no subnet written, so topo chooses one, and these addresses would not lie in it",
             )
             .help("`network: { subnet: … }` that holds them, or a `size` instead of `addresses`");
+        rules.report(problem);
+    }
+}
+
+/// A size is carved out of a network, and that of a cluster which exists is not topo's own.
+fn sizes_have_a_network(topology: &Topology, rules: &mut Rules) {
+    let exists = topology.cluster.as_ref().is_some_and(Cluster::exists);
+    if !exists || topology.network.name.is_some() {
+        return;
+    }
+    for (at, pool) in topology.pools().iter().enumerate() {
+        if pool.size.is_none() {
+            continue;
+        }
+        let problem = rules
+            .misplaced(
+                "unknown-subnet",
+                &format!("metallb.pools.{at}.size"),
+                "the cluster exists already, and nothing says on which network its nodes are",
+            )
+            .help("`addresses` that the nodes' network leaves free, or `network: { name: … }` if it is one of this engine, such as `kind`")
+            .related(rules.places.find("cluster.context"), "the cluster exists already");
         rules.report(problem);
     }
 }

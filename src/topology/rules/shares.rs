@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::{Nfs, NfsSystem, NfsVersion, Proto, Share, Topology, Via};
+use super::super::{Nfs, NfsSystem, NfsVersion, Owner, Proto, Share, Topology, Via};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -47,6 +47,11 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
             "nfs",
             share.nfs.is_some() && !share.via.foreign_server(),
             "`via: host`, `ssh` or `external`",
+        ),
+        (
+            "owner",
+            share.via == Via::Mount && matches!(share.owner, Owner::Ids { .. }),
+            "`via: server`, since a mount knows the pod's own ids only",
         ),
         (
             "mountOptions",

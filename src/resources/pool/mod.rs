@@ -1,6 +1,9 @@
 //! Address pools of MetalLB: each an `IPAddressPool` and the `L2Advertisement` that announces it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod carve;
+mod gaps;
+
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +12,8 @@ use futures::future::try_join;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::live::Live;
-use super::{Context, marks, metallb, object, service, stages};
+use super::found::{self, Found};
+use super::{Context, Reservation, marks, metallb, service, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
@@ -18,7 +21,9 @@ use crate::plan::{
     Bond, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen, Span, State, Table, Want,
     World,
 };
-use crate::topology::{AddressRange, Pool, Subnet, Topology};
+use crate::topology::{self, AddressRange, Pool, Subnet, Topology};
+
+pub use gaps::Gaps;
 
 pub const TABLE: Table = Table::plain("pool");
 
@@ -38,79 +43,33 @@ pub fn written(pool: &Pool) -> Vec<String> {
 }
 
 pub fn desired(topology: &Topology) -> Vec<Resource> {
-    let carved = topology.network.ipv4_subnet().map(|subnet| carve(topology, subnet));
-    let pools = topology.pools().iter().enumerate();
-    pools.map(|(at, pool)| resource(topology, at, pool, carved.as_ref())).collect()
+    topology.pools().iter().enumerate().map(|(at, pool)| resource(topology, at, pool)).collect()
 }
 
-fn resource(
-    topology: &Topology,
-    at: usize,
-    pool: &Pool,
-    carved: Option<&BTreeMap<String, Vec<AddressRange>>>,
-) -> Resource {
-    let carved = carved.and_then(|carved| carved.get(pool.name.as_str()));
-    let ranges = carved.map_or(pool.addresses.as_slice(), Vec::as_slice);
+fn resource(topology: &Topology, at: usize, pool: &Pool) -> Resource {
     let mut resource = Resource::new(id(pool.name.as_str()), &TABLE)
         .field("autoAssign", Want::is(pool.auto_assign))
         .field("avoidBuggyIPs", Want::is(pool.avoid_buggy_ips))
         .field("advertised", Want::is(true))
         .bond(Bond::Uses(metallb::id()))
         .origin(Origin::Key(format!("metallb.pools.{at}").into()));
-    if ranges.is_empty() {
-        // The network's subnet is not known before it is made.
+    resource = stages::in_cluster(resource, topology);
+    if let Some(size) = pool.size {
+        // Chosen when its turn comes, away from what others have reserved by then, and kept.
         let network = Id::new("network", topology.network_name());
-        resource = resource
+        let subnet = topology
+            .network
+            .ipv4_subnet()
+            .map_or(Want::After(network.clone(), "subnet"), |subnet| Want::is(subnet.to_string()));
+        resource
             .field("addresses", Want::Auto)
-            .field("size", Want::is(pool.size))
-            .field("subnet", Want::After(network.clone(), "subnet"))
-            .bond(Bond::Uses(network));
+            .field("size", Want::is(size))
+            .field("subnet", subnet)
+            .bond(Bond::Uses(network))
     } else {
-        let texts: Vec<String> = ranges.iter().map(ToString::to_string).collect();
-        resource = resource.field("addresses", Want::is(texts));
-        resource.takes = spans(ranges);
+        resource.takes = spans(&pool.addresses);
+        resource.field("addresses", Want::is(written(pool)))
     }
-    stages::in_cluster(resource, topology)
-}
-
-/// Addresses for the pools that say only how many: from the top of the subnet downwards, past what
-/// the file gives to others, never one that ends in .0 or .255.
-pub fn carve(topology: &Topology, subnet: Subnet) -> BTreeMap<String, Vec<AddressRange>> {
-    let mut taken: Vec<AddressRange> =
-        topology.pools().iter().flat_map(|pool| pool.addresses.iter().copied()).collect();
-    let gateway = topology.gateway.as_ref().and_then(|gateway| gateway.address);
-    let single = |address: IpAddr| AddressRange::new(address, address);
-    taken.extend(gateway.and_then(single));
-    taken.extend(single(topology.network.gateway_in(subnet)));
-
-    let range = subnet.range();
-    let mut free = (0..range.count())
-        .rev()
-        .filter_map(move |offset| range.nth(offset))
-        .filter(|address| !ends_badly(*address) && *address != range.first())
-        .filter(|address| !taken.iter().any(|range| range.contains(*address)));
-    topology
-        .pools()
-        .iter()
-        .filter_map(|pool| {
-            let size = usize::try_from(pool.size?).ok()?;
-            let mut picked: Vec<IpAddr> = free.by_ref().take(size).collect();
-            picked.reverse();
-            Some((pool.name.to_string(), joined(&picked)))
-        })
-        .collect()
-}
-
-fn ends_badly(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V4(address) if matches!(address.octets()[3], 0 | 255))
-}
-
-/// Runs of neighbouring addresses as ranges; the addresses are sorted.
-fn joined(addresses: &[IpAddr]) -> Vec<AddressRange> {
-    addresses
-        .chunk_by(|a, b| number(*b) == number(*a) + 1)
-        .filter_map(|run| AddressRange::new(*run.first()?, *run.last()?))
-        .collect()
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -135,7 +94,7 @@ fn ranges(value: Option<&Value>) -> Vec<AddressRange> {
 }
 
 /// Sees the pools of this topology, and those of others that stand in the way of one of them.
-pub fn observe(cx: &Context, live: &Live, world: &mut World) {
+pub fn observe(cx: &Context, live: &Found, world: &mut World) {
     let [pool_kind, advertisement_kind] = kinds();
     let advertised: BTreeSet<&str> = live
         .of(&advertisement_kind)
@@ -150,7 +109,7 @@ pub fn observe(cx: &Context, live: &Live, world: &mut World) {
         let mut seen = if marks::is_mine(object, &cx.name) {
             Seen::mine(marks::kube_record(object).unwrap_or_default())
         } else {
-            Seen::foreign(object::foreign(object, &target))
+            Seen::foreign(found::foreign(object, &target))
         };
         let spec = &object.data["spec"];
         seen.fields = Fields::new()
@@ -187,7 +146,8 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     let kube = cx.kube().await?;
     let mut values = turn.values.clone();
-    let addresses = addresses(cx, turn)?;
+    let ranges = addresses(cx, turn).await?;
+    let addresses: Value = ranges.iter().map(ToString::to_string).collect();
     values.set("addresses", addresses.clone());
     let record = Record::of(resource, &values, &cx.key);
 
@@ -196,7 +156,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         let target = target(kind, name);
         let there = kube.get(&target).await.map_err(|error| failed(turn.id(), &error))?;
         if let Some(there) = there.filter(|there| !marks::is_mine(there, &cx.name)) {
-            return Err(Failure::new(object::foreign(&there, &target)));
+            return Err(Failure::new(found::foreign(&there, &target)));
         }
     }
     let [mut pool, mut advertisement] = bodies(name, &values);
@@ -208,6 +168,12 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         send(&kube, turn, &advertisement_kind, &advertisement),
     )
     .await?;
+    if let Some(away) = cx.gaps.end(&ranges) {
+        turn.warn(format!(
+            "addresses of it were in no pool for {:.1} s; Services that asked for none may have others now",
+            away.as_secs_f64()
+        ));
+    }
     Ok(Outputs::new().with("addresses", addresses))
 }
 
@@ -232,7 +198,7 @@ fn bodies(name: &str, values: &Fields<Value>) -> [Value; 2] {
     ]
 }
 
-/// The objects of all pools whose addresses are known before the network is made.
+/// The objects of all pools whose addresses the file writes out.
 pub fn rendered(topology: &Topology) -> Vec<Value> {
     desired(topology)
         .iter()
@@ -262,19 +228,33 @@ async fn send(kube: &Kube, turn: &Turn, kind: &Kind, body: &Value) -> Result<(),
     }
 }
 
-/// Those of the file, those that were carved before, or new ones out of the network.
-fn addresses(cx: &Context, turn: &Turn) -> Result<Value, Failure> {
-    let recorded = turn.record.as_ref().map(|record| &record.fields);
-    let same_size = recorded.and_then(|fields| fields.get("size")) == turn.value("size");
-    if let Some(addresses) = turn.value("addresses").filter(|_| same_size) {
-        return Ok(addresses.clone());
-    }
+/// Those of the file, or as many as it asks for out of the network; reserved either way.
+async fn addresses(cx: &Context, turn: &Turn) -> Result<Vec<AddressRange>, Failure> {
+    let topology = cx.topology()?;
+    let network = topology.network_name();
+    let Some(size) = turn.value("size").and_then(Value::as_u64) else {
+        let written = ranges(turn.value("addresses"));
+        let reserved = written.iter().map(|range| Reservation::new(&network, *range, turn.id()));
+        cx.hold(turn.id(), reserved.collect()).await?;
+        return Ok(written);
+    };
     let subnet: Subnet = turn
         .text("subnet")
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| Failure::new("the network has no subnet to take addresses from"))?;
-    let carved = carve(cx.topology()?, subnet).remove(turn.id().name()).unwrap_or_default();
-    Ok(carved.iter().map(ToString::to_string).collect::<Vec<_>>().into())
+    let recorded = turn.record.as_ref().map(|record| &record.fields);
+    let same_subnet = recorded.and_then(|fields| fields.get("subnet")) == turn.value("subnet");
+    let had = recorded.filter(|_| same_subnet).and_then(|fields| fields.get("addresses"));
+    let had = ranges(had);
+    let named = topology::reserved(topology);
+    let choose = |taken: &[AddressRange]| {
+        let taken = [taken, &named].concat();
+        carve::resized(subnet, &had, size, &taken).map_err(|no_room| {
+            Failure::because(format!("{subnet} has no room for {size} addresses"), &no_room)
+                .hint("write a smaller `size`, or `addresses` of your own choice")
+        })
+    };
+    cx.reserve(turn.id(), &network, choose).await
 }
 
 async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
@@ -290,6 +270,9 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             .await
             .map_err(|error| Failure::because(format!("{} does not go", turn.id()), &error))?;
     }
+    let recorded = turn.record.as_ref().and_then(|record| record.fields.get("addresses"));
+    cx.gaps.begin(ranges(recorded));
+    cx.hold(turn.id(), Vec::new()).await?;
     Ok(Outputs::new())
 }
 
@@ -328,11 +311,8 @@ pub fn warn_of_losses(
     seen: &Seen,
     services: &[DynamicObject],
 ) {
-    let kept = wanted.map_or_else(Vec::new, |wanted| match wanted.fields.get("addresses") {
-        Some(Want::Is(addresses)) => ranges(Some(addresses)),
-        _ => ranges(seen.fields.get("addresses")),
-    });
     let had = ranges(seen.fields.get("addresses"));
+    let kept = wanted.map_or_else(Vec::new, |wanted| kept_by(wanted, &had));
     let losing: Vec<DynamicObject> = services
         .iter()
         .filter(|service| {
@@ -344,6 +324,15 @@ pub fn warn_of_losses(
     let users = users(&losing, &had);
     if !users.is_empty() {
         item.asks = Some(format!("takes the addresses of {} away", users.join(", ")));
+    }
+}
+
+/// The addresses that a pool will have of those that it has.
+fn kept_by(wanted: &Resource, had: &[AddressRange]) -> Vec<AddressRange> {
+    match (wanted.fields.get("addresses"), wanted.fields.get("size")) {
+        (Some(Want::Is(addresses)), _) => ranges(Some(addresses)),
+        (_, Some(Want::Is(size))) => carve::highest(had, size.as_u64().unwrap_or_default()),
+        _ => had.to_vec(),
     }
 }
 
@@ -386,15 +375,10 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_carved_from_the_top_around_what_is_taken() {
-        let pools = desired(&topology(
-            "[{name: a, size: 3}, {name: b, addresses: [172.22.255.240-172.22.255.250]}, {name: c, size: 300}]",
-        ));
-        assert_eq!(addresses(&pools[0]), ["172.22.255.251-172.22.255.253"]);
-        assert_eq!(
-            addresses(&pools[2]),
-            ["172.22.254.194-172.22.254.254", "172.22.255.1-172.22.255.239"]
-        );
+    fn a_size_is_chosen_when_the_network_is_known() {
+        let pools = desired(&topology("[{name: a, size: 3}]"));
+        assert_eq!(pools[0].fields.get("addresses"), Some(&Want::Auto));
+        assert_eq!(pools[0].fields.get("subnet"), Some(&Want::is("172.22.0.0/16")));
     }
 
     #[test]
@@ -417,5 +401,7 @@ mod tests {
             Some("takes the addresses of default/web (172.22.255.250) away")
         );
         assert_eq!(asks("[{name: a, addresses: [172.22.255.210-172.22.255.250]}]"), None);
+        assert_eq!(asks("[{name: a, size: 1}]"), None, "the highest address stays");
+        assert!(asks("[{name: a, size: 0}]").is_some());
     }
 }

@@ -1,0 +1,55 @@
+//! What was found in the cluster, and whose it is.
+
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+
+use super::marks;
+use crate::backend::kube::Target;
+use crate::manifest::Kind;
+use crate::plan::Id;
+
+/// What was found in the cluster, by kind.
+#[derive(Default)]
+pub struct Found {
+    by_kind: Vec<(Arc<Kind>, Vec<DynamicObject>)>,
+}
+
+impl Found {
+    pub fn new(by_kind: Vec<(Arc<Kind>, Vec<DynamicObject>)>) -> Self {
+        Self { by_kind }
+    }
+
+    pub fn of(&self, kind: &Kind) -> impl Iterator<Item = &DynamicObject> {
+        let group = self.by_kind.iter().find(|(of, _)| of.is(&kind.group, &kind.name));
+        group.into_iter().flat_map(|(_, objects)| objects)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
+        self.by_kind
+            .iter()
+            .flat_map(|(kind, objects)| objects.iter().map(move |one| (&**kind, one)))
+    }
+
+    pub fn with_id(&self, id: &Id) -> impl Iterator<Item = (&Kind, &DynamicObject)> {
+        self.all().filter(move |(_, object)| marks::kube_id(object).as_ref() == Some(id))
+    }
+}
+
+/// Whose an object is that stands where one of this topology belongs, and what to do.
+pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
+    let labels = there.metadata.labels.as_ref();
+    let other = labels.and_then(|labels| labels.get(marks::KUBE_TOPOLOGY));
+    let whose = if let Some(topology) = other {
+        format!("belongs to topology `{topology}`")
+    } else {
+        let mut managers = there.metadata.managed_fields.iter().flatten();
+        let maker = managers.find_map(|entry| entry.manager.as_deref());
+        format!("was made by `{}`", maker.unwrap_or("somebody else"))
+    };
+    let place = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    format!(
+        "{} {place}{} exists and {whose}; remove it, or give the one in the manifest another name",
+        target.kind.name, target.name
+    )
+}

@@ -1,0 +1,258 @@
+//! What a topology's manifests are made of, read once and asked by id, and the ids of objects.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::inventory::Members;
+use super::{Variables, pool};
+use crate::backend::download::Downloads;
+use crate::backend::kube::{Kube, KubeError, ServedKinds, Target};
+use crate::engine::Failure;
+use crate::manifest::{self, Fault, Kind, Kinds, Manifests, Object, Source};
+use crate::plan::Id;
+use crate::topology::manifest::Source as Written;
+use crate::topology::{ServiceRef, Target as Forward, Topology};
+
+/// The kind of resource that an object is.
+pub const KIND: &str = "object";
+
+/// `object/apps/Deployment/default/web`
+pub fn id(kind: &Kind, namespace: Option<&str>, name: &str) -> Id {
+    let group = if kind.group.is_empty() { "core" } else { &kind.group };
+    Id::new(KIND, format_args!("{group}/{}/{}/{name}", kind.name, namespace.unwrap_or("_")))
+}
+
+/// Group, kind, namespace and name of an id.
+pub fn parts(id: &Id) -> Option<(&str, &str, Option<&str>, &str)> {
+    let mut parts = id.name().splitn(4, '/');
+    let group = parts.next()?;
+    let kind = parts.next()?;
+    let namespace = parts.next()?;
+    let name = parts.next()?;
+    let group = if group == "core" { "" } else { group };
+    Some((group, kind, Some(namespace).filter(|name| *name != "_"), name))
+}
+
+/// The Service that gives a forward its address.
+pub fn service_id(service: &ServiceRef) -> Id {
+    Id::new(KIND, format_args!("core/Service/{service}"))
+}
+
+/// The objects of a topology's manifests, read once.
+pub struct Objects {
+    pub manifests: Manifests,
+    index: HashMap<Id, usize>,
+    /// The scope and plural of kinds that neither the manifests nor topo know by heart.
+    served: Mutex<ServedKinds>,
+}
+
+impl Objects {
+    /// Those of the file's manifests; none without a file.
+    pub async fn read(
+        topology: Option<&Topology>,
+        downloads: &Downloads,
+        variable: &Variables,
+    ) -> Result<Self, Failure> {
+        let mut sources = Vec::new();
+        let mut faults = Vec::new();
+        let mut secrets = Vec::new();
+        if let Some(topology) = topology {
+            let values = template_values(topology);
+            for (entry, written) in topology.manifests.iter().enumerate() {
+                match sources_of(downloads, entry, written, &values).await? {
+                    Ok(read) => sources.extend(read),
+                    Err(wrong) => faults.extend(wrong),
+                }
+            }
+            secrets.extend(topology.sensitive.iter().filter_map(|name| variable(name.as_str())));
+            secrets.retain(|value| !value.is_empty());
+        }
+        let manifests = manifest::read(sources, &mut Kinds::default(), &secrets);
+        let manifests = match manifests {
+            Ok(manifests) if faults.is_empty() => manifests,
+            Ok(_) => return Err(unreadable(&faults)),
+            Err(more) => {
+                faults.extend(more);
+                return Err(unreadable(&faults));
+            }
+        };
+        Ok(Self::of(manifests))
+    }
+
+    fn of(manifests: Manifests) -> Self {
+        let index = manifests
+            .objects
+            .iter()
+            .enumerate()
+            .map(|(at, object)| (id(&object.kind, object.namespace.as_deref(), &object.name), at))
+            .collect();
+        Self { manifests, index, served: Mutex::default() }
+    }
+
+    /// Those of one text, for tests of what is made of them.
+    #[cfg(test)]
+    pub fn of_text(text: &str) -> Self {
+        let source = Source {
+            name: "test.yaml".into(),
+            text: text.to_owned(),
+            syntax: manifest::Syntax::Yaml,
+            entry: 0,
+        };
+        let manifests = manifest::read(vec![source], &mut Kinds::default(), &[]);
+        Self::of(manifests.expect("manifests"))
+    }
+
+    pub fn get(&self, id: &Id) -> Option<&Object> {
+        self.index.get(id).map(|at| &self.manifests.objects[*at])
+    }
+
+    /// How the cluster addresses a kind, where that is not known by heart.
+    pub async fn served(&self, kube: &Kube, kind: &Arc<Kind>) -> Result<Arc<Kind>, KubeError> {
+        if kind.certain {
+            return Ok(kind.clone());
+        }
+        let key = (kind.group.clone(), kind.name.clone());
+        let mut served = self.served.lock().await;
+        if !served.contains_key(&key) {
+            *served = kube.served().await?;
+        }
+        Ok(served.get(&key).map_or_else(
+            || kind.clone(),
+            |known| Arc::new(Kind { version: kind.version.clone(), ..(**known).clone() }),
+        ))
+    }
+
+    /// What the manifest says of an object, in the form in which the API keeps it.
+    pub fn body(&self, object: &Object) -> Value {
+        let mut body = self.manifests.body(object);
+        if object.kind.is("", "Secret") {
+            encode_string_data(&mut body);
+        }
+        body
+    }
+
+    /// The Services that forwards name and that come from elsewhere.
+    pub fn followed<'a>(&self, topology: &'a Topology) -> BTreeSet<&'a ServiceRef> {
+        let named = topology.ports().iter().filter_map(|port| match &port.to {
+            Forward::Service { service, .. } => Some(service),
+            _ => None,
+        });
+        named.filter(|service| self.get(&service_id(service)).is_none()).collect()
+    }
+
+    /// The members that the inventory has while this file is applied: what is there and what shall be.
+    pub fn members<'a>(
+        &'a self,
+        there: impl Iterator<Item = (&'a Kind, Option<&'a str>, &'a str)>,
+    ) -> Members {
+        let mut seen = HashSet::new();
+        let mut members = Members::default();
+        let wanted = self
+            .manifests
+            .objects
+            .iter()
+            .map(|object| (&*object.kind, object.namespace.as_deref(), &*object.name));
+        for (kind, namespace, name) in wanted.chain(there) {
+            if seen.insert((&kind.group, &kind.name, namespace, name)) {
+                members.add(kind, namespace);
+            }
+        }
+        members
+    }
+}
+
+pub fn target<'a>(kind: &'a Kind, object: &'a Object) -> Target<'a> {
+    let namespace = object.namespace.as_deref().filter(|_| kind.namespaced);
+    Target { kind, namespace, name: &object.name }
+}
+
+async fn sources_of(
+    downloads: &Downloads,
+    entry: usize,
+    written: &crate::topology::Manifest,
+    values: &Value,
+) -> Result<Result<Vec<Source>, Vec<Fault>>, Failure> {
+    match written.source() {
+        Some(Written::Path(path)) => {
+            Ok(manifest::files::sources(entry, path.path(), path.written(), values))
+        }
+        Some(Written::Url { url, sha256 }) => {
+            let kept = downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
+            let kept = kept.map_err(|error| Failure::because("cannot fetch a manifest", &error))?;
+            Ok(manifest::files::sources(entry, &kept, url.as_str(), values))
+        }
+        None => Ok(Ok(Vec::new())),
+    }
+}
+
+fn unreadable(faults: &[Fault]) -> Failure {
+    let mut lines = faults.iter().map(|fault| match &fault.hint {
+        Some(hint) => format!("{fault}; {hint}"),
+        None => fault.to_string(),
+    });
+    let first = lines.next().unwrap_or_default();
+    lines.fold(Failure::new(first), Failure::caused_by)
+}
+
+/// What templates among the manifests may name.
+fn template_values(topology: &Topology) -> Value {
+    let mut values = json!(topology.vars);
+    let subnets: Vec<String> = topology.network.subnets().iter().map(ToString::to_string).collect();
+    let pools: Vec<Value> = topology
+        .pools()
+        .iter()
+        .map(|pool| json!({"name": pool.name.as_str(), "addresses": pool::written(pool)}))
+        .collect();
+    values["vars"] = json!(topology.vars);
+    values["topology"] = json!({"name": topology.name.as_str()});
+    values["network"] = json!({"name": topology.network_name(), "subnets": subnets});
+    values["pools"] = json!(pools);
+    values
+}
+
+/// `stringData` is never read back: sent as `data`, the fields that were applied can be told from others.
+fn encode_string_data(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else { return };
+    let Some(Value::Object(texts)) = fields.remove("stringData") else { return };
+    let data = fields.entry("data").or_insert_with(|| json!({}));
+    for (key, text) in texts {
+        if let Some(text) = text.as_str() {
+            data[key] = BASE64_STANDARD.encode(text).into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_apart_as_it_was_put_together() {
+        let mut kinds = Kinds::default();
+        let deployment = kinds.named(&"apps/v1".into(), &"Deployment".into());
+        let one = id(&deployment, Some("default"), "web");
+        assert_eq!(one.as_str(), "object/apps/Deployment/default/web");
+        assert_eq!(parts(&one), Some(("apps", "Deployment", Some("default"), "web")));
+
+        let role = kinds.named(&"rbac.authorization.k8s.io/v1".into(), &"ClusterRole".into());
+        let two = id(&role, None, "system:x/y");
+        assert_eq!(
+            parts(&two),
+            Some(("rbac.authorization.k8s.io", "ClusterRole", None, "system:x/y"))
+        );
+        let service: ServiceRef = "a/b".parse().expect("a Service");
+        assert_eq!(parts(&service_id(&service)), Some(("", "Service", Some("a"), "b")));
+    }
+
+    #[test]
+    fn string_data_is_sent_as_data() {
+        let mut secret = json!({"data": {"a": "eA=="}, "stringData": {"b": "y"}});
+        encode_string_data(&mut secret);
+        assert_eq!(secret, json!({"data": {"a": "eA==", "b": "eQ=="}}));
+    }
+}
