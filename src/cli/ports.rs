@@ -78,10 +78,16 @@ pub async fn try_all(
         cx: session.cx(),
         is_here: session.cx().machine().await.is_none(),
         routes: host::routes().await,
+        gateway: gateway_address(world),
         deadline: Instant::now() + patience,
     };
     let forwards = topology.ports().iter().map(|port| forward(port, world, services, &way));
     join_all(forwards).await
+}
+
+fn gateway_address(world: &World) -> Option<IpAddr> {
+    let (_, gateway) = world.things.iter().find(|(id, _)| id.kind() == "gateway")?;
+    gateway.outputs.get("address")?.as_str()?.parse().ok()
 }
 
 /// How this machine comes to the ports.
@@ -90,6 +96,8 @@ struct Way<'a> {
     /// Whether this machine is the one that the engine runs on.
     is_here: bool,
     routes: Vec<IpNet>,
+    /// The gateway's address on the engine's network.
+    gateway: Option<IpAddr>,
     deadline: Instant,
 }
 
@@ -116,45 +124,57 @@ impl Way<'_> {
         }
     }
 
-    /// One try. A connection that is only held is followed to where it leads, if this machine can:
-    /// the gateway holds it as well while nobody answers there.
+    /// One try. The engine's own proxy takes every connection, and holds it while the gateway looks
+    /// for somebody, so a connection that is only held is tried past the engine and past the
+    /// gateway too, where this machine has a route.
     async fn miss(&self, host: &str, port: u16, leads: &Leads) -> Option<Missed> {
         let at_door = host::reach(host, port).await;
         if at_door == Reach::Answers {
             return None;
         }
-        let target = leads.of(Some(port)).filter(|target| self.leads_straight_to(target.ip()));
-        let beyond = match target {
-            Some(target) => {
-                Some((target, host::reach(&target.ip().to_string(), target.port()).await))
-            }
-            None => None,
+        let at_gateway = async {
+            let gateway = SocketAddr::new(self.gateway?, port);
+            self.straight_to(gateway).await
         };
-        let answers = at_door.is_open() && beyond.is_none_or(|(_, reach)| reach.is_open());
-        (!answers).then_some(Missed { at_door, beyond })
+        let at_target = async { self.straight_to(leads.of(Some(port))?).await };
+        let (at_gateway, at_target) = tokio::join!(at_gateway, at_target);
+        let fits = |tried: Option<(SocketAddr, Reach)>| tried.is_none_or(|(_, way)| way.is_open());
+        let answers = at_door.is_open() && fits(at_gateway) && fits(at_target);
+        (!answers).then_some(Missed { door: at_door, gateway: at_gateway, target: at_target })
+    }
+
+    async fn straight_to(&self, place: SocketAddr) -> Option<(SocketAddr, Reach)> {
+        if !self.leads_straight_to(place.ip()) {
+            return None;
+        }
+        Some((place, host::reach(&place.ip().to_string(), place.port()).await))
     }
 }
 
 /// How far a connection got that nobody answered.
 struct Missed {
-    at_door: Reach,
-    /// Where the port leads, tried without the gateway.
-    beyond: Option<(SocketAddr, Reach)>,
+    door: Reach,
+    /// The gateway's own address, past the engine.
+    gateway: Option<(SocketAddr, Reach)>,
+    /// Where the port leads, past the gateway.
+    target: Option<(SocketAddr, Reach)>,
 }
 
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.at_door.is_open(), self.beyond) {
-            (true, Some((target, reach))) => {
-                write!(f, "is open, but {target}, where it leads, {}", reach.of_a_target())
+        let open = self.door.is_open();
+        let door = if open { "is open" } else { self.door.of_a_door() };
+        let but = if open { ", but" } else { ";" };
+        match (self.gateway, self.target) {
+            (_, Some((target, reach))) if !reach.is_open() => {
+                write!(f, "{door}{but} {target}, where it leads, {}", reach.of_a_target())
             }
-            (_, Some((target, reach))) => write!(
+            (Some((gateway, reach)), Some((target, _))) if !reach.is_open() => write!(
                 f,
-                "{}; {target}, where it leads, {}",
-                self.at_door.of_a_door(),
+                "{door}{but} nothing comes through the gateway: {gateway} {}, although {target}, where it leads, answers",
                 reach.of_a_target()
             ),
-            (_, None) => f.write_str(self.at_door.of_a_door()),
+            _ => f.write_str(door),
         }
     }
 }
@@ -244,6 +264,27 @@ async fn try_one(listen: Listen, leads: &Leads, way: &Way<'_>) -> Tried {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_far_a_connection_got_is_said_by_the_last_place_that_failed() {
+        let place = |text: &str, reach| Some((text.parse().expect("an address"), reach));
+        let missed = |door, gateway, target| Missed {
+            door,
+            gateway: place("172.22.0.12:10001", gateway),
+            target: place("172.22.255.201:22", target),
+        };
+        let refused = missed(Reach::HangsUp, Reach::Refused, Reach::Refused);
+        assert_eq!(
+            refused.to_string(),
+            "takes the connection, but nothing listens behind it; 172.22.255.201:22, where it leads, refuses the connection: nothing listens there"
+        );
+        let rejected = missed(Reach::Holds, Reach::Silent, Reach::Holds).to_string();
+        assert!(
+            rejected.starts_with("is open, but nothing comes through the gateway: 172.22.0.12")
+        );
+        let alone = Missed { door: Reach::Refused, gateway: None, target: None };
+        assert_eq!(alone.to_string(), "refuses the connection: it is not published");
+    }
 
     fn leads(targets: &[&str]) -> Option<String> {
         let targets = targets.iter().map(|text| text.parse().expect("an address"));

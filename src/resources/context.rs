@@ -186,6 +186,11 @@ impl Context {
 
     /// The API server by what is known now of how to reach it.
     pub async fn reach_kube(&self) -> Result<Kube, Failure> {
+        if let Some(context) = self.lost_context()? {
+            return Err(Failure::new(format!("no kubeconfig has the context `{context}`")).hint(
+                "`kubectl config get-contexts` lists those there are: write one of them in `cluster.context`, or set KUBECONFIG",
+            ));
+        }
         Kube::connect(&self.access().await?)
             .await
             .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))

@@ -43,8 +43,12 @@ pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
     let whose = if let Some(topology) = other {
         format!("belongs to topology `{topology}`")
     } else {
-        let mut managers = there.metadata.managed_fields.iter().flatten();
-        let maker = managers.find_map(|entry| entry.manager.as_deref());
+        // Controllers write of it too, but only how it is.
+        let managers = there.metadata.managed_fields.iter().flatten();
+        let maker = managers
+            .filter(|entry| entry.subresource.is_none())
+            .min_by_key(|entry| entry.time.clone())
+            .and_then(|entry| entry.manager.as_deref());
         format!("was made by `{}`", maker.unwrap_or("somebody else"))
     };
     let place = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();

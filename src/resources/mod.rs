@@ -220,10 +220,12 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     Ok(world)
 }
 
-/// The forwards that the gateway knows now.
+/// The gateway and the forwards that it knows now.
 pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
     let mut world = World::default();
-    port::observe(cx, &cx.snapshot().await?, &mut world).await?;
+    let snapshot = cx.snapshot().await?;
+    gateway::observe(cx, &snapshot, &mut world).await?;
+    port::observe(cx, &snapshot, &mut world).await?;
     Ok(world)
 }
 

@@ -62,7 +62,9 @@ pub fn desired(topology: &Topology) -> Resource {
 pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     let claims = Claims::read(snapshot);
     for network in &snapshot.networks {
-        if let Some((id, record)) = own_record(cx, network, &claims) {
+        // One that others use by now is used as it is, and goes with the last of them.
+        let is_shared = claimed_by_another(cx, &claims, &network.name).is_some();
+        if let Some((id, record)) = own_record(cx, network, &claims).filter(|_| !is_shared) {
             world.add(id, look_at(network, Owner::Mine(record)));
         }
     }
@@ -72,7 +74,8 @@ pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
         return;
     }
     if let Some(network) = snapshot.network(&topology.network_name()) {
-        let owner = match not_asked_for(topology, network).or_else(|| unfit(topology, network)) {
+        let stranger = not_asked_for(cx, topology, network);
+        let owner = match stranger.or_else(|| unfit(topology, network)) {
             Some(why) => Owner::Foreign(why),
             None => Owner::Borrowed,
         };
@@ -113,9 +116,10 @@ fn gateway_mode(network: &Network) -> &str {
 }
 
 /// A network is shared only by files that name it.
-fn not_asked_for(topology: &Topology, network: &Network) -> Option<String> {
+fn not_asked_for(cx: &Context, topology: &Topology, network: &Network) -> Option<String> {
     let name = &network.name;
-    topology.network.name.is_none().then(|| {
+    let is_own = network.labels.get(marks::TOPOLOGY) == Some(&cx.name);
+    (topology.network.name.is_none() && !is_own).then(|| {
         format!(
             "a network named `{name}` exists that this topology did not make: remove it with `docker network rm {name}`, or write `network: {{ name: {name} }}` to use it as it is"
         )
@@ -270,7 +274,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         turn.warn(format!("`{name}` stays: {} still on it", listed(&guests)));
         return Ok(Outputs::new());
     }
-    if let Some(other) = claimed_by_another(cx, &snapshot, name) {
+    if let Some(other) = claimed_by_another(cx, &Claims::read(&snapshot), name) {
         turn.warn(format!(
             "`{name}` stays: the topology `{other}` uses it, and removes it when it goes"
         ));
@@ -285,19 +289,16 @@ fn listed(names: &[&str]) -> String {
     format!("{} {}", quoted.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
-fn claimed_by_another(cx: &Context, snapshot: &Snapshot, network: &str) -> Option<String> {
+fn claimed_by_another(cx: &Context, claims: &Claims, network: &str) -> Option<String> {
     let uses = |record: &Record| {
         record.fields.get("network").and_then(Value::as_str).is_some_and(|used| used == network)
     };
-    Claims::read(snapshot)
-        .current
-        .into_values()
-        .find(|claim| {
-            claim.topology != cx.name
-                && (claim.reserved.iter().any(|reserved| reserved.network == network)
-                    || claim.records.values().any(uses))
-        })
-        .map(|claim| claim.topology)
+    let others = claims.current.values().filter(|claim| claim.topology != cx.name);
+    let user = others.into_iter().find(|claim| {
+        claim.reserved.iter().any(|reserved| reserved.network == network)
+            || claim.records.values().any(uses)
+    });
+    user.map(|claim| claim.topology.clone())
 }
 
 /// The addresses of a network that is about to be made.

@@ -102,7 +102,8 @@ impl Context {
         let there = snapshot.network(network);
         let own_parts = there.iter().flat_map(|network| &network.subnets);
         let handed_out = own_parts.clone().filter_map(|subnet| {
-            AddressRange::new(subnet.range?.network(), subnet.range?.broadcast())
+            let range = subnet.range.filter(|range| *range != subnet.net)?;
+            AddressRange::new(range.network(), range.broadcast())
         });
         let gateways = own_parts.map(|subnet| subnet.gateway);
         let singles = containers.chain(gateways).flatten();

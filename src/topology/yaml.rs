@@ -17,7 +17,7 @@ const MOST_NODES: usize = 4_000_000;
 /// A topology nests ten deep; raw kind configuration and variables a little more.
 const DEEPEST: usize = 32;
 /// Aliases may repeat this many values in all.
-const MOST_REPEATED: usize = 200_000;
+const MOST_REPEATED: usize = 20_000;
 
 /// The text of a file, or what keeps it from being one.
 pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {

@@ -384,7 +384,7 @@ async fn what_is_only_changed_waits_for_the_end() {
 
 #[tokio::test]
 async fn what_waits_for_something_from_elsewhere_is_pending_and_holds_nothing_up() {
-    static FOUND: Table = Table { lookup: true, borrows: true, ..Table::plain("found") };
+    static FOUND: Table = Table { lookup: true, ..Table::plain("found") };
     let found = Id::new("found", "it");
     let desired = [
         Resource::new(found.clone(), &FOUND),

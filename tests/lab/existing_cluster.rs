@@ -85,7 +85,7 @@ fn objects(lab: &Lab) -> BTreeSet<String> {
 
 fn an_absent_context_is_told(lab: &Lab) {
     let ran = lab.expect(2, &["apply", FILE]);
-    assert!(ran.err.contains("kind-ext"), "{}", ran.err);
+    assert!(ran.err.contains("no kubeconfig has the context `kind-ext`"), "{}", ran.err);
 }
 
 /// What stands where the file's own would be is named, with what to do, and untouched.

@@ -14,7 +14,7 @@ fn three_control_planes_come_back_in_any_order() {
     answers(&lab);
     lab.expect(0, &["diff", FILE]);
     let before = addresses(&lab);
-    assert_eq!(before.len(), 4, "three control planes and their load balancer: {before:?}");
+    assert_eq!(before.len(), 5, "control planes, their load balancer and a worker: {before:?}");
 
     let mut nodes: Vec<&str> = before.keys().map(String::as_str).collect();
     lab.run("docker", &[&["stop", "-t", "5"], nodes.as_slice()].concat());

@@ -42,7 +42,7 @@ struct Setup {
 
 /// From where a trial is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Spot {
     /// This machine, from a port above 1023.
     Here,
     /// Beside the server, as root.
@@ -83,10 +83,15 @@ impl Ground {
         self.lab.try_run("docker", &["rm", "-f", SERVER]);
         let file = self.configuration(setup);
         let mounted = format!("{}:/etc/ganesha/ganesha.conf:ro", file.display());
+        // Without this name rpcbind listens on no port.
+        let services = self.lab.home.path().join("services");
+        std::fs::write(&services, "portmapper 111/tcp\nportmapper 111/udp\n").expect("written");
+        let services = format!("{}:/etc/services:ro", services.display());
         let volume = format!("{FOLDER}:/export");
         let image = std::env::var("LAB_NFS_SERVER_IMAGE").expect("the lab's NFS server");
         let mut run = vec!["run", "-d", "--name", SERVER, "--network", NETWORK, "--ip", ADDRESS];
         run.extend(["--cap-add", "DAC_READ_SEARCH", "--cap-add", "SYS_ADMIN", "-v", &mounted]);
+        run.extend(["-v", &services]);
         if !setup.overlay {
             run.extend(["-v", &volume]);
         }
@@ -95,6 +100,10 @@ impl Ground {
         if setup.overlay {
             self.docker_run(&["exec", SERVER, "mkdir", "-p", "/export"]);
         }
+        self.listens();
+    }
+
+    fn listens(&self) {
         Lab::eventually("the NFS port", || {
             let address = format!("{ADDRESS}:2049").parse().expect("an address");
             std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1))
@@ -104,33 +113,33 @@ impl Ground {
 
     fn configuration(&self, setup: &Setup) -> PathBuf {
         let protocols = setup.protocols.unwrap_or("3, 4");
-        let Setup { core, version4, export, .. } = setup;
+        let core = "MNT_Port = 20048; Enable_NLM = false; Enable_RQUOTA = false";
+        let version4 = "Graceless = true; Only_Numeric_Owners = true; Minor_Versions = 0, 1, 2";
+        let export = "Export_Id = 1; Path = /export; Pseudo = /export; SecType = sys; \
+                      Access_Type = RW; Squash = No_Root_Squash";
         let text = format!(
-            "NFS_CORE_PARAM {{ Protocols = {protocols}; MNT_Port = 20048; Enable_NLM = false; Enable_RQUOTA = false; {core} }}
-             NFSV4 {{ Graceless = true; Only_Numeric_Owners = true; Minor_Versions = 0, 1, 2; {version4} }}
-             EXPORT {{
-                Export_Id = 1; Path = /export; Pseudo = /export; Protocols = {protocols};
-                Access_Type = RW; Squash = No_Root_Squash; SecType = sys; {export}
-                FSAL {{ Name = VFS; }}
-             }}
-             LOG {{ Default_Log_Level = EVENT; }}\n"
+            "NFS_CORE_PARAM {{ Protocols = {protocols}; {} }}\nNFSV4 {{ {} }}\n\
+             EXPORT {{ Protocols = {protocols}; {} FSAL {{ Name = VFS; }} }}\nLOG {{ Default_Log_Level = WARN; }}\n",
+            changed(core, setup.core),
+            changed(version4, setup.version4),
+            changed(export, setup.export),
         );
         let file = self.lab.home.path().join("ganesha.conf");
         std::fs::write(&file, text).expect("written");
         file
     }
 
-    fn check(&self, from: From, trial: &Trial) -> Result<Proof, Finding> {
-        let trial = &Trial { tunnelled: from == From::Tunnel, ..trial.clone() };
+    fn check(&self, from: Spot, trial: &Trial) -> Result<Proof, Finding> {
+        let trial = &Trial { tunnelled: from == Spot::Tunnel, ..trial.clone() };
         let through = |container: &str, host: &str| ThroughContainer {
             docker: self.docker.clone(),
             container: container.to_owned(),
             host: host.to_owned(),
         };
         let outcome = match from {
-            From::Here => self.try_from(&Direct { host: ADDRESS.to_owned() }, trial),
-            From::Node => self.try_from(&through(NODE, ADDRESS), trial),
-            From::Tunnel => self.try_from(&through(SERVER, "127.0.0.1"), trial),
+            Spot::Here => self.try_from(&Direct { host: ADDRESS.to_owned() }, trial),
+            Spot::Node => self.try_from(&through(NODE, ADDRESS), trial),
+            Spot::Tunnel => self.try_from(&through(SERVER, "127.0.0.1"), trial),
         };
         let mut told = format!("{from:?} v{}: ", trial.version);
         let _ = match &outcome {
@@ -150,7 +159,7 @@ impl Ground {
     fn finds(
         &self,
         name: &str,
-        from: &[From],
+        from: &[Spot],
         versions: &[NfsVersion],
         change: impl Fn(&mut Trial),
     ) {
@@ -170,7 +179,7 @@ impl Ground {
     }
 
     #[track_caller]
-    fn works(&self, from: &[From], versions: &[NfsVersion], change: impl Fn(&mut Trial)) {
+    fn works(&self, from: &[Spot], versions: &[NfsVersion], change: impl Fn(&mut Trial)) {
         for from in from {
             for version in versions {
                 let mut trial = right(*version);
@@ -205,11 +214,23 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let logged = self.lab.try_run("docker", &["logs", "--tail", "30", SERVER]);
+            let logged = self.lab.try_run("docker", &["logs", "--tail", "12", SERVER]);
             eprintln!("{}{}", logged.out, logged.err);
         }
         self.clear();
     }
+}
+
+/// Settings, some of them in place of others: of two, Ganesha takes the first.
+fn changed(settings: &str, by: &str) -> String {
+    let key = |setting: &str| setting.split([' ', '{']).next().unwrap_or_default().to_owned();
+    let given: Vec<String> = by.split("; ").map(key).collect();
+    let kept = settings.split("; ").filter(|setting| !given.contains(&key(setting)));
+    let mut whole = by.to_owned();
+    for setting in kept {
+        let _ = write!(whole, " {setting};");
+    }
+    whole
 }
 
 /// The trial that a right set-up passes.
@@ -222,14 +243,159 @@ fn right(version: NfsVersion) -> Trial {
 fn nfs_works_in_every_version() {
     let ground = Ground::open("nfs-works");
     ground.serve(&Setup::default());
-    ground.works(&[From::Here, From::Node, From::Tunnel], &VERSIONS, |_| {});
-    ground.works(&[From::Here], &VERSIONS, |trial| trial.write = false);
+    ground.works(&[Spot::Here, Spot::Node, Spot::Tunnel], &VERSIONS, |_| {});
+    ground.works(&[Spot::Here], &VERSIONS, |trial| trial.write = false);
+    // Where there is no perl, bash does, though from no low port.
+    ground.docker_run(&["exec", NODE, "mv", "/usr/bin/perl", "/usr/bin/away"]);
+    ground.works(&[Spot::Node], &VERSIONS, |_| {});
+    ground.docker_run(&["exec", NODE, "mv", "/usr/bin/away", "/usr/bin/perl"]);
     // The port mapper knows the mount service.
-    ground.works(&[From::Here], &[V3], |trial| trial.mount_port = None);
+    ground.works(&[Spot::Here], &[V3], |trial| trial.mount_port = None);
 
     ground.docker_run(&["exec", SERVER, "chown", "1000:1000", "/export"]);
-    ground.works(&[From::Here, From::Node], &VERSIONS, |trial| {
+    ground.works(&[Spot::Here, Spot::Node], &VERSIONS, |trial| {
         trial.user = (1000, 1000);
         trial.expected_owner = Some((1000, 1000));
     });
+}
+
+#[test]
+#[ignore = "needs the lab"]
+fn nfs_ports_that_are_refused() {
+    use Spot::{Here, Node, Tunnel};
+    let ground = Ground::open("nfs-ports");
+    ground.serve(&Setup { export: "PrivilegedPort = true;", ..Setup::default() });
+    ground.finds("unprivileged-port-refused", &[Here], &VERSIONS, |_| {});
+    // As root in a node, and so in its kernel, there are lower ports.
+    ground.works(&[Node], &VERSIONS, |_| {});
+
+    ground.serve(&Setup {
+        export: "Access_Type = None; CLIENT { Clients = 172.28.0.0/24; Access_Type = RW; }",
+        ..Setup::default()
+    });
+    ground.works(&[Here, Node], &VERSIONS, |_| {});
+    ground.finds("export-excludes-tunnel", &[Tunnel], &VERSIONS, |_| {});
+
+    ground.serve(&Setup {
+        export: "Access_Type = None; CLIENT { Clients = 127.0.0.1; Access_Type = RW; }",
+        ..Setup::default()
+    });
+    ground.works(&[Tunnel], &VERSIONS, |_| {});
+    ground.finds("export-excludes-client", &[Here, Node], &VERSIONS, |_| {});
+
+    // Without a mount service there is no list of exports to ask for.
+    let only4 = Some("4");
+    ground.serve(&Setup {
+        export: "Access_Type = None; CLIENT { Clients = 172.28.0.0/24; Access_Type = RW; }",
+        protocols: only4,
+        ..Setup::default()
+    });
+    ground.finds("export-excludes-tunnel", &[Tunnel], &VERSIONS[1..], |_| {});
+    ground.finds("v3-not-served", &[Here, Node], &[V3], |_| {});
+    ground.finds("no-such-export", &[Here, Node], &VERSIONS[1..], |trial| {
+        trial.path = "/elsewhere".to_owned();
+    });
+}
+
+#[test]
+#[ignore = "needs the lab"]
+fn nfs_services_that_are_not_where_they_should_be() {
+    use Spot::{Here, Node};
+    let ground = Ground::open("nfs-services");
+    let both = [Here, Node];
+    ground.serve(&Setup { core: "MNT_Port = 20050;", ..Setup::default() });
+    ground.finds("mount-port-moves", &both, &[V3], |_| {});
+    ground.finds("mount-port-moves", &[Here], &[V3], |trial| trial.mount_port = Some(2049));
+    // As `mountd --no-tcp` leaves it. Of another version the port mapper would tell the port all the same.
+    for version in ["1", "3"] {
+        ground.docker_run(&["exec", SERVER, "rpcinfo", "-T", "tcp", "-d", "100005", version]);
+    }
+    ground.finds("udp-only-port-forwarded", &both, &[V3], |_| {});
+
+    ground.finds("statd-missing", &both, &[V3], |trial| {
+        trial.locks = true;
+        trial.mount_port = Some(20050);
+    });
+    ground.finds("nothing-listens", &both, &VERSIONS, |trial| trial.port = 2050);
+    // The port mapper is an RPC service too.
+    ground.finds("not-nfs", &both, &VERSIONS, |trial| trial.port = 111);
+    ground.finds("no-such-export", &both, &VERSIONS, |trial| {
+        trial.path = "/export/nothing/there".to_owned();
+        trial.mount_port = Some(20050);
+    });
+
+    ground.serve(&Setup { protocols: Some("3"), ..Setup::default() });
+    ground.finds("v4-not-served", &both, &VERSIONS[1..], |_| {});
+    ground.serve(&Setup { version4: "Minor_Versions = 1;", ..Setup::default() });
+    ground.finds("v4-not-served", &both, &[V4_0, V4_2], |_| {});
+    ground.works(&both, &[V4_1], |_| {});
+
+    ground.docker_run(&["pause", SERVER]);
+    let silent = ground.check(Here, &right(V4_2)).expect_err("a server that stands still");
+    let silent_mount = ground.check(Node, &right(V3)).expect_err("a server that stands still");
+    ground.docker_run(&["unpause", SERVER]);
+    for finding in [silent, silent_mount] {
+        assert_eq!((finding.name, finding.step), ("silent", "greeting the NFS server"));
+    }
+
+    ground.docker_run(&["rm", "-f", SERVER]);
+    let gone = ground.check(Here, &right(V4_2)).expect_err("a server that is gone");
+    assert_eq!(gone.name, "no-route");
+    ground.docker_run(&["rm", "-f", NODE]);
+    let no_node = ground.check(Node, &right(V4_2)).expect_err("a node that is gone");
+    assert_eq!(no_node.name, "not-tried");
+}
+
+#[test]
+#[ignore = "needs the lab"]
+fn nfs_folders_that_cannot_be_used_as_they_should() {
+    use Spot::{Here, Node};
+    let ground = Ground::open("nfs-folders");
+    let both = [Here, Node];
+    ground.serve(&Setup { export: "Access_Type = RO;", ..Setup::default() });
+    ground.finds("read-only", &both, &VERSIONS, |_| {});
+    ground.works(&[Here], &VERSIONS, |trial| trial.write = false);
+
+    ground.serve(&Setup::default());
+    ground.finds("folder-not-writable", &both, &VERSIONS, |trial| trial.user = (1000, 1000));
+    ground.docker_run(&["exec", SERVER, "chmod", "700", "/export"]);
+    // The running server remembers the folder as it was.
+    ground.serve(&Setup::default());
+    ground.finds("folder-not-readable", &both, &VERSIONS, |trial| {
+        trial.user = (1000, 1000);
+        trial.write = false;
+    });
+    ground.docker_run(&["exec", SERVER, "chmod", "777", "/export"]);
+    let squash = "Squash = All_Squash; Anonymous_Uid = 1234; Anonymous_Gid = 1234;";
+    ground.serve(&Setup { export: squash, ..Setup::default() });
+    ground.finds("owner-mismatch", &both, &VERSIONS, |trial| trial.expected_owner = Some((0, 0)));
+    ground.works(&both, &VERSIONS, |trial| trial.expected_owner = Some((1234, 1234)));
+    ground.serve(&Setup { version4: "Only_Numeric_Owners = false;", ..Setup::default() });
+    ground.finds("owner-mismatch", &[Here], &VERSIONS[1..], |trial| {
+        trial.expected_owner = Some((0, 0));
+    });
+
+    ground.serve(&Setup { export: "SecType = krb5;", ..Setup::default() });
+    ground.finds("kerberos-required", &both, &VERSIONS, |_| {});
+
+    ground.serve(&Setup { overlay: true, ..Setup::default() });
+    ground.finds("no-file-handles", &both, &VERSIONS, |_| {});
+}
+
+#[test]
+#[ignore = "needs the lab"]
+fn nfs_after_a_start_waits_for_former_clients() {
+    let ground = Ground::open("nfs-grace");
+    let graceful = "Graceless = false; Grace_Period = 20; Lease_Lifetime = 10;";
+    ground.serve(&Setup { version4: graceful, ..Setup::default() });
+    // Version 4.0 has no way of leaving, so that the server expects this client back.
+    ground.works(&[Spot::Here], &[V4_0], |_| {});
+    ground.docker_run(&["kill", SERVER]);
+    ground.docker_run(&["start", SERVER]);
+    ground.listens();
+    ground.finds("server-busy", &[Spot::Here], &[V4_1], |_| {});
+    Lab::eventually("the end of the grace period", || {
+        ground.check(Spot::Here, &right(V4_0)).map_err(|finding| finding.to_string())
+    });
+    ground.works(&[Spot::Here], &VERSIONS, |_| {});
 }

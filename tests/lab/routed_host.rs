@@ -22,7 +22,7 @@ fn routed_host() {
             "--subnet",
             "fd00:77::/64",
             "--subnet",
-            "172.26.99.0/24",
+            "192.168.177.0/24",
             "two-families",
         ],
     );
@@ -77,7 +77,7 @@ fn it_is_run_as_its_makers_say(lab: &Lab) {
 fn its_routes_are_one_a_network(lab: &Lab, example: &Example) {
     let file = lab.expect(0, &["render", "connector", "-f", &example.path()]).out;
     let routes: Vec<&str> = file.lines().filter(|line| line.starts_with("route ")).collect();
-    for network in ["route 172.27.0.0/16", "route 172.26.99.0/24"] {
+    for network in ["route 172.27.0.0/16", "route 192.168.177.0/24"] {
         let count = routes.iter().filter(|route| **route == network).count();
         assert_eq!(count, 1, "{network} in {file}");
     }

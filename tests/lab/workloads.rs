@@ -49,12 +49,11 @@ fn the_client_is_told_by_the_proxy_protocol(lab: &Lab, example: &Example) {
     - { listen: 12230,",
     );
     example.apply();
-    let heard = Lab::eventually("a PROXY line", || {
+    Lab::eventually("a PROXY line", || {
         let _ = lab.get("http://127.0.0.1:12232/");
         let log = lab.run("docker", &["logs", "workloads-listener"]);
-        if log.contains("PROXY TCP4 ") { Ok(log) } else { Err(log) }
+        if log.contains("PROXY TCP4 ") { Ok(()) } else { Err(log) }
     });
-    assert!(heard.contains("GET / HTTP/1.1"), "{heard}");
     let same = lab.run("docker", &["inspect", "workloads-gw", "--format", "{{.Id}}"]);
     assert_eq!(same, id, "a forward came without a new container");
     lab.run("docker", &["rm", "-f", "workloads-listener"]);

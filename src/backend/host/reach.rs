@@ -52,7 +52,7 @@ impl Reach {
             Self::NoRoute => {
                 "cannot be reached: no route to host, as a firewall says that rejects what it should forward"
             }
-            Self::Silent => "does not answer: nobody has this address",
+            Self::Silent => "does not answer: nobody has this address, or a firewall drops it",
         }
     }
 }

@@ -68,6 +68,7 @@ impl Kube {
         said: impl Fn(&str),
     ) -> Result<T, WaitError> {
         let mut last = "nothing was seen of it".to_owned();
+        let mut answered = false;
         let mut looks =
             pin!(watcher::watch_object(self.api(target.kind, target.namespace), target.name));
         while let Ok(look) = timeout_at(deadline.at, looks.next()).await {
@@ -79,11 +80,15 @@ impl Kube {
                     Verdict::NotYet(answer) => {
                         said(&answer);
                         last = answer;
+                        answered = true;
                     }
                 },
-                // The watcher starts anew by itself; a server that is coming up is given a breath.
+                // The watcher starts anew by itself, from where it was, so that what was seen still
+                // stands; a server that is coming up is given a breath.
                 Some(Err(error)) => {
-                    last = error.to_string();
+                    if !answered {
+                        last = error.to_string();
+                    }
                     sleep(PAUSE).await;
                 }
                 None => break,
@@ -157,6 +162,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut last = "nothing was seen".to_owned();
+    let mut answered = false;
     let mut seen: Vec<K> = Vec::new();
     let mut listing = true;
     let mut events = pin!(watcher(api, watcher::Config::default().labels(labels)));
@@ -176,7 +182,9 @@ where
             }
             // The watcher starts anew by itself; a server that is coming up is given a breath.
             Some(Err(error)) => {
-                last = error.to_string();
+                if !answered {
+                    last = error.to_string();
+                }
                 sleep(PAUSE).await;
                 continue;
             }
@@ -192,6 +200,7 @@ where
             Verdict::NotYet(answer) => {
                 said(&answer);
                 last = answer;
+                answered = true;
             }
         }
     }

@@ -5,34 +5,19 @@ use std::time::Duration;
 
 use super::check::Trial;
 use super::evidence::{Admission, Evidence};
-use super::fault::{Failed, Fault, Owner, Step};
+use super::fault::{Failed, Fault, Step};
 use super::finding::{Finding, name};
 use super::portmap::Registered;
 use super::status::{
     ACCES, AUTH_TOOWEAK, BADHANDLE, DELAY, DQUOT, GRACE, INVAL, MINOR_VERS_MISMATCH, NOENT, NOSPC,
     NOTDIR, NOTSUPP, PERM, ROFS, SERVERFAULT, STALE, SYMLINK, Status, WRONGSEC,
 };
+use super::verdict::{
+    Verdict, busy, kerberos_required, no_file_handles, no_space, not_nfs, not_readable, not_tried,
+    not_writable, owner_mismatch, read_only, server_error, silent, statd_missing, unconnected,
+    verdict, version_not_served,
+};
 use super::words;
-
-/// What a fault comes down to.
-struct Verdict {
-    name: &'static str,
-    cause: &'static str,
-    fix: String,
-    /// What else was seen that led to it.
-    also: Option<String>,
-}
-
-fn verdict(name: &'static str, cause: &'static str, fix: impl Into<String>) -> Verdict {
-    Verdict { name, cause, fix: fix.into(), also: None }
-}
-
-impl Verdict {
-    fn also(mut self, seen: Option<String>) -> Self {
-        self.also = seen;
-        self
-    }
-}
 
 pub fn name(trial: &Trial, limit: Duration, failed: &Failed, evidence: &Evidence) -> Finding {
     let Verdict { name, cause, fix, also } = judge(trial, failed, evidence);
@@ -53,9 +38,10 @@ fn judge(trial: &Trial, failed: &Failed, evidence: &Evidence) -> Verdict {
         Fault::MountPortUnknown => mount_port(trial, evidence),
         Fault::Closed(_) => closed(trial, failed.step, evidence),
         Fault::Silent => silent(),
-        Fault::Garbled(_) | Fault::Rejected(_) | Fault::OtherBytes => not_nfs(),
         Fault::OtherService if failed.step.is_mount() => mount_port(trial, evidence),
-        Fault::OtherService => not_nfs(),
+        Fault::Garbled(_) | Fault::Rejected(_) | Fault::OtherBytes | Fault::OtherService => {
+            not_nfs()
+        }
         Fault::Mismatch { .. } => version_not_served(trial),
         Fault::Unauthenticated(AUTH_TOOWEAK) => denied(trial, evidence),
         Fault::Unauthenticated(_) | Fault::Flavours(_) => kerberos_required(),
@@ -78,45 +64,17 @@ fn refused(trial: &Trial, step: Step, status: Status, evidence: &Evidence) -> Ve
         WRONGSEC => kerberos_required(),
         DELAY | GRACE => busy(),
         ACCES | PERM if made => not_writable(trial),
-        ACCES | PERM if step == Step::Mount && is_not_exported(trial, evidence) => {
-            no_such_export(trial, evidence)
-        }
+        ACCES | PERM if evidence.export_opens => no_such_export(trial, evidence),
         ACCES | PERM => denied(trial, evidence),
         ROFS => read_only(trial),
         NOSPC | DQUOT => no_space(),
         NOENT | NOTDIR | SYMLINK if !made => no_such_export(trial, evidence),
-        NOTSUPP | SERVERFAULT | STALE | BADHANDLE => no_file_handles(trial),
+        NOTSUPP | SERVERFAULT | STALE | BADHANDLE if step != Step::Introduce => {
+            no_file_handles(trial)
+        }
         INVAL if step == Step::Mount => no_file_handles(trial),
         _ => server_error(),
     }
-}
-
-fn unconnected(kind: io::ErrorKind) -> Verdict {
-    match kind {
-        io::ErrorKind::ConnectionRefused => verdict(
-            name::NOTHING_LISTENS,
-            "The machine answers, and nothing listens on that port, or its firewall refuses.",
-            "start the NFS server; `nfs.port` names another port than 2049",
-        ),
-        io::ErrorKind::NotFound => verdict(
-            name::NO_SUCH_HOST,
-            "No name server that is asked from there knows the name.",
-            "write the server's address, or a name that the cluster's nodes resolve",
-        ),
-        _ => verdict(
-            name::NO_ROUTE,
-            "There is no way to the server, or a firewall on it drops what comes.",
-            "check the address, and that the cluster's nodes may reach it: routes, VPN, firewall",
-        ),
-    }
-}
-
-fn not_tried() -> Verdict {
-    verdict(
-        name::NOT_TRIED,
-        "Nothing is known of the share: the place to try it from is not usable.",
-        "start the container, or look at its log: `docker ps -a`, `docker logs NAME`",
-    )
 }
 
 fn closed(trial: &Trial, step: Step, evidence: &Evidence) -> Verdict {
@@ -138,39 +96,6 @@ fn closed(trial: &Trial, step: Step, evidence: &Evidence) -> Verdict {
     }
 }
 
-fn silent() -> Verdict {
-    verdict(
-        name::SILENT,
-        "The connection stands, and the server keeps silent: it hangs (a disk that does not answer, \
-         a server that is starting), or a firewall drops what follows.",
-        "look at the server's log; restart it if it hangs",
-    )
-}
-
-fn not_nfs() -> Verdict {
-    verdict(
-        name::NOT_NFS,
-        "Whoever answers there does not speak NFS as the standards have it.",
-        "check address and port: another service listens there",
-    )
-}
-
-fn version_not_served(trial: &Trial) -> Verdict {
-    if trial.version == crate::topology::NfsVersion::V3 {
-        verdict(
-            name::V3_NOT_SERVED,
-            "The server has version 3 switched off, or never had it.",
-            "write `nfs: { version: 4.2 }`, or switch version 3 on in the server",
-        )
-    } else {
-        verdict(
-            name::V4_NOT_SERVED,
-            "The server has no version 4, as macOS has none, or it is switched off.",
-            "write `nfs: { version: 3 }`, or switch version 4 on in the server",
-        )
-    }
-}
-
 fn minor_not_served(trial: &Trial, evidence: &Evidence) -> Verdict {
     let served: Vec<String> = evidence.minors.iter().map(|minor| format!("4.{minor}")).collect();
     let newest = served.last().cloned().unwrap_or_else(|| "3".to_owned());
@@ -181,14 +106,6 @@ fn minor_not_served(trial: &Trial, evidence: &Evidence) -> Verdict {
         format!("write `nfs: {{ version: {newest} }}` instead of {}", trial.version),
     )
     .also(also)
-}
-
-fn kerberos_required() -> Verdict {
-    verdict(
-        name::KERBEROS_REQUIRED,
-        "The export does not take user numbers as they are (sec=sys), but wants Kerberos.",
-        "allow `sec=sys` in the export",
-    )
 }
 
 /// The mount service is not where it should be, while NFS answers.
@@ -230,10 +147,6 @@ fn mount_port(trial: &Trial, evidence: &Evidence) -> Verdict {
     }
 }
 
-fn is_not_exported(trial: &Trial, evidence: &Evidence) -> bool {
-    evidence.exports.is_some() && evidence.export_of(&trial.path).is_none()
-}
-
 /// Version 4 has one tree. A server may hide from a client what it does not let it use.
 fn not_there(trial: &Trial, reached: &str, beside: &[String], evidence: &Evidence) -> Verdict {
     let hidden = match evidence.export_of(&trial.path) {
@@ -241,7 +154,7 @@ fn not_there(trial: &Trial, reached: &str, beside: &[String], evidence: &Evidenc
         Some(export) => {
             reached.trim_end_matches('/').len() < export.path.trim_end_matches('/').len()
         }
-        None => evidence.exports.is_none() && beside.is_empty(),
+        None => beside.is_empty(),
     };
     if hidden { denied(trial, evidence) } else { no_such_export(trial, evidence) }
 }
@@ -251,8 +164,8 @@ fn no_such_export(trial: &Trial, evidence: &Evidence) -> Verdict {
     let paths: Vec<&str> = exports.map(|export| export.path.as_str()).collect();
     verdict(
         name::NO_SUCH_EXPORT,
-        "The server exports no folder under this path. Over version 4 the path is the one in the \
-         server's own tree, which may begin elsewhere than on its disk.",
+        "The server exports no such folder, or does not show it to this client. Over version 4 the \
+         path is the one in the server's own tree, which may begin elsewhere than on its disk.",
         format!("export `{}`, or write the path as the server shows it", trial.path),
     )
     .also(words::listed(&paths).map(|paths| format!("it exports {paths}")))
@@ -260,8 +173,19 @@ fn no_such_export(trial: &Trial, evidence: &Evidence) -> Verdict {
 
 /// The server knows the export and does not let this client have it.
 fn denied(trial: &Trial, evidence: &Evidence) -> Verdict {
-    let low = evidence.from_low_port();
+    let low = evidence.asks_from_low_port();
+    let hidden = evidence.exports.is_some() && evidence.export_of(&trial.path).is_none();
     match evidence.admission(&trial.path) {
+        _ if evidence.exports_nothing() => verdict(
+            name::NO_FILE_HANDLES,
+            "The server runs and exports nothing to anybody: none of its exports could be made, as \
+             where the file system has no file handles (overlay, FUSE), or none is written.",
+            format!(
+                "see in the server's log what became of `{}`; put the folder on ext4, xfs, btrfs or \
+                 zfs, or use a Docker volume",
+                trial.path
+            ),
+        ),
         Admission::LeftOut => left_out_by(trial, evidence),
         Admission::Admitted if low => verdict(
             name::NO_FILE_HANDLES,
@@ -276,7 +200,7 @@ fn denied(trial: &Trial, evidence: &Evidence) -> Verdict {
             ALLOW_HIGH_PORTS,
         )
         .also(clients(trial, evidence)),
-        Admission::Unclear if trial.tunnelled || low => left_out_by(trial, evidence),
+        Admission::Unclear if trial.tunnelled || low || hidden => left_out_by(trial, evidence),
         Admission::Unclear => verdict(
             name::UNPRIVILEGED_PORT_REFUSED,
             "The server refuses this client: it wants requests from ports below 1024, which only \
@@ -314,8 +238,8 @@ fn left_out_by(trial: &Trial, evidence: &Evidence) -> Verdict {
         ),
         (false, false) => verdict(
             name::EXPORT_EXCLUDES_CLIENT,
-            "The server does not let this client have the export: its list of clients leaves the \
-             client out.",
+            "The server does not let this client have the path: it exports it to others only, or \
+             not at all.",
             format!("add the cluster's network to the clients of `{path}`"),
         ),
     };
@@ -324,103 +248,15 @@ fn left_out_by(trial: &Trial, evidence: &Evidence) -> Verdict {
 
 /// To whom the export goes, as the server says it.
 fn clients(trial: &Trial, evidence: &Evidence) -> Option<String> {
-    let export = evidence.export_of(&trial.path)?;
+    let Some(export) = evidence.export_of(&trial.path) else {
+        let shown: Vec<&str> =
+            evidence.exports.as_ref()?.iter().map(|export| export.path.as_str()).collect();
+        let shown = words::listed(&shown).unwrap_or_else(|| "nothing".to_owned());
+        return Some(format!("to this client it exports {shown}"));
+    };
     let from =
         evidence.source.map(|source| format!(", and this is {}", source.ip().to_canonical()));
     let clients = words::listed(&export.clients).unwrap_or_else(|| "everybody".to_owned());
     let path = export.path.escape_debug();
     Some(format!("it exports `{path}` to {clients}{}", from.unwrap_or_default()))
-}
-
-fn no_file_handles(trial: &Trial) -> Verdict {
-    verdict(
-        name::NO_FILE_HANDLES,
-        "The file system under the path has no file handles that outlast a restart, which NFS needs: \
-         overlay (a container's own files) and FUSE (many desktop file shares) have none.",
-        format!("put `{}` on ext4, xfs, btrfs or zfs, or use a Docker volume", trial.path),
-    )
-}
-
-fn read_only(trial: &Trial) -> Verdict {
-    verdict(
-        name::READ_ONLY,
-        "The export, or the file system below it, is read-only.",
-        format!("export `{}` read-write (`rw`), or write `access: ro`", trial.path),
-    )
-}
-
-fn not_writable(trial: &Trial) -> Verdict {
-    let (user, group) = trial.user;
-    verdict(
-        name::FOLDER_NOT_WRITABLE,
-        "The export can be used, but the folder's permissions do not let this user write; a server \
-         that squashes users takes root for nobody.",
-        format!(
-            "let {user}:{group} write there, or squash every user to the folder's owner \
-             (`all_squash,anonuid=…,anongid=…`, `-mapall=` on macOS)"
-        ),
-    )
-}
-
-fn not_readable(trial: &Trial) -> Verdict {
-    let (user, group) = trial.user;
-    verdict(
-        name::FOLDER_NOT_READABLE,
-        "The export can be used, but the folder's permissions do not let this user read it; a server \
-         that squashes users takes root for nobody.",
-        format!("let {user}:{group} read `{}`", trial.path),
-    )
-}
-
-fn owner_mismatch(is: &Owner, (user, group): (u32, u32)) -> Verdict {
-    let squash = format!("squash to {user}:{group}, or keep users as they are (`no_root_squash`)");
-    if is.ids().is_some() {
-        verdict(
-            name::OWNER_MISMATCH,
-            "The server makes other users of those who write.",
-            format!("{squash}; `owner:` of the share says what is expected"),
-        )
-    } else {
-        verdict(
-            name::OWNER_MISMATCH,
-            "The server gives owners as names, which clients here have no list of and take for \
-             nobody.",
-            "let the server give numbers (`Only_Numeric_Owners = true` in Ganesha, \
-             `nfs4_disable_idmapping=Y` of Linux' nfsd), or use version 3",
-        )
-    }
-}
-
-fn no_space() -> Verdict {
-    verdict(
-        name::NO_SPACE,
-        "The server's disk is full, or the user's quota is.",
-        "make room on the server",
-    )
-}
-
-fn busy() -> Verdict {
-    verdict(
-        name::BUSY,
-        "After a start a server first waits for its former clients, up to 90 s, and opens no files \
-         for new ones.",
-        "try again in a minute",
-    )
-}
-
-fn server_error() -> Verdict {
-    verdict(
-        name::SERVER_ERROR,
-        "The server gives no reason that points further.",
-        "its log may: `journalctl -u nfs-server`, or the log of its container",
-    )
-}
-
-fn statd_missing() -> Verdict {
-    verdict(
-        name::STATD_MISSING,
-        "Over version 3 locks go through services of their own, lockd and statd, on the server and \
-         on every node, found by the port mapper; they cross no tunnel.",
-        "mount with `nolock`, or use version 4, which locks by itself",
-    )
 }

@@ -9,7 +9,7 @@ use super::check::{Trial, connect, registered};
 use super::dial::Dial;
 use super::fault::{Failed, Fault, Step};
 use super::mount3::{self, Exported, MOUNT};
-use super::nfs4::minor_is_served;
+use super::nfs4::{links_of_root, minor_is_served};
 use super::portmap::Registered;
 use super::status::{ACCES, MINOR_VERS_MISMATCH, PERM};
 
@@ -19,8 +19,12 @@ pub struct Evidence {
     pub source: Option<SocketAddr>,
     /// What `showmount -e` would show, where the mount service answers.
     pub exports: Option<Vec<Exported>>,
+    /// Whether the export that the path lies in can be mounted, where the path itself can not.
+    pub export_opens: bool,
     /// Where the port mapper says that the mount service is.
     pub mount: Option<Registered>,
+    /// How many links the root of the server's own tree has.
+    pub links_of_root: Option<u32>,
     /// The minor versions of version 4 that are served.
     pub minors: Vec<u32>,
 }
@@ -42,7 +46,8 @@ impl Evidence {
             evidence.mount = registered(dial, trial, MOUNT, until).await.ok();
         }
         if is_about_admission(failed) {
-            evidence.ask_for_exports(dial, trial, until).await;
+            evidence.ask_for_exports(dial, trial, failed.step, until).await;
+            evidence.links_of_root = links(dial, trial, until).await.ok();
         }
         if matches!(&failed.fault, Fault::Status(status) if status.code == MINOR_VERS_MISMATCH) {
             evidence.minors = minors(dial, trial, until).await.unwrap_or_default();
@@ -50,12 +55,23 @@ impl Evidence {
         evidence
     }
 
-    async fn ask_for_exports<D: Dial>(&mut self, dial: &D, trial: &Trial, until: Instant) {
+    async fn ask_for_exports<D: Dial>(
+        &mut self,
+        dial: &D,
+        trial: &Trial,
+        step: Step,
+        until: Instant,
+    ) {
         let told = self.mount.and_then(|mount| mount.tcp);
         let port = trial.mount_port.or(told).unwrap_or(mount3::USUAL_PORT);
         if let Ok(mut mount) = connect(dial, trial, port, until).await {
             self.source = dial.source(mount.stream());
             self.exports = mount3::exports(&mut mount).await.ok();
+            let above = self.export_of(&trial.path).map(|export| export.path.clone());
+            if let Some(above) = above.filter(|path| step == Step::Mount && *path != trial.path) {
+                self.export_opens = mount3::mount(&mut mount, &above).await.is_ok();
+                let _ = mount3::unmount(&mut mount, &above).await;
+            }
         }
         if trial.tunnelled {
             // The port is one of the tunnel's own, which takes no low one.
@@ -64,8 +80,14 @@ impl Evidence {
     }
 
     /// Whether the server was asked from a port that only root can use.
-    pub fn from_low_port(&self) -> bool {
+    pub fn asks_from_low_port(&self) -> bool {
         self.source.is_some_and(|source| source.port() < 1024)
+    }
+
+    /// Whether the tree has nothing in it at all, also nothing that is hidden.
+    pub fn exports_nothing(&self) -> bool {
+        self.links_of_root.is_some_and(|links| links <= 2)
+            && self.exports.iter().flatten().next().is_none()
     }
 
     /// The export that a path lies in: the longest that is the path or a folder above it.
@@ -91,8 +113,7 @@ fn is_about_admission(failed: &Failed) -> bool {
             matches!(status.code, ACCES | PERM) && failed.step != Step::Create
                 || failed.step == Step::Mount
         }
-        Fault::Closed(_) => true,
-        Fault::Unauthenticated(_) | Fault::NotThere { .. } => true,
+        Fault::Closed(_) | Fault::Unauthenticated(_) | Fault::NotThere { .. } => true,
         _ => false,
     }
 }
@@ -133,6 +154,11 @@ fn admits(client: &str, source: IpAddr) -> Admission {
         IpNet::with_netmask(address.parse().ok()?, mask.parse().ok()?).ok()
     });
     network.map_or(Admission::Unclear, |network: IpNet| yes(network.contains(&source)))
+}
+
+async fn links<D: Dial>(dial: &D, trial: &Trial, until: Instant) -> Result<u32, Fault> {
+    let mut nfs = connect(dial, trial, trial.port, until).await?;
+    links_of_root(&mut nfs).await
 }
 
 /// Over one connection, since the first refusal does not end it.

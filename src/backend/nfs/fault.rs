@@ -19,6 +19,8 @@ pub enum Step {
     Attributes,
     Access,
     Create,
+    /// What is still to be done with a file that has been made, before it can be written to.
+    Open,
     Write,
     Read,
     Owner,
@@ -40,6 +42,7 @@ impl Step {
             Self::Attributes => "reading the folder's attributes",
             Self::Access => "asking what is allowed in the folder",
             Self::Create => "making a probe file",
+            Self::Open => "opening the probe file",
             Self::Write => "writing to the probe file",
             Self::Read => "reading the probe file back",
             Self::Owner => "reading the probe file's owner",

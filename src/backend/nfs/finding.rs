@@ -24,31 +24,69 @@ impl fmt::Display for Finding {
 
 impl std::error::Error for Finding {}
 
-/// The names under which findings are known.
+/// The names under which findings are known, each with an entry on the troubleshooting page.
 pub mod name {
-    pub const BUSY: &str = "server-busy";
-    pub const EXPORT_EXCLUDES_CLIENT: &str = "export-excludes-client";
-    pub const EXPORT_EXCLUDES_TUNNEL: &str = "export-excludes-tunnel";
-    pub const FOLDER_NOT_READABLE: &str = "folder-not-readable";
-    pub const FOLDER_NOT_WRITABLE: &str = "folder-not-writable";
-    pub const HANGS_UP: &str = "hangs-up";
-    pub const KERBEROS_REQUIRED: &str = "kerberos-required";
-    pub const MOUNT_PORT_MOVES: &str = "mount-port-moves";
-    pub const NO_FILE_HANDLES: &str = "no-file-handles";
-    pub const NO_ROUTE: &str = "no-route";
-    pub const NO_SPACE: &str = "no-space";
-    pub const NO_SUCH_EXPORT: &str = "no-such-export";
-    pub const NO_SUCH_HOST: &str = "no-such-host";
-    pub const NOT_NFS: &str = "not-nfs";
-    pub const NOT_TRIED: &str = "not-tried";
-    pub const NOTHING_LISTENS: &str = "nothing-listens";
-    pub const OWNER_MISMATCH: &str = "owner-mismatch";
-    pub const READ_ONLY: &str = "read-only";
-    pub const SERVER_ERROR: &str = "server-error";
-    pub const SILENT: &str = "silent";
-    pub const STATD_MISSING: &str = "statd-missing";
-    pub const UDP_ONLY_PORT_FORWARDED: &str = "udp-only-port-forwarded";
-    pub const UNPRIVILEGED_PORT_REFUSED: &str = "unprivileged-port-refused";
-    pub const V3_NOT_SERVED: &str = "v3-not-served";
-    pub const V4_NOT_SERVED: &str = "v4-not-served";
+    macro_rules! names {
+        ($($constant:ident = $name:literal;)*) => {
+            $(pub const $constant: &str = $name;)*
+            #[cfg(test)]
+            pub const ALL: &[&str] = &[$($name),*];
+        };
+    }
+
+    names! {
+        BUSY = "server-busy";
+        EXPORT_EXCLUDES_CLIENT = "export-excludes-client";
+        EXPORT_EXCLUDES_TUNNEL = "export-excludes-tunnel";
+        FOLDER_NOT_READABLE = "folder-not-readable";
+        FOLDER_NOT_WRITABLE = "folder-not-writable";
+        HANGS_UP = "hangs-up";
+        KERBEROS_REQUIRED = "kerberos-required";
+        MOUNT_PORT_MOVES = "mount-port-moves";
+        NO_FILE_HANDLES = "no-file-handles";
+        NO_ROUTE = "no-route";
+        NO_SPACE = "no-space";
+        NO_SUCH_EXPORT = "no-such-export";
+        NO_SUCH_HOST = "no-such-host";
+        NOT_NFS = "not-nfs";
+        NOT_TRIED = "not-tried";
+        NOTHING_LISTENS = "nothing-listens";
+        OWNER_MISMATCH = "owner-mismatch";
+        READ_ONLY = "read-only";
+        SERVER_ERROR = "server-error";
+        SILENT = "silent";
+        STATD_MISSING = "statd-missing";
+        UDP_ONLY_PORT_FORWARDED = "udp-only-port-forwarded";
+        UNPRIVILEGED_PORT_REFUSED = "unprivileged-port-refused";
+        V3_NOT_SERVED = "v3-not-served";
+        V4_NOT_SERVED = "v4-not-served";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_entry_on_the_troubleshooting_page() {
+        let page = include_str!("../../../docs/troubleshooting.md");
+        for name in name::ALL {
+            assert!(page.contains(&format!("\n| **{name}** |")), "{name} has no entry");
+        }
+    }
+
+    #[test]
+    fn a_finding_reads_as_sentences() {
+        let finding = Finding {
+            name: name::SILENT,
+            step: "looking the path up",
+            saw: "no answer came within 5 s".to_owned(),
+            cause: "The server hangs.",
+            fix: "restart it".to_owned(),
+        };
+        assert_eq!(
+            finding.to_string(),
+            "silent: while looking the path up, no answer came within 5 s. The server hangs."
+        );
+    }
 }

@@ -4,7 +4,8 @@
 //! (`dial`), with no kernel and no rights of its own: RPC and its encoding (`rpc`, `xdr`), version 3
 //! with its mount service (`nfs3`, `mount3`, `portmap`), and version 4 in its minor versions (`nfs4`).
 //! Both versions offer the same `folder`. What goes wrong is a `fault` at a step; more is asked
-//! about it (`evidence`) before it gets its name, cause and remedy (`diagnosis`, `finding`).
+//! about it (`evidence`) before it gets its name, cause and remedy (`diagnosis`, `verdict`,
+//! `finding`).
 
 mod check;
 mod diagnosis;
@@ -19,7 +20,10 @@ mod nfs4;
 mod portmap;
 mod rpc;
 mod status;
+#[cfg(test)]
+mod tests;
 mod through;
+mod verdict;
 mod words;
 mod xdr;
 

@@ -70,19 +70,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Mounted<S> {
         Ok(attributes(&mut answer)?)
     }
 
-    async fn make(&mut self, name: &str) -> Result<(), Fault> {
+    async fn make(&mut self, name: &str) -> Result<Option<Bytes>, Fault> {
         let mut asked = self.name(name);
         asked.u32(GUARDED).bool(true).u32(MODE);
         // Owner, group, size and both times: left to the server.
         asked.bool(false).bool(false).bool(false).u32(0).u32(0);
         let mut answer = self.call(CREATE, &asked).await?;
-        self.file = if answer.bool()? {
-            answer.opaque(MOST_HANDLE)?
-        } else {
-            let asked = self.name(name);
-            self.call(LOOKUP, &asked).await?.opaque(MOST_HANDLE)?
-        };
-        Ok(())
+        Ok(if answer.bool()? { Some(answer.opaque(MOST_HANDLE)?) } else { None })
+    }
+
+    async fn find(&mut self, name: &str) -> Result<Bytes, Fault> {
+        let asked = self.name(name);
+        Ok(self.call(LOOKUP, &asked).await?.opaque(MOST_HANDLE)?)
     }
 
     /// A name in the folder.
@@ -116,7 +115,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Folder for Mounted<S> {
     }
 
     async fn create(&mut self, name: &str) -> Result<(), Failed> {
-        self.make(name).await.at(Step::Create)
+        self.file = match self.make(name).await.at(Step::Create)? {
+            Some(handle) => handle,
+            None => self.find(name).await.at(Step::Open)?,
+        };
+        Ok(())
     }
 
     async fn write(&mut self, data: &[u8]) -> Result<(), Failed> {

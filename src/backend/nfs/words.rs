@@ -104,7 +104,7 @@ fn versions(low: u32, high: u32) -> String {
 
 fn seconds(limit: Duration) -> String {
     let tenths = limit.as_millis().div_ceil(100);
-    if tenths % 10 == 0 {
+    if tenths.is_multiple_of(10) {
         format!("{} s", tenths / 10)
     } else {
         format!("{}.{} s", tenths / 10, tenths % 10)

@@ -5,6 +5,7 @@
 
 mod image;
 mod layout;
+mod place;
 mod state;
 mod writer;
 
@@ -249,9 +250,9 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     turn.say("making the container");
     let body = layout::body(topology, gateway, turn.text("image"), labels, &volume);
     let network = topology.network_name();
+    let address = place::address(cx, turn, topology, gateway).await?;
     let kept = turn.text("address").and_then(|address| address.parse().ok());
-    let fixed = gateway.address.or(kept);
-    let created = cx.docker.create_container(name, body, &network, fixed).await;
+    let created = cx.docker.create_container(name, body, &network, address.or(kept)).await;
     created.map_err(|error| {
         let needs_subnet = error.is_for_want_of_a_subnet();
         let failure = failed(error);
@@ -374,6 +375,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         cx.forwards.interrupt();
         return Ok(());
     }
+    cx.hold(turn.id(), Vec::new()).await?;
     let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
     cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
     let image = turn.record.as_ref().and_then(|record| record.fields.get("image")?.as_str());

@@ -5,6 +5,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::fault::{Fault, Owner};
 use super::super::folder::Attributes;
+use super::super::rpc::Caller;
 use super::super::xdr::{Malformed, Reader, Writer};
 use super::client::Client;
 use super::compound::{Compound, Operation};
@@ -15,6 +16,7 @@ const FOLDER: u32 = 2;
 
 const TYPE: u32 = 1;
 const MODE: u32 = 33;
+const LINKS: u32 = 35;
 const OWNER: u32 = 36;
 const OWNER_GROUP: u32 = 37;
 
@@ -73,6 +75,30 @@ pub fn skip(answer: &mut Reader) -> Result<(), Malformed> {
     answer.opaque(MOST_VALUES).map(drop)
 }
 
+/// How many links the root of the server's tree has: two, and one for each folder in it, whether it
+/// is shown or not. Needs no client that the server knows, and version 4.0.
+pub async fn links_of_root<S>(nfs: &mut Caller<S>) -> Result<u32, Fault>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut request = Compound::default();
+    request.operation(Operation::PutRootFh);
+    Map::of(&[LINKS]).write(request.operation(Operation::GetAttr));
+    let mut results = request.send(nfs, 0).await?;
+    results.take(Operation::PutRootFh)?;
+    let mut values = given(results.take(Operation::GetAttr)?, &Map::of(&[LINKS]))?.1;
+    Ok(values.u32()?)
+}
+
+/// The attributes that an answer has of those that were asked for, and their values.
+fn given(answer: &mut Reader, asked: &Map) -> Result<(Map, Reader), Fault> {
+    let given = Map::read(answer)?;
+    if !given.is_within(asked) {
+        return Err(Fault::Garbled("attributes that were not asked for".to_owned()));
+    }
+    Ok((given, Reader::new(answer.opaque(MOST_VALUES)?)))
+}
+
 pub async fn get<S>(client: &mut Client<S>, handle: &Bytes) -> Result<Attributes, Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -82,12 +108,7 @@ where
     asked.write(request.operation(Operation::GetAttr));
     let mut results = client.send(request).await?;
     results.take(Operation::PutFh)?;
-    let answer = results.take(Operation::GetAttr)?;
-    let given = Map::read(answer)?;
-    if !given.is_within(&asked) {
-        return Err(Fault::Garbled("attributes that were not asked for".to_owned()));
-    }
-    let mut values = Reader::new(answer.opaque(MOST_VALUES)?);
+    let (given, mut values) = given(results.take(Operation::GetAttr)?, &asked)?;
     let is_folder = given.has(TYPE) && values.u32()? == FOLDER;
     let mut name = |attribute| {
         if given.has(attribute) { values.text(MOST_NAME) } else { Ok("not told".to_owned()) }

@@ -35,7 +35,7 @@ struct Session {
     sequence: u32,
 }
 
-/// What a server says to EXCHANGE_ID.
+/// What a server says to `EXCHANGE_ID`.
 struct Exchanged {
     client: u64,
     sequence: u32,

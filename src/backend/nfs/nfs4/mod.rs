@@ -21,6 +21,7 @@ use super::folder::{Attributes, Folder};
 use super::rpc::{Caller, Program};
 use super::status::Status;
 
+pub use attributes::links_of_root;
 pub use compound::minor_is_served;
 
 pub const NFS4: Program = Program { number: 100_003, version: 4 };
@@ -117,8 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Folder for Reached<S> {
     }
 
     async fn create(&mut self, name: &str) -> Result<(), Failed> {
-        let open = Open::create(&mut self.client, &self.folder, name).await.at(Step::Create)?;
-        self.open = Some(open);
+        self.open = Some(Open::create(&mut self.client, &self.folder, name).await?);
         Ok(())
     }
 

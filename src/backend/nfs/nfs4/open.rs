@@ -4,7 +4,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 
-use super::super::fault::Fault;
+use super::super::fault::{At, Failed, Fault, Step};
+use super::super::status::Status;
 use super::super::xdr::{Malformed, Reader};
 use super::client::{Client, PAUSE};
 use super::compound::{Compound, Operation};
@@ -45,37 +46,28 @@ impl Open {
         client: &mut Client<S>,
         folder: &Bytes,
         name: &str,
-    ) -> Result<Self, Fault>
+    ) -> Result<Self, Failed>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut sequence = 0;
-        loop {
-            let request = request(client, folder, name, sequence);
-            let mut results = client.send_once(request).await?;
-            results.take(Operation::PutFh)?;
-            let opened = match results.take(Operation::Open) {
-                Ok(answer) => Opened::read(answer)?,
-                Err(Fault::Status(status))
-                    if status.passes() && Instant::now() + PAUSE < client.until() =>
-                {
-                    sleep(PAUSE).await;
-                    // Also what was refused has been counted.
-                    sequence += 1;
-                    continue;
-                }
-                Err(fault) => return Err(fault),
-            };
-            let file = results.take(Operation::GetFh)?.opaque(MOST_HANDLE)?;
-            let mut open = Self { file, state: opened.state, sequence };
-            if opened.confirm {
-                open.confirm(client).await?;
+        let (opened, file) = loop {
+            match open(client, folder, name, sequence).await.at(Step::Create)? {
+                Ok((opened, file)) => break (opened, file.at(Step::Open)?),
+                Err(_) if Instant::now() + PAUSE < client.until() => sleep(PAUSE).await,
+                Err(later) => return Err(Fault::Status(later).at(Step::Create)),
             }
-            if let Some(delegation) = opened.delegation {
-                open.give_back(client, &delegation).await?;
-            }
-            return Ok(open);
+            // Also what was put off has been counted.
+            sequence += 1;
+        };
+        let mut open = Self { file, state: opened.state, sequence };
+        if opened.confirm {
+            open.confirm(client).await.at(Step::Open)?;
         }
+        if let Some(delegation) = opened.delegation {
+            open.give_back(client, &delegation).await.at(Step::Open)?;
+        }
+        Ok(open)
     }
 
     async fn confirm<S>(&mut self, client: &mut Client<S>) -> Result<(), Fault>
@@ -113,6 +105,27 @@ impl Open {
         results.take(Operation::PutFh)?;
         results.take(Operation::Close).map(drop)
     }
+}
+
+/// Asks once. The server may put it off; and once the file is made, its handle may still be missing.
+async fn open<S>(
+    client: &mut Client<S>,
+    folder: &Bytes,
+    name: &str,
+    sequence: u32,
+) -> Result<Result<(Opened, Result<Bytes, Fault>), Status>, Fault>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut results = client.send_once(request(client, folder, name, sequence)).await?;
+    results.take(Operation::PutFh)?;
+    let opened = match results.take(Operation::Open) {
+        Ok(answer) => Opened::read(answer)?,
+        Err(Fault::Status(status)) if status.passes() => return Ok(Err(status)),
+        Err(fault) => return Err(fault),
+    };
+    let handle = results.take(Operation::GetFh).and_then(|answer| Ok(answer.opaque(MOST_HANDLE)?));
+    Ok(Ok((opened, handle)))
 }
 
 fn request<S>(client: &Client<S>, folder: &Bytes, name: &str, sequence: u32) -> Compound
