@@ -40,6 +40,9 @@ fn tunnel() {
     the_link_is_down(&lab, &server);
 
     server.no_line_is_lost();
+    let restarts = "jsonpath={.items[*].status.containerStatuses[0].restartCount}";
+    let pods = ["--context", "kind-tun", "get", "pods", "-l", "app=writer", "-o", restarts];
+    assert_eq!(lab.run("kubectl", &pods), "0", "it is the first writer that goes on");
     lab.expect(0, &["diff", FILE]);
     lab.expect(0, &["destroy", "--yes", FILE]);
     let after = lab.listing();
