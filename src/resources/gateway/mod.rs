@@ -370,11 +370,16 @@ async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 
 /// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
-    remove(cx, turn.id().name()).await?;
     if turn.action() == Action::Replace {
+        // What takes long comes before the forwards are away.
+        if let Some(gateway) = &cx.topology()?.gateway {
+            picture::ensure(cx, turn, gateway).await?;
+        }
+        remove(cx, turn.id().name()).await?;
         cx.forwards.interrupt();
         return Ok(());
     }
+    remove(cx, turn.id().name()).await?;
     cx.hold(turn.id(), Vec::new()).await?;
     let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
     cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
