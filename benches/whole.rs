@@ -141,6 +141,8 @@ impl Times {
                 templates: &Templates::new(None),
                 claim: None,
                 snapshot: &Snapshot::default(),
+                machine: None,
+                state: None,
             })
         });
         let wanted = wanted.map_err(|failure| format!("{failure:?}"))?;

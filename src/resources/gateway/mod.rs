@@ -25,7 +25,7 @@ use crate::plan::{
 };
 use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::AuthorizedKey;
-use crate::topology::{Listen, Topology};
+use crate::topology::{Gateway, Listen, Topology};
 
 pub use layout::{STATE, put};
 pub use state::{Entry, Forward, Live, Saved};
