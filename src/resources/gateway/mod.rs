@@ -25,7 +25,7 @@ use crate::plan::{
 };
 use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::AuthorizedKey;
-use crate::topology::{Listen, Topology};
+use crate::topology::{Gateway, Listen, Topology};
 
 pub use state::{Entry, Forward, Live, Saved};
 pub use writer::{Edit, Writer};
@@ -216,10 +216,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Err(Failure::new("the file has no gateway any more"));
     };
     let failed = |error: Error| Failure::because(format!("cannot make `{name}`"), &error);
-    image::picture(gateway, &cx.templates)
-        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
-        .ensure(cx, turn)
-        .await?;
+    ensure_image(cx, turn, gateway).await?;
 
     let record = record(cx, turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
@@ -245,6 +242,13 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Err(failure);
     }
     Ok(())
+}
+
+async fn ensure_image(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), Failure> {
+    image::picture(gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
+        .ensure(cx, turn)
+        .await
 }
 
 /// Puts the gateway's own files into its volume, and keeps of the forwards that a container before
@@ -329,7 +333,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if turn.action() == Action::Replace {
         // What takes long comes before the forwards are away.
         if let Some(gateway) = &cx.topology()?.gateway {
-            picture::ensure(cx, turn, gateway).await?;
+            ensure_image(cx, turn, gateway).await?;
         }
         remove(cx, turn.id().name()).await?;
         cx.forwards.interrupt();
