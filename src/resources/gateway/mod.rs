@@ -286,6 +286,13 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     saved.write(cx, name, cx.topology()?).await
 }
 
+async fn ensure_image(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), Failure> {
+    image::picture(gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
+        .ensure(cx, turn)
+        .await
+}
+
 /// Puts the gateway's own files into its volume, and keeps of the forwards that a container before
 /// it had those that the file still names.
 async fn furnish(
