@@ -131,7 +131,7 @@ impl Times {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (manifests, objects) = timed(|| {
             let downloads = Downloads::of(&|_| None);
-            runtime.block_on(Objects::read(Some(&topology_file), "bench", &downloads, &|_| None))
+            runtime.block_on(Objects::read(Some(&topology_file), &downloads, &|_| None))
         });
         let objects = objects.map_err(|failure| format!("{failure:?}"))?;
         let (resources, wanted) = timed(|| {
@@ -141,6 +141,8 @@ impl Times {
                 templates: &Templates::new(None),
                 claim: None,
                 snapshot: &Snapshot::default(),
+                machine: None,
+                state: None,
             })
         });
         let wanted = wanted.map_err(|failure| format!("{failure:?}"))?;

@@ -31,6 +31,9 @@ embedded![
     "nfs-server/ganesha.conf",
     "nfs-server/health",
     "nfs-server/install-tools",
+    "tunnel/launchd.plist",
+    "tunnel/ssh_config",
+    "tunnel/systemd.service",
 ];
 
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::docker::Endpoint;
-use super::host::{ProcessError, Program};
+use super::host::{ProcessError, Program, find_program};
 
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
@@ -31,12 +31,8 @@ pub struct NewCluster<'a> {
 impl Kind {
     /// `TOPO_KIND`, or `kind` on the path. kind itself calls `docker`, so that must be there too.
     pub fn find(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, KindError> {
-        let path = variable("PATH").unwrap_or_default();
         let on_path = |program: &'static str| {
-            std::env::split_paths(&path)
-                .map(|folder| folder.join(program))
-                .find(|file| file.is_file())
-                .ok_or(KindError::Missing { program })
+            find_program(program, variable).ok_or(KindError::Missing { program })
         };
         let program = match variable("TOPO_KIND").filter(|named| !named.is_empty()) {
             Some(named) => PathBuf::from(named),

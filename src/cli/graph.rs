@@ -49,6 +49,8 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         templates: &load::templates(topology)?,
         claim: None,
         snapshot: &Snapshot::default(),
+        machine: None,
+        state: None,
     })?;
     let picture = Picture::of(topology.name.to_string(), &resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());

@@ -43,6 +43,8 @@ macro_rules! examples {
 
 examples! {
     "dev-gateway": ["manifests/fedora-dev.yaml.j2"],
+    "remote-engine": ["manifests/far-web.yaml.j2"],
+    "share-ssh": ["manifests/share-ssh.yaml.j2"],
     "everything": [
         "manifests/web.yaml.j2",
         "manifests/everything.yaml.j2",

@@ -15,6 +15,7 @@ mod run;
 mod schema;
 mod session;
 mod status;
+mod tunnel;
 mod validate;
 
 use std::ffi::OsString;
@@ -57,6 +58,7 @@ enum Command {
     Diff(DiffArgs),
     Destroy(DestroyArgs),
     Status(StatusArgs),
+    Tunnel(tunnel::Args),
     Graph(graph::Args),
     Validate(validate::Args),
     Render(render::Args),
@@ -72,6 +74,7 @@ impl Command {
             Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
             Self::Diff(_)
             | Self::Status(_)
+            | Self::Tunnel(_)
             | Self::Graph(_)
             | Self::Render(_)
             | Self::Schema(_)
@@ -101,6 +104,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Apply(args) => in_runtime(apply::apply(args, view)),
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
         Command::Status(args) => in_runtime(status::status(args, view)),
+        Command::Tunnel(args) => in_runtime(tunnel::run(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),
         Command::Validate(args) => validate::run(args, view),

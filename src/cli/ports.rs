@@ -75,7 +75,8 @@ pub async fn try_all(
 ) -> Vec<PortStatus> {
     let Some(topology) = &session.topology else { return Vec::new() };
     let way = Way {
-        remote: session.cx().docker.endpoint().remote_host(),
+        cx: session.cx(),
+        is_here: session.cx().machine().await.is_none(),
         routes: host::routes().await,
         gateway: gateway_address(world),
         deadline: Instant::now() + patience,
@@ -91,8 +92,9 @@ fn gateway_address(world: &World) -> Option<IpAddr> {
 
 /// How this machine comes to the ports.
 struct Way<'a> {
-    /// Where the engine is, if it is on another machine.
-    remote: Option<&'a str>,
+    cx: &'a Context,
+    /// Whether this machine is the one that the engine runs on.
+    is_here: bool,
     routes: Vec<IpNet>,
     /// The gateway's address on the engine's network.
     gateway: Option<IpAddr>,
@@ -100,19 +102,9 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Under which name this machine reaches a port that listens at `address`, if it does.
-    fn door(&self, address: IpAddr) -> Option<String> {
-        match (self.remote, address) {
-            (Some(_), address) if address.is_loopback() => None,
-            (Some(remote), address) if address.is_unspecified() => Some(remote.to_owned()),
-            (None, address) if address.is_unspecified() => Some("localhost".to_owned()),
-            (_, address) => Some(address.to_string()),
-        }
-    }
-
     /// Whether this machine has a route of its own to what a forward leads to.
     fn leads_straight_to(&self, address: IpAddr) -> bool {
-        self.remote.is_none() && self.routes.iter().any(|net| net.contains(&address))
+        self.is_here && self.routes.iter().any(|net| net.contains(&address))
     }
 
     /// The ports behind which nobody answers in time, and how far a connection got.
@@ -259,7 +251,7 @@ async fn try_one(listen: Listen, leads: &Leads, way: &Way<'_>) -> Tried {
         let detail = Some("it leads nowhere yet".to_owned());
         return Tried { answers: Some(false), detail };
     }
-    let door = way.door(listen.addr).filter(|_| listen.proto == Proto::Tcp);
+    let door = way.cx.door(listen.addr).await.filter(|_| listen.proto == Proto::Tcp);
     let Some(host) = door else { return Tried::default() };
     let unanswered = way.unanswered(&host, leads).await;
     let detail = unanswered.first().map(|(port, missed)| match listen.ports.count() {

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::load;
-use crate::backend::docker::{Docker, Snapshot, Surroundings};
+use crate::backend::docker::{Docker, Snapshot, Surroundings, candidates};
 use crate::backend::download::Downloads;
+use crate::backend::host::StateFolder;
+use crate::backend::machine::Machine;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::{self, Content, Ground, Ingredients, Objects, Part, Rendered, render};
@@ -17,9 +19,9 @@ use crate::view::View;
 /// Print what topo would hand to other programs
 ///
 /// The kind configuration, MetalLB's pools, the objects of the manifests, the gateway's files, what
-/// shares need of the cluster and of NFS servers, and the connector's settings, as far as they are
-/// known before anything is made. Needs no cluster, and no engine: where one answers, its networks
-/// are among the connector's routes.
+/// shares need of the cluster and of NFS servers, the tunnels' ssh settings and the connector's, as
+/// far as they are known before anything is made. Needs no cluster, and no engine: where one answers,
+/// its networks are among the connector's routes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to print; everything if left out
@@ -52,6 +54,8 @@ enum What {
     NfsConf,
     /// What the NFS server's image is built from, and the files put into it
     Ganesha,
+    /// The settings that each tunnel's ssh is run with
+    SshConfig,
     /// The settings of docker-connector on the host
     Connector,
     /// The templates that a folder of your own can replace, as topo has them
@@ -73,12 +77,16 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
     let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
+    let machine = engines_machine().await?;
+    let state = StateFolder::of(topology.name.as_str(), &load::environment).ok();
     let ingredients = Ingredients {
         topology,
         objects: &objects,
         templates: &load::templates(topology)?,
         claim: None,
         snapshot: &networks(topology, view).await,
+        machine: machine.as_ref(),
+        state: state.as_ref(),
     };
 
     let parts = args.what.and_then(What::part).map_or(Part::ALL.to_vec(), |part| vec![part]);
@@ -91,6 +99,16 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         view.data(&text(file, files.len() > 1)?);
     }
     Ok(Exit::Done)
+}
+
+/// Where the engine would be, as far as the environment names it.
+async fn engines_machine() -> Result<Option<Machine>, Error> {
+    let named = candidates(&Surroundings::read(load::environment))
+        .map_err(|error| Error::because("cannot tell which Docker engine is meant", &error))?;
+    match named.as_slice() {
+        [endpoint] => Ok(Machine::of(endpoint).await),
+        _ => Ok(None),
+    }
 }
 
 fn text(file: &Rendered, titled: bool) -> Result<String, Failure> {
@@ -136,6 +154,7 @@ impl What {
             Self::Exports => Some(Part::Exports),
             Self::NfsConf => Some(Part::NfsConf),
             Self::Ganesha => Some(Part::Ganesha),
+            Self::SshConfig => Some(Part::SshConfig),
             Self::Connector => Some(Part::Connector),
             Self::Templates => None,
         }

@@ -50,7 +50,6 @@ pub struct Session {
     /// The topology file as an absolute path.
     file: Option<PathBuf>,
     places: Option<Places>,
-    _lock: Option<Lock>,
 }
 
 /// A plan with what it was made from, which carrying it out needs again.
@@ -137,11 +136,11 @@ impl Session {
             variable,
             forwards: Writer::default(),
             gaps: Gaps::default(),
-            held: Held::claim(claim),
+            held: Held::of(claim, lock),
             name,
         };
         let hands = Arc::new(Hands(context));
-        Ok(Self { hands, topology, claims, snapshot, file, places, _lock: lock })
+        Ok(Self { hands, topology, claims, snapshot, file, places })
     }
 
     pub fn cx(&self) -> &Context {
@@ -202,6 +201,8 @@ impl Session {
                     templates: &self.cx().templates,
                     claim: self.claims.of(self.name()),
                     snapshot: &self.snapshot,
+                    machine: self.cx().machine().await,
+                    state: Some(&self.cx().state),
                 })?
             }
             _ => Vec::new(),
@@ -308,7 +309,6 @@ fn settle(topology: Topology, ground: &Ground, view: &mut dyn View) -> Result<To
     for choice in &settled.chosen {
         view.note(choice);
     }
-    refuse_what_is_not_carried_out(&settled.topology)?;
     Ok(settled.topology)
 }
 
@@ -317,22 +317,6 @@ fn check_name(name: &str) -> Result<(), Error> {
         let failure = Failure::new(format!("`{name}` cannot be the name of a topology: {error}"));
         Error::refused(failure.hint("write the `name` that stands in the topology file"))
     })
-}
-
-fn refuse_what_is_not_carried_out(topology: &Topology) -> Result<(), Error> {
-    let keys = resources::not_carried_out(topology);
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    Err(Error::refused(
-        Failure::new(format!(
-            "topo {} reads and checks {}, but does not carry it out yet",
-            env!("CARGO_PKG_VERSION"),
-            keys.join(" and ")
-        ))
-        .hint("take it out of the file to apply the rest"),
-    ))
 }
 
 /// What a topo that was cut off had started may still be at work, and holds the lock: it is waited

@@ -1,16 +1,17 @@
 //! `topo status`: what is up, from one look at the engine and the cluster.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
 use super::StatusArgs;
 use super::ports::{self, Services};
 use super::session::{Planned, Purpose, Session, Wanted, Which};
+use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Id, Item, Seen, State, World};
-use crate::resources::{self, Doing};
-use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, View};
+use crate::resources::{self, Context, Doing};
+use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let which = match &args.name {
@@ -31,13 +32,18 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         resources: plan
             .items
             .iter()
-            .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest"))
+            .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest" | "tunnel"))
             .map(|item| resource(item, world.things.get(&item.id)))
             .collect(),
         ports,
         pools: pools(&world, &services),
         shares: shares.into_iter().map(share).collect(),
-        ..Status::default()
+        tunnels: plan
+            .items
+            .iter()
+            .filter(|item| item.id.kind() == "tunnel")
+            .map(|item| tunnel(session.cx(), item, world.things.get(&item.id)))
+            .collect(),
     });
     Ok(Exit::Done)
 }
@@ -56,6 +62,15 @@ fn resource(item: &Item, seen: Option<&Seen>) -> ResourceStatus {
         }
     };
     ResourceStatus { id: item.id.clone(), state, detail }
+}
+
+/// What its process says, beside what the plan makes of it.
+fn tunnel(cx: &Context, item: &Item, seen: Option<&Seen>) -> TunnelStatus {
+    let ResourceStatus { id, state, detail } = resource(item, seen);
+    let standing = Tunnel::of(&cx.state, id.name()).standing();
+    let says = seen.map(|_| standing.in_words(SystemTime::now()));
+    let detail = if matches!(standing, Standing::Degraded(_)) { says } else { detail.or(says) };
+    TunnelStatus { name: id.name().to_owned(), state, detail }
 }
 
 fn share(share: resources::Health) -> ShareStatus {

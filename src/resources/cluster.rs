@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Context, context_name, kind_config, node, pin, stages};
+use super::{Context, api_server, context_name, kind_config, node, pin, stages};
 use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
 use crate::backend::kind::{Kind, NewCluster};
 use crate::engine::{Failure, Turn, Work};
@@ -14,6 +14,7 @@ use crate::plan::{
     Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
 use crate::topology::{Target, Topology};
+use api_server::Door;
 
 pub const TABLE: Table = Table {
     effects: &[
@@ -21,6 +22,8 @@ pub const TABLE: Table = Table {
         ("controlPlanes", Effect::Replace),
         ("config", Effect::Replace),
         ("network", Effect::Replace),
+        (api_server::ADDRESS, Effect::Replace),
+        (api_server::PORT, Effect::Replace),
     ],
     precious: |_| true,
     ..Table::plain("cluster")
@@ -66,6 +69,8 @@ pub fn desired(topology: &Topology) -> Option<Resource> {
         .field("image", image)
         .field("controlPlanes", Want::is(cluster.control_planes()))
         .field("config", Want::Is(kind_config::fixed(topology, cluster)))
+        .field(api_server::ADDRESS, Want::Auto)
+        .field(api_server::PORT, Want::Auto)
         .field("network", Want::is(&*network))
         .field("kubeconfig", Want::is(context_name(topology.name.as_str())))
         .bond(Bond::Rests(Id::new("network", network)))
@@ -215,7 +220,11 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     cx.change_claim(|claim| claim.creating = true).await?;
     remove_nodes(cx, |_| true).await?;
     cx.forget_kube().await;
-    let config = kind_config::whole(topology, cluster, &workers);
+    let door = api_server::choose(cx, turn, cluster).await?;
+    let mut config = kind_config::whole(topology, cluster, &workers);
+    if let Some(door) = &door {
+        door.write_into(&mut config);
+    }
     let kubeconfig = tempfile::NamedTempFile::new()
         .map_err(|error| Failure::because("cannot make a temporary file", &error))?;
     let network = topology.network_name();
@@ -238,7 +247,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     turn.say("pinning the nodes' addresses");
     pin::all(cx, turn, &network).await?;
 
-    let record = record(cx, turn).await?;
+    let record = record(cx, turn, door).await?;
     cx.change_claim(|claim| {
         claim.creating = false;
         claim.records.insert(turn.id().clone(), record);
@@ -261,10 +270,11 @@ fn plain(line: &str) -> String {
     words.trim_end_matches(['.', ' ']).to_owned()
 }
 
-async fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
+async fn record(cx: &Context, turn: &Turn, door: Option<Door>) -> Result<Record, Failure> {
     let resource =
         turn.resource.as_ref().ok_or_else(|| Failure::new("the file has no cluster any more"))?;
     let mut values = turn.values.clone();
+    values.extend(door.map(Door::fields).unwrap_or_default());
     if values.get("image").is_none() {
         let snapshot = cx.snapshot().await?;
         if let Some(node) = containers(&snapshot, &cx.name).find(|node| is_control_plane(node)) {

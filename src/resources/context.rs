@@ -1,6 +1,7 @@
 //! What every resource module is handed: the edges, and what is known of this topology.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,11 +14,13 @@ use super::gateway::Writer;
 use super::inventory::Inventory;
 use super::objects::Objects;
 use super::pool::Gaps;
-use super::{cluster, context_name};
+use super::tunnel::carried_to;
+use super::{api_server, cluster, context_name};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::download::Downloads;
-use crate::backend::host::{Kubeconfig, StateFolder};
+use crate::backend::host::{Kubeconfig, Lock, StateFolder};
 use crate::backend::kube::{Access, Kube};
+use crate::backend::machine::Machine;
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
@@ -57,13 +60,18 @@ pub struct Held {
     objects: OnceCell<Arc<Objects>>,
     force_conflicts: AtomicBool,
     without_cluster: AtomicBool,
+    machine: OnceCell<Option<Machine>>,
+    /// The topology's, while this topo changes it; let go with the context.
+    pub(super) lock: Option<Lock>,
+    /// Held by whoever changes the keys that tunnels come in with.
+    pub(super) tunnel_keys: Mutex<()>,
     /// Addresses are chosen one pool after the other.
     pub(super) choosing: Mutex<()>,
 }
 
 impl Held {
-    pub fn claim(claim: Option<Claim>) -> Self {
-        Self { claim: Mutex::new(claim), ..Self::default() }
+    pub fn of(claim: Option<Claim>, lock: Option<Lock>) -> Self {
+        Self { claim: Mutex::new(claim), lock, ..Self::default() }
     }
 }
 
@@ -74,6 +82,25 @@ impl Context {
 
     pub fn makes_cluster(&self) -> bool {
         self.existing.is_none()
+    }
+
+    /// The machine that the engine runs on, where it is not this one.
+    pub async fn machine(&self) -> Option<&Machine> {
+        let of_the_endpoint = || Machine::of(self.docker.endpoint());
+        self.held.machine.get_or_init(of_the_endpoint).await.as_ref()
+    }
+
+    /// Under which name this machine reaches a port that the engine's machine publishes at `address`,
+    /// if it does: that of a loopback is reached there alone, unless a tunnel carries it here.
+    pub async fn door(&self, address: IpAddr) -> Option<String> {
+        let carried = self.file.as_ref().is_some_and(|topology| topology.is_exposed());
+        match self.machine().await {
+            Some(_) if carried => Some(carried_to(address).to_string()),
+            Some(_) if address.is_loopback() => None,
+            Some(machine) if address.is_unspecified() => Some(machine.host.clone()),
+            None if address.is_unspecified() => Some("localhost".to_owned()),
+            Some(_) | None => Some(address.to_string()),
+        }
     }
 
     pub async fn snapshot(&self) -> Result<Snapshot, Failure> {
@@ -235,13 +262,23 @@ impl Context {
             .ok_or_else(|| failed(&format!("`{}` has no {ADMIN} yet", plane.name)))?;
         let mut file: serde_yaml::Value =
             serde_yaml::from_slice(&file).map_err(|error| failed(&error.to_string()))?;
-        let host = door.address.filter(|address| !address.is_unspecified()).map_or_else(
-            || "127.0.0.1".to_owned(),
-            |address| if address.is_ipv6() { format!("[{address}]") } else { address.to_string() },
-        );
-        let server = format!("https://{host}:{}", door.port);
+        let server = format!("https://{}:{}", self.api_host(door.address).await?, door.port);
         file["clusters"][0]["cluster"]["server"] = server.into();
         Ok(file)
+    }
+
+    /// As a URL has it.
+    async fn api_host(&self, published: Option<IpAddr>) -> Result<String, Failure> {
+        let machine = self.machine().await;
+        Ok(match (published.filter(|address| !address.is_unspecified()), machine) {
+            (Some(address), Some(machine)) if address.is_loopback() => {
+                return Err(api_server::on_remote_loopback(&machine.host));
+            }
+            (Some(IpAddr::V6(address)), _) => format!("[{address}]"),
+            (Some(IpAddr::V4(address)), _) => address.to_string(),
+            (None, Some(machine)) => machine.host.clone(),
+            (None, None) => "127.0.0.1".to_owned(),
+        })
     }
 
     pub async fn wait_for_nodes(

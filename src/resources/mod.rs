@@ -3,6 +3,7 @@
 //! A module describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
 //! What is to be done is decided in `plan`.
 
+mod api_server;
 mod build_folder;
 mod claim;
 mod cluster;
@@ -10,6 +11,7 @@ mod compare;
 mod connector;
 mod context;
 mod drift;
+mod elsewhere;
 mod existing;
 mod found;
 mod gateway;
@@ -38,12 +40,15 @@ mod server;
 mod service;
 mod share;
 mod stages;
+mod tunnel;
 
 use crate::backend::docker::Snapshot;
+use crate::backend::host::StateFolder;
+use crate::backend::machine::Machine;
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
-use crate::topology::{AddressRange, NeedId, Topology, Via};
+use crate::topology::{AddressRange, NeedId, Topology};
 
 pub use claim::{Claim, Claims, Reservation};
 pub use context::{Context, Held, Variables};
@@ -84,7 +89,7 @@ macro_rules! kinds {
 
 kinds!(
     network, cluster, node, image, metallb, pool, server, share, manifest, object, gateway, port,
-    connector,
+    tunnel, connector,
 );
 
 fn unknown(kind: &str, id: &Id) -> Failure {
@@ -101,11 +106,18 @@ pub struct Ingredients<'a> {
     pub claim: Option<&'a Claim>,
     /// For the ids of local images.
     pub snapshot: &'a Snapshot,
+    /// Where the engine is, if not here.
+    pub machine: Option<&'a Machine>,
+    /// The folder of what belongs to this machine's user, where one is known.
+    pub state: Option<&'a StateFolder>,
 }
 
 /// Everything that the file asks for.
 pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     let topology = from.topology;
+    if let Some(machine) = from.machine {
+        elsewhere::refuse_folders(topology, machine)?;
+    }
     let mut nodes = cluster::control_plane_names(topology);
     nodes.extend(node::workers(topology, from.claim).into_iter().map(|worker| worker.name));
     nodes.sort();
@@ -133,6 +145,7 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     resources.extend(manifest::desired(topology, from.objects));
     resources.extend(gateway);
     resources.extend(port::desired(topology, from.objects)?);
+    resources.extend(tunnel::desired(from)?);
     resources.extend(connector::desired(topology));
     Ok(resources)
 }
@@ -140,18 +153,6 @@ pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
 /// What a person says a resource needs, beside what follows from it.
 fn asked(needs: &[NeedId]) -> impl Iterator<Item = Bond> {
     needs.iter().filter_map(|need| need.as_str().parse().ok()).map(Bond::Uses)
-}
-
-/// What a file may ask for and this topo does not carry out. Better refused than left out.
-pub fn not_carried_out(topology: &Topology) -> Vec<&'static str> {
-    let via_ssh = topology.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some());
-    [
-        (topology.shares.iter().any(|share| share.via == Via::Ssh), "shares[].via: ssh"),
-        (via_ssh, "gateway.expose"),
-    ]
-    .into_iter()
-    .filter_map(|(asked, key)| asked.then_some(key))
-    .collect()
 }
 
 /// The addresses that topo has chosen, as far as they are known before anything is made.
@@ -190,7 +191,17 @@ pub fn check_tools(cx: &Context, plan: &Plan) -> Result<(), Failure> {
         item.id.kind() == cluster::TABLE.kind
             && matches!(item.action, Action::Create | Action::Replace)
     });
-    if makes_cluster { cluster::find_kind(cx).map(drop) } else { Ok(()) }
+    if makes_cluster {
+        cluster::find_kind(cx)?;
+    }
+    let works_on_tunnels = plan.items.iter().any(|item| {
+        item.id.kind() == tunnel::TABLE.kind
+            && matches!(
+                item.action,
+                Action::Create | Action::Replace | Action::Update | Action::Start
+            )
+    });
+    if works_on_tunnels { tunnel::check_programs(cx) } else { Ok(()) }
 }
 
 /// One look at everything, in a few calls.
@@ -204,6 +215,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     server::observe(cx, snapshot, &mut world).await?;
     gateway::observe(cx, snapshot, &mut world).await?;
     port::observe(cx, snapshot, &mut world).await?;
+    tunnel::observe(cx, &mut world).await?;
     connector::observe(cx, snapshot, &mut world).await;
     Ok(world)
 }

@@ -26,6 +26,11 @@ pub async fn one(cx: &Context, turn: &Turn, node: &str, network: &str) -> Result
     Ok(())
 }
 
+/// Whether it has its address for good now.
+pub async fn keeps_address(cx: &Context, name: &str, network: &str) -> Result<bool, Failure> {
+    pin(cx, name, network).await.map(|outcome| matches!(outcome, Outcome::Fixed))
+}
+
 fn warn(turn: &Turn, network: &str) {
     turn.warn(format!(
         "the network `{network}` was made without a subnet of its own, so nodes cannot keep their addresses on it: after a restart of the engine several control planes may not find one another"

@@ -16,6 +16,10 @@ const LOG_LINES: i64 = 10;
 const STEADY: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// A container that nothing is asked of counts as available as soon as it runs, also if it is about
+/// to fall; the node tells that about a second later.
+const UNPROBED: Duration = Duration::from_secs(2);
+
 pub fn has_condition(body: &Value, kind: &str) -> bool {
     conditions(body).any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
@@ -126,8 +130,9 @@ async fn of(
     kube.list_in(&pod, namespace, labels).await
 }
 
-/// A container that ended badly and was started again counts as available until it ends again, so
-/// a workload in which that has happened is looked at until it has stayed up for a while.
+/// A container that ends badly counts as available until it has ended, and again when it was
+/// started again, so a workload in which that happens is looked at until it has stayed up for a
+/// while.
 pub async fn stay_up(
     kube: &Kube,
     namespace: Option<&str>,
@@ -136,6 +141,9 @@ pub async fn stay_up(
     say: impl Fn(&str),
 ) -> Result<(), WaitError> {
     let Some(labels) = selector(body) else { return Ok(()) };
+    if is_unprobed(body) {
+        sleep(UNPROBED).await;
+    }
     let mut up_since: Option<(u64, Instant)> = None;
     loop {
         let pods = of(kube, namespace, &labels).await?;
@@ -156,7 +164,19 @@ pub async fn stay_up(
     }
 }
 
-/// Containers that ended badly and were started again.
+/// Whether one of its containers has no readiness probe.
+fn is_unprobed(body: &Value) -> bool {
+    let containers = body.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    containers.into_iter().flatten().any(|container| container.get("readinessProbe").is_none())
+}
+
+/// How a container last ended, now or before it was started again.
+fn last_end(status: &Value) -> Option<i64> {
+    let ends = ["/state/terminated/exitCode", "/lastState/terminated/exitCode"];
+    ends.iter().find_map(|end| status.pointer(end)).and_then(Value::as_i64)
+}
+
+/// Containers that ended badly.
 #[derive(Debug, PartialEq)]
 struct Trouble {
     restarts: u64,
@@ -168,12 +188,8 @@ impl Trouble {
     fn of(pods: &[DynamicObject]) -> Option<Self> {
         let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
         let all = staying.flat_map(|pod| container_statuses(&pod.data));
-        let fallen: Vec<&Value> = all
-            .filter(|status| {
-                let code = status.pointer("/lastState/terminated/exitCode");
-                code.and_then(Value::as_i64).is_some_and(|code| code != 0)
-            })
-            .collect();
+        let fallen: Vec<&Value> =
+            all.filter(|status| last_end(status).is_some_and(|code| code != 0)).collect();
         let first = fallen.first()?;
         let restarts = |status: &Value| status["restartCount"].as_u64().unwrap_or_default();
         Some(Self {
@@ -182,7 +198,7 @@ impl Trouble {
             last: format!(
                 "{} has ended with code {} and was started again, {} times",
                 text(first, "name"),
-                first.pointer("/lastState/terminated/exitCode").unwrap_or(&Value::Null),
+                last_end(first).unwrap_or_default(),
                 restarts(first),
             ),
         })
@@ -237,5 +253,15 @@ mod tests {
         let down = Trouble::of(&[pod(json!({ "waiting": {} }), 1)]).expect("is troubled");
         assert!(!down.is_up);
         assert_eq!(Trouble::of(&[pod(json!({ "running": {} }), 0)]), None);
+        let ended = pod(json!({ "terminated": { "exitCode": 3 } }), 0);
+        assert!(Trouble::of(&[ended]).is_some_and(|trouble| !trouble.is_up));
+    }
+
+    #[test]
+    fn a_workload_is_probed_if_each_of_its_containers_is() {
+        let body = |containers: Value| json!({ "spec": { "template": { "spec": { "containers": containers } } } });
+        let probed = json!({ "name": "a", "readinessProbe": {} });
+        assert!(!is_unprobed(&body(json!([probed]))));
+        assert!(is_unprobed(&body(json!([probed, { "name": "b" }]))));
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::objects::Objects;
-use super::{Ingredients, connector, gateway, kind_config, node, pool, server, share};
+use super::{Ingredients, connector, gateway, kind_config, node, pool, server, share, tunnel};
 use crate::engine::Failure;
 
 /// A part of what can be rendered.
@@ -25,6 +25,8 @@ pub enum Part {
     NfsConf,
     /// What the NFS server's image is built from, and the files put into it.
     Ganesha,
+    /// The settings that each tunnel's ssh is run with.
+    SshConfig,
     /// The settings of docker-connector on the host.
     Connector,
 }
@@ -44,7 +46,7 @@ pub enum Content {
 }
 
 impl Part {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Kind,
         Self::Metallb,
         Self::Manifests,
@@ -53,6 +55,7 @@ impl Part {
         Self::Exports,
         Self::NfsConf,
         Self::Ganesha,
+        Self::SshConfig,
         Self::Connector,
     ];
 }
@@ -88,6 +91,13 @@ pub fn render(
         Part::Ganesha => {
             texts(server::rendered(from)?.into_iter().map(|(name, text)| (name, Some(text))))
         }
+        Part::SshConfig => tunnel::rendered(from)?
+            .into_iter()
+            .map(|(name, text)| Rendered {
+                name: format!("ssh-config/{name}"),
+                content: Content::Text(text),
+            })
+            .collect(),
         Part::Connector => connector::rendered(from.topology, from.templates, from.snapshot)
             .map_err(|error| Failure::because("cannot render the connector", &error))?
             .into_iter()

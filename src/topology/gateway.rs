@@ -19,6 +19,9 @@ pub const SSH_PORT: u16 = 22;
 /// The port of the gateway's squid inside its container.
 pub const HTTP_PROXY_PORT: u16 = 3128;
 
+/// The name of the tunnel that carries what the gateway publishes.
+pub const EXPOSED: &str = "gateway";
+
 /// The container that publishes ports of this machine and forwards them into the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -50,7 +53,7 @@ pub struct Gateway {
     /// The forwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Port>,
-    /// With an engine on another machine: how its published ports come here.
+    /// With an engine on another machine: how the tcp ports that it publishes come here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
 }

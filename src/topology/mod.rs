@@ -140,6 +140,11 @@ impl Topology {
         self.metallb.as_ref().map_or(&[], |metallb| &metallb.pools)
     }
 
+    /// Whether the gateway's ports are carried here from the machine that publishes them.
+    pub fn is_exposed(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some())
+    }
+
     pub fn ports(&self) -> &[Port] {
         self.gateway.as_ref().map_or(&[], |gateway| &gateway.ports)
     }

@@ -80,6 +80,39 @@ fn init_writes_a_valid_file_and_never_over_another() {
 }
 
 #[test]
+fn a_tunnel_that_is_not_there_is_told_from_one_that_is_down() {
+    let machine = Machine::new();
+    let ran = machine.topo(&["tunnel", "status", "--name", "dev"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    insta::assert_snapshot!(
+        "tunnel-none",
+        machine.topo(&["tunnel", "run", "--name", "dev"]).shown()
+    );
+    insta::assert_snapshot!(
+        "tunnel-unknown",
+        machine.topo(&["tunnel", "stop", "--name", "dev", "docs"]).shown()
+    );
+    insta::assert_snapshot!(
+        "tunnel-of-no-topology",
+        machine.topo(&["tunnel", "status", "--name", "Dev"]).shown()
+    );
+}
+
+#[test]
+fn the_settings_of_a_tunnel_are_rendered() {
+    let machine = Machine::new();
+    machine.write(
+        "topo.yaml",
+        "name: dev\ncluster: {}\ngateway:\n  ssh: { listen: 0.0.0.0:122, jump: bastion }\n  expose: { via: ssh }\n  publish: [10000-10001]\nshares:\n  - { name: docs, path: ., via: ssh, nfs: { system: linux, version: \"3\", mountPort: 20048 } }\n",
+    );
+    let far = [("DOCKER_HOST", "tcp://192.0.2.7:2376"), ("XDG_STATE_HOME", "/state")];
+    insta::assert_snapshot!(
+        "render-ssh-config",
+        machine.topo_with(&["render", "ssh-config"], &far).shown()
+    );
+}
+
+#[test]
 fn init_offers_every_topology_of_the_repository_with_its_files() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
     let names: Vec<String> = std::fs::read_dir(folder)

@@ -2,11 +2,12 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "apply",
     "diff",
     "destroy",
     "status",
+    "tunnel",
     "graph",
     "validate",
     "render",

@@ -1,5 +1,7 @@
 //! A kind of resource, whole and small: a note is a file in a folder, with what was applied beside it.
 
+#![allow(clippy::unused_async, reason = "the shape that every kind has")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,12 +71,12 @@ pub async fn change(folder: &Path, key: &SecretKey, turn: &Turn) -> Result<Outpu
             let resource = turn.resource.as_ref().expect("what is made is wanted");
             let record = json!(Record::of(resource, &turn.values, key));
             // The record first: a note without one would be taken for somebody else's.
-            fs::write(record_of(&path), record.to_string()).map_err(failed)?;
-            fs::write(&path, turn.text("text").unwrap_or_default()).map_err(failed)?;
+            tokio::fs::write(record_of(&path), record.to_string()).await.map_err(failed)?;
+            tokio::fs::write(&path, turn.text("text").unwrap_or_default()).await.map_err(failed)?;
         }
         Work::Delete => {
             for file in [path.clone(), record_of(&path)] {
-                fs::remove_file(file).map_err(failed)?;
+                tokio::fs::remove_file(file).await.map_err(failed)?;
             }
         }
         Work::Start | Work::Keep => {}
@@ -84,7 +86,11 @@ pub async fn change(folder: &Path, key: &SecretKey, turn: &Turn) -> Result<Outpu
 
 /// A note works as soon as it is there. What was created answers with all that it gives.
 pub async fn wait(folder: &Path, turn: &Turn) -> Result<Outputs, Failure> {
-    Ok(outputs(&path_of(folder, turn)))
+    let path = path_of(folder, turn);
+    match tokio::fs::metadata(&path).await {
+        Ok(_) => Ok(outputs(&path)),
+        Err(error) => Err(Failure::because("the note did not stay", &error)),
+    }
 }
 
 fn outputs(path: &Path) -> Outputs {

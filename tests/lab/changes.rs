@@ -163,7 +163,7 @@ fn keys_while_the_gateway_stands_still(lab: &Lab, file: &mut File) {
         "authorizedKeys: [",
         "authorizedKeys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHd1 other\", ",
     );
-    file.differs("~ gateway/chg-gw", "both");
+    file.differs("~ gateway/chg-gw", "file and drift");
     file.apply();
     file.answers(12300);
     let keys =

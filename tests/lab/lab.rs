@@ -2,7 +2,7 @@
 //! by which a destroy is judged.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 /// A user's surroundings: a home, a key to log in with, and the lab's engine.
 pub struct Lab {
     pub home: TempDir,
+    surroundings: BTreeMap<&'static str, String>,
     started: Instant,
     name: &'static str,
     /// Names of the scenario's own topologies.
@@ -38,6 +39,7 @@ impl Lab {
         }
         let lab = Self {
             home: TempDir::new().expect("a home"),
+            surroundings: BTreeMap::new(),
             started: Instant::now(),
             name,
             topologies: &[],
@@ -51,6 +53,11 @@ impl Lab {
             .expect("ssh-keygen runs");
         assert!(made.success());
         lab
+    }
+
+    /// A variable that topo and the user's programs see, beside or instead of the lab's own.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.surroundings.insert(name, value.into());
     }
 
     /// The topologies that this scenario makes: what a run before has left of them goes first, and
@@ -141,6 +148,7 @@ impl Lab {
             .args(arguments)
             .env("HOME", self.home.path())
             .env_remove("KUBECONFIG")
+            .envs(&self.surroundings)
             .env("SSH_PUBLIC_KEY", std::fs::read_to_string(&public).expect("a key").trim())
             .env("SSH_PUBLIC_KEY_FILE", &public);
         command
@@ -181,6 +189,7 @@ impl Lab {
             .args(arguments)
             .env("HOME", self.home.path())
             .env_remove("KUBECONFIG")
+            .envs(&self.surroundings)
             .output();
         Ran::from(output.unwrap_or_else(|error| panic!("{program} does not run: {error}")))
     }

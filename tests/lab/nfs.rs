@@ -100,15 +100,7 @@ impl Ground {
         if setup.overlay {
             self.docker_run(&["exec", SERVER, "mkdir", "-p", "/export"]);
         }
-        self.listens();
-    }
-
-    fn listens(&self) {
-        Lab::eventually("the NFS port", || {
-            let address = format!("{ADDRESS}:2049").parse().expect("an address");
-            std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1))
-                .map_err(|error| error.to_string())
-        });
+        listens();
     }
 
     fn configuration(&self, setup: &Setup) -> PathBuf {
@@ -219,6 +211,15 @@ impl Drop for Ground {
         }
         self.clear();
     }
+}
+
+/// Waits until the server takes connections.
+fn listens() {
+    Lab::eventually("the NFS port", || {
+        let address = format!("{ADDRESS}:2049").parse().expect("an address");
+        std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1))
+            .map_err(|error| error.to_string())
+    });
 }
 
 /// Settings, some of them in place of others: of two, Ganesha takes the first.
@@ -392,7 +393,7 @@ fn nfs_after_a_start_waits_for_former_clients() {
     ground.works(&[Spot::Here], &[V4_0], |_| {});
     ground.docker_run(&["kill", SERVER]);
     ground.docker_run(&["start", SERVER]);
-    ground.listens();
+    listens();
     ground.finds("server-busy", &[Spot::Here], &[V4_1], |_| {});
     Lab::eventually("the end of the grace period", || {
         ground.check(Spot::Here, &right(V4_0)).map_err(|finding| finding.to_string())

@@ -165,10 +165,11 @@ fn survives(scenario: &Scenario, megabytes: u32) {
     scenario.in_pod(&one, small);
     let sum = "cd /docs/small; ls | sort -n | xargs cat | sha256sum";
     let expected: Vec<String> = (0..1000).map(|number| format!("file {number}\n")).collect();
+    let expected = expected.concat();
     let local = scenario.folder.join("small");
     assert_eq!(std::fs::read_dir(&local).expect("there").count(), 1000);
     let here: String = (0..1000).map(|number| read(&local.join(number.to_string()))).collect();
-    assert_eq!(here, expected.concat());
+    assert_eq!(here, expected);
     assert_eq!(scenario.in_pod(&two, sum), scenario.in_pod(&one, sum));
 
     let large = format!(
@@ -228,7 +229,8 @@ impl Writer {
             .find_map(|line| line.strip_prefix("wrote ")?.parse().ok())
             .expect("a count of lines");
         let expected: Vec<String> = (0..count).map(|number| format!("{number}\n")).collect();
-        assert_eq!(read(&self.lines), expected.concat(), "a line was lost while {what}");
+        let expected = expected.concat();
+        assert_eq!(read(&self.lines), expected, "a line was lost while {what}");
         ran.out
     }
 }

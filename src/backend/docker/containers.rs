@@ -84,6 +84,13 @@ impl Docker {
         Ok(self.api.inspect_container(name, None::<InspectContainerOptions>).await?)
     }
 
+    /// The ports of the host that it publishes whenever it runs.
+    pub async fn bound_ports(&self, name: &str) -> Result<Vec<u16>> {
+        let bindings = self.inspect_container(name).await?.host_config.unwrap_or_default();
+        let bindings = bindings.port_bindings.unwrap_or_default().into_values().flatten().flatten();
+        Ok(bindings.filter_map(|binding| binding.host_port?.parse().ok()).collect())
+    }
+
     /// The last lines it wrote, both streams.
     pub async fn last_lines(&self, name: &str, lines: u16) -> Result<String> {
         let options = LogsOptions {

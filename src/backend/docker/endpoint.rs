@@ -239,6 +239,14 @@ impl Endpoint {
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         (!is_here || self.host.starts_with("ssh://")).then_some(host)
     }
+
+    /// The engine's machine as `ssh` takes it, where the engine is reached over ssh: `ssh://me@far`.
+    pub fn ssh_destination(&self) -> Option<String> {
+        let authority = self.host.strip_prefix("ssh://")?.split('/').next()?;
+        // It becomes a word of a command line.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-:@[]%".contains(c);
+        authority.chars().all(plain).then(|| format!("ssh://{authority}"))
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -339,6 +347,18 @@ mod tests {
         assert_eq!(remote("tcp://[::1]:2375"), None);
         assert_eq!(remote("tcp://[fd00::7]:2375"), Some("fd00::7".to_owned()));
         assert_eq!(remote("ssh://me@far:22/x"), Some("far".to_owned()));
+    }
+
+    #[test]
+    fn an_engine_over_ssh_says_how_ssh_gets_there() {
+        let destination = |host: &str| {
+            let endpoint =
+                Endpoint { host: host.to_owned(), certificates: None, named_by: String::new() };
+            endpoint.ssh_destination()
+        };
+        assert_eq!(destination("ssh://me@far:2222/x").as_deref(), Some("ssh://me@far:2222"));
+        assert_eq!(destination("tcp://far:2376"), None);
+        assert_eq!(destination("ssh://me@$(reboot)"), None);
     }
 
     #[test]

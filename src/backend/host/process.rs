@@ -4,10 +4,19 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
+
+/// What children inherit is a matter of the whole process: one that is to inherit less is started
+/// while no other is.
+static STARTING: RwLock<()> = RwLock::new(());
+
+pub(super) fn starting_alone() -> RwLockWriteGuard<'static, ()> {
+    STARTING.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How many lines of a failed child are shown.
 const KEPT_LINES: usize = 20;
@@ -20,6 +29,15 @@ pub enum ProcessError {
     Failed { command: String, status: std::process::ExitStatus, last_lines: Vec<String> },
     #[error("lost touch with `{}`", program.display())]
     Lost { program: PathBuf, source: std::io::Error },
+}
+
+/// Where a program is that the user's shell would find.
+pub fn find_program(
+    name: &str,
+    variable: &(impl Fn(&str) -> Option<String> + ?Sized),
+) -> Option<PathBuf> {
+    let path = variable("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// A program to run, with what it is given.
@@ -126,6 +144,7 @@ impl Program {
         for name in &self.without {
             command.env_remove(name);
         }
+        let _others_may_start_too = STARTING.read().unwrap_or_else(PoisonError::into_inner);
         command.spawn().map_err(|source| ProcessError::Start { program: self.path.clone(), source })
     }
 }

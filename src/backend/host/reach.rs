@@ -50,7 +50,7 @@ impl Reach {
             Self::HangsUp => "hangs up at once",
             Self::Refused => "refuses the connection: nothing listens there",
             Self::NoRoute => {
-                "cannot be reached: no route to host, as a firewall says that rejects what it should forward"
+                "cannot be reached: no route to host; nobody has this address, or a firewall rejects what it should forward"
             }
             Self::Silent => "does not answer: nobody has this address, or a firewall drops it",
         }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::process;
 use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::{Pid, test_kill_process};
 
@@ -44,6 +45,16 @@ impl StateFolder {
             None => Path::new(&variable("HOME").ok_or(StateError::Homeless)?).join(".local/state"),
         };
         Ok(Self { topology: topology.to_owned(), path: base.join("topo").join(topology) })
+    }
+
+    /// Where it is for a user of whom nothing is known, as ssh and shells read it.
+    pub fn usual(topology: &str) -> Self {
+        let path = Path::new("~/.local/state/topo").join(topology);
+        Self { topology: topology.to_owned(), path }
+    }
+
+    pub fn topology(&self) -> &str {
+        &self.topology
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -111,7 +122,7 @@ impl StateFolder {
         writeln!(file, "pid {}: {command}", std::process::id()).map_err(failed)?;
         let flags = fcntl_getfd(&file).map_err(|error| failed(error.into()))?;
         fcntl_setfd(&file, flags - FdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 
     fn broken(&self, source: io::Error) -> StateError {
@@ -129,7 +140,19 @@ fn is_running(holder: &str) -> bool {
 /// Held for as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Starts what is to outlive topo, and so must not inherit the lock.
+    pub fn withheld<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let _nothing_else_starts = process::starting_alone();
+        let flags = fcntl_getfd(&self.file)?;
+        fcntl_setfd(&self.file, flags | FdFlags::CLOEXEC)?;
+        let started = start();
+        fcntl_setfd(&self.file, flags)?;
+        started
+    }
 }
 
 /// By a temporary file beside it and a rename, so that nobody ever reads half of it.
@@ -163,6 +186,23 @@ mod tests {
         assert!(refused.contains(&format!("pid {}: topo apply", std::process::id())), "{refused}");
         drop(first);
         state.lock("topo destroy").expect("free again");
+    }
+
+    #[test]
+    fn what_is_to_outlive_topo_does_not_inherit_the_lock() {
+        let home = tempfile::tempdir().expect("a folder");
+        let state = folder(home.path());
+        let lock = state.lock("topo apply").expect("free");
+        let sleep = || std::process::Command::new("sleep").arg("5").spawn();
+        let mut outlives = lock.withheld(sleep).expect("starts");
+        drop(lock);
+        let lock = state.lock("topo destroy").expect("the child does not hold it");
+        let mut inherits = sleep().expect("starts");
+        drop(lock);
+        assert!(state.lock("topo destroy").is_err(), "the child still holds it");
+        for child in [&mut outlives, &mut inherits] {
+            child.kill().and_then(|()| child.wait()).expect("ends");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Context, marks};
+use super::{Context, marks, pin as pinning, tunnel};
 use crate::backend::docker::{
     AbsentIsFine, Claimed, Container, ContainerState, Error, Labels, Snapshot,
 };
@@ -25,8 +25,9 @@ use crate::plan::{
 };
 use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::AuthorizedKey;
-use crate::topology::{Listen, Topology};
+use crate::topology::{Gateway, Listen, Topology};
 
+pub use layout::{STATE, put};
 pub use state::{Entry, Forward, Live, Saved};
 pub use writer::{Edit, Writer};
 
@@ -41,6 +42,9 @@ pub const TABLE: Table = Table {
     ],
     ..Table::plain("gateway")
 };
+
+/// It keeps the address that it was given first, because volumes name it.
+const PINNED: &str = "pinned";
 
 /// Loading the rules and starting sshd takes less than a second; squid takes a few.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
@@ -67,6 +71,11 @@ pub fn desired(
         .origin(Origin::Key("gateway".into()));
     if let Some(address) = gateway.address {
         resource = resource.field("address", Want::is(address.to_string()));
+    } else if tunnel::is_named_in_volumes(topology) {
+        resource = resource.field("address", Want::Auto).field(PINNED, Want::is(true));
+    }
+    if gateway.expose.is_some() {
+        resource = resource.field("expose", Want::Is(json!(gateway.expose)));
     }
     if gateway.ssh.is_some() {
         resource = resource.field("authorizedKeys", Want::Is(json!(keys)));
@@ -133,7 +142,9 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         let Some((id, labelled)) = own_record(cx, container) else { continue };
         let saved = Saved::read(cx, &container.id).await?;
         let record = saved.and_then(|saved| saved.gateway).unwrap_or(labelled);
-        world.add(id, look_at(container, record, snapshot));
+        let mut seen = look_at(container, record, snapshot);
+        seen.outputs.extend(host_key(cx, &container.id).await?);
+        world.add(id, seen);
     }
     let Some(topology) = cx.file.as_deref().filter(|topology| topology.gateway.is_some()) else {
         return Ok(());
@@ -178,6 +189,7 @@ fn live_fields(container: &Container, snapshot: &Snapshot) -> Fields<Value> {
     if let Some((network, address)) = container.addresses.iter().next() {
         fields.set("network", json!(network));
         fields.set("address", json!(address.fixed.or(address.v4)));
+        fields.set(PINNED, json!(address.fixed.is_some()));
     }
     // A stopped container publishes nothing at the moment.
     if container.is_running() {
@@ -186,13 +198,22 @@ fn live_fields(container: &Container, snapshot: &Snapshot) -> Fields<Value> {
     fields
 }
 
-fn outputs_of(container: &Container) -> Outputs {
+pub(super) fn outputs_of(container: &Container) -> Outputs {
     let address = container.addresses.values().find_map(|address| address.v4.or(address.fixed));
     let mut outputs = Outputs::new();
     if let Some(address) = address {
         outputs.set("address", json!(address));
     }
     outputs
+}
+
+/// What tunnels know the gateway by, where the file has any.
+async fn host_key(cx: &Context, name: &str) -> Result<Outputs, Failure> {
+    if !cx.file.as_deref().is_some_and(tunnel::ends_at_gateway) {
+        return Ok(Outputs::new());
+    }
+    let key = tunnel::host_key(cx, name).await?;
+    Ok(key.map(|key| (tunnel::HOST_KEY, json!(key))).into_iter().collect())
 }
 
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
@@ -216,10 +237,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return Err(Failure::new("the file has no gateway any more"));
     };
     let failed = |error: Error| Failure::because(format!("cannot make `{name}`"), &error);
-    image::picture(gateway, &cx.templates)
-        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
-        .ensure(cx, turn)
-        .await?;
+    ensure_image(cx, turn, gateway).await?;
 
     let record = record(cx, turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
@@ -230,7 +248,8 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let body = layout::body(topology, gateway, turn.text("image"), labels, &volume);
     let network = topology.network_name();
     let address = place::address(cx, turn, topology, gateway).await?;
-    let created = cx.docker.create_container(name, body, &network, address).await;
+    let kept = turn.text("address").and_then(|address| address.parse().ok());
+    let created = cx.docker.create_container(name, body, &network, address.or(kept)).await;
     created.map_err(|error| {
         let needs_subnet = error.is_for_want_of_a_subnet();
         let failure = failed(error);
@@ -244,7 +263,34 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         remove(cx, name).await?;
         return Err(failure);
     }
-    Ok(())
+    pin(cx, turn).await
+}
+
+/// Gives it the address that it has for good, where that is asked for, and writes it down.
+async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    if turn.value(PINNED).is_none() {
+        return Ok(());
+    }
+    let name = turn.id().name();
+    let network = cx.topology()?.network_name();
+    if !pinning::keeps_address(cx, name, &network).await? {
+        return Err(Failure::new(format!("`{name}` cannot keep its address on `{network}`"))
+            .hint(NEEDS_SUBNET));
+    }
+    let snapshot = cx.snapshot().await?;
+    let given = snapshot.container(name).map(outputs_of).unwrap_or_default();
+    let mut record = record(cx, turn)?;
+    record.fields.extend(given);
+    let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
+    saved.gateway = Some(record);
+    saved.write(cx, name, cx.topology()?).await
+}
+
+async fn ensure_image(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), Failure> {
+    image::picture(gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
+        .ensure(cx, turn)
+        .await
 }
 
 /// Puts the gateway's own files into its volume, and keeps of the forwards that a container before
@@ -309,28 +355,42 @@ async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
     }))
 }
 
-/// The keys that may log in are the one thing that changes in a gateway that stays. One that stands
-/// still loads what is saved when it starts.
+/// What changes in a gateway that stays: who may log in, and whether it keeps its address. One that
+/// stands still loads what is saved when it starts.
 async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
     let record = record(cx, turn)?;
-    if turn.state != Some(State::Stopped) {
-        return cx.forwards.commit(cx, name, Edit::Gateway(record)).await;
+    if turn.state == Some(State::Stopped) {
+        let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
+        saved.gateway = Some(record);
+        saved.write(cx, name, cx.topology()?).await?;
+        start(cx, name).await?;
+    } else {
+        cx.forwards.commit(cx, name, Edit::Gateway(record)).await?;
     }
-    let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
-    saved.gateway = Some(record);
-    saved.write(cx, name, cx.topology()?).await?;
-    start(cx, name).await
+    pin(cx, turn).await
+}
+
+async fn ensure_image(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), Failure> {
+    image::picture(gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
+        .ensure(cx, turn)
+        .await
 }
 
 /// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
-    remove(cx, turn.id().name()).await?;
     if turn.action() == Action::Replace {
+        // What takes long comes before the forwards are away.
+        if let Some(gateway) = &cx.topology()?.gateway {
+            ensure_image(cx, turn, gateway).await?;
+        }
+        remove(cx, turn.id().name()).await?;
         cx.forwards.interrupt();
         return Ok(());
     }
+    remove(cx, turn.id().name()).await?;
     cx.hold(turn.id(), Vec::new()).await?;
     let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
     cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
@@ -362,8 +422,26 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     if let Some(away) = cx.forwards.resume() {
         turn.warn(format!("the forwards were away for {:.1} s", away.as_secs_f64()));
     }
+    if let Some(why) = out_of_reach(cx).await {
+        turn.warn(why);
+    }
     let snapshot = cx.snapshot().await?;
-    Ok(snapshot.container(name).map(outputs_of).unwrap_or_default())
+    let mut outputs = snapshot.container(name).map(outputs_of).unwrap_or_default();
+    outputs.extend(host_key(cx, name).await?);
+    Ok(outputs)
+}
+
+/// Forwards that nobody on this machine can use, since another machine publishes them on its loopback.
+async fn out_of_reach(cx: &Context) -> Option<String> {
+    let topology = cx.file.as_deref().filter(|topology| !topology.is_exposed())?;
+    let machine = cx.machine().await?;
+    let hidden = topology.ports().iter().filter(|port| port.listen().addr.is_loopback()).count();
+    (hidden > 0).then(|| {
+        format!(
+            "{hidden} of its forwards listen on the loopback of `{}` alone: publish them on an address of that machine, or have them carried here with `gateway: {{ expose: {{ via: ssh }} }}`",
+            machine.host
+        )
+    })
 }
 
 async fn explain(cx: &Context, name: &str, why: &str) -> Failure {

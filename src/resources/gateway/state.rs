@@ -104,7 +104,7 @@ impl Saved {
             GatewayForwarding::Dnat => {
                 let (v4, v6): (Vec<&Entry>, Vec<&Entry>) =
                     entries.partition(|entry| entry.address.is_ipv4());
-                let values = json!({ "v4": v4, "v6": v6 });
+                let values = json!({ "v4": v4, "v6": v6, "exposed": topology.is_exposed() });
                 Ok(("rules.nft", templates.render("gateway/rules.nft", values)?))
             }
             GatewayForwarding::Proxy => {

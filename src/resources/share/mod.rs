@@ -18,7 +18,7 @@ use futures::future::try_join;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{Context, Ingredients, asked, cluster, found, marks, objects, ready, server};
+use super::{Context, Ingredients, asked, cluster, found, marks, objects, ready, server, tunnel};
 use crate::backend::host as machine;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
@@ -33,6 +33,7 @@ use volume::Pair;
 pub use choice::{Ground, Settled, settle, ways};
 pub use health::{Doing, Health, healths};
 pub use host::rendered as rendered_exports;
+pub use layout::{carrier, ports};
 pub use sight::{held_by, observe, see_strangers};
 pub use volume::kinds;
 pub use warning::{explain, explain_mounts, is_explained};
@@ -112,7 +113,8 @@ fn resource(from: &Ingredients, at: usize, share: &Share) -> Resource {
             let network = Id::new("network", topology.network_name());
             resource.bonds.push(Bond::Uses(network));
         }
-        Via::Auto | Via::Mount | Via::Ssh | Via::External => {}
+        Via::Ssh => resource.bonds.push(Bond::Uses(tunnel::carrying(topology, share))),
+        Via::Auto | Via::Mount | Via::External => {}
     }
     resource.bonds.extend(asked(&share.needs));
     resource
@@ -148,8 +150,11 @@ fn server_of(from: &Ingredients, share: &Share) -> Option<Want> {
         ),
         Via::Host => host::address(topology),
         Via::Ssh => {
-            let carrier = layout::carrier(topology, share);
-            Want::After(Id::new("tunnel", carrier.name.as_str()), "address")
+            let address = topology.gateway.as_ref().and_then(|gateway| gateway.address);
+            address.map_or_else(
+                || Want::After(tunnel::carrying(topology, share), "address"),
+                |address| Want::is(address.to_string()),
+            )
         }
         Via::External => Want::is(share.server.as_ref()?.to_string()),
     })

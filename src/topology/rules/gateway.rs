@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::super::gateway::{HTTP_PROXY_PORT, SSH_PORT};
+use super::super::gateway::{EXPOSED, HTTP_PROXY_PORT, SSH_PORT};
 use super::super::{
     Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort, Topology, Via,
 };
@@ -32,6 +32,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     publications(topology, gateway, rules);
     budget(gateway, rules);
     keys(topology, gateway, rules);
+    expose(topology, gateway, rules);
     for (at, port) in gateway.ports.iter().enumerate() {
         forward(topology, gateway, at, port, rules);
     }
@@ -240,11 +241,53 @@ fn budget(gateway: &Gateway, rules: &mut Rules) {
 
 fn keys(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
     let Some(ssh) = &gateway.ssh else { return };
-    let tunnel = topology.shares.iter().any(|share| share.via == Via::Ssh);
+    let tunnel =
+        gateway.expose.is_some() || topology.shares.iter().any(|share| share.via == Via::Ssh);
     if ssh.authorized_keys.is_empty() && !tunnel && rules.places.is_whole("gateway.ssh") {
         let problem = rules
             .warning("nobody-may-log-in", "gateway.ssh", "sshd takes keys only, and none is given")
             .help("`authorizedKeys: [~/.ssh/id_ed25519.pub]`");
+        rules.report(problem);
+    }
+}
+
+/// What comes here over ssh comes in by the gateway's sshd, and only tcp does.
+fn expose(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
+    if gateway.expose.is_none() {
+        return;
+    }
+    if gateway.ssh.is_none() && rules.places.is_whole("gateway") {
+        let problem = rules
+            .error(
+                "no-sshd",
+                "gateway.expose",
+                "the tunnel ends at the gateway's sshd, and there is none",
+            )
+            .help("`ssh: { listen: \"0.0.0.0:122\" }` beside it");
+        rules.report(problem);
+    }
+    for (at, port) in gateway.ports.iter().enumerate() {
+        if port.listen.proto == Proto::Udp && port.listen().addr.is_loopback() {
+            let path = format!("gateway.ports.{at}.listen");
+            let problem = rules
+                .warning("udp-stays-there", &path, "ssh carries TCP only, so this port stays on the loopback of the engine's machine")
+                .help("an address of that machine in `publish`, `0.0.0.0:…/udp`");
+            rules.report(problem);
+        }
+    }
+    let namesake = topology
+        .shares
+        .iter()
+        .position(|share| share.via == Via::Ssh && share.name.as_str() == EXPOSED);
+    if let Some(at) = namesake {
+        let problem = rules
+            .error(
+                "reserved-name",
+                &format!("shares.{at}.name"),
+                format!("`{EXPOSED}` is the name of the tunnel of `gateway.expose`"),
+            )
+            .help("another name")
+            .related(rules.places.find("gateway.expose"), "which has a tunnel too");
         rules.report(problem);
     }
 }

@@ -1,0 +1,282 @@
+//! A tunnel: ssh to the gateway, kept up by a process of the user's.
+//!
+//! Its records lie on this machine, in the topology's folder: another user of the same topology has
+//! tunnels of their own. What the gateway has of it is one line, the key that it comes in with.
+
+mod gate;
+mod layout;
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::picture::short;
+use super::share::carrier;
+use super::{Context, Ingredients, asked, gateway};
+use crate::backend::host::find_program;
+use crate::backend::tunnel::{Spec, Standing, System, Tunnel, TunnelError, Unit};
+use crate::engine::{Deadline, Failure, Turn, Work};
+use crate::plan::{
+    Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
+};
+use crate::topology::{Share, Topology, Via};
+
+pub use gate::host_key;
+pub use layout::{Layout, carried_to, layouts};
+
+pub const TABLE: Table = Table::plain("tunnel");
+
+/// The output of the gateway that a tunnel pins.
+pub const HOST_KEY: &str = "hostKey";
+/// The gateway's address on the network, where what a tunnel carries back is found.
+const ADDRESS: &str = "address";
+
+const UP_DEADLINE: Duration = Duration::from_mins(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+pub fn id(name: &str) -> Id {
+    Id::new(TABLE.kind, name)
+}
+
+/// The tunnel by which a share reaches the gateway.
+pub fn carrying(topology: &Topology, share: &Share) -> Id {
+    id(carrier(topology, share).name.as_str())
+}
+
+/// Whether volumes of the cluster name the gateway's address, which must then stay what it is.
+pub fn is_named_in_volumes(topology: &Topology) -> bool {
+    topology.shares.iter().any(|share| share.via == Via::Ssh)
+}
+
+/// Whether tunnels of the file end at the gateway, so that its host key must be known.
+pub fn ends_at_gateway(topology: &Topology) -> bool {
+    topology.is_exposed() || is_named_in_volumes(topology)
+}
+
+pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    let layouts = layouts(from.topology, from.machine)?;
+    layouts.into_iter().map(|layout| wanted(&layout, from)).collect()
+}
+
+fn wanted(layout: &Layout, from: &Ingredients) -> Result<Resource, Failure> {
+    let topology = from.topology;
+    let gateway = gateway::id(topology);
+    let settings = layout
+        .config(topology, from.state, from.templates)
+        .map_err(|error| Failure::because("cannot render the tunnel's settings", &error))?;
+    let mut resource = Resource::new(id(&layout.name), &TABLE)
+        .field("forwards", Want::Is(json!(layout.forwards())))
+        .field("through", Want::is(layout.way.to_string()))
+        .field("permits", Want::is(layout.permits(gateway.name())))
+        .field("settings", Want::is(fingerprint(&settings)))
+        .field(HOST_KEY, Want::After(gateway.clone(), HOST_KEY))
+        .bond(Bond::Uses(gateway))
+        .origin(Origin::Key(layout.origin.clone().into()));
+    let share = topology.shares.iter().find(|share| share.name.as_str() == layout.name);
+    resource.bonds.extend(asked(share.map_or(&[][..], |share| &share.needs)));
+    Ok(resource)
+}
+
+fn fingerprint(settings: &str) -> String {
+    short(Sha256::new_with_prefix(settings))
+}
+
+/// The settings of every tunnel, as they would be written.
+pub fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
+    let render = |layout: &Layout| {
+        let text = layout
+            .config(from.topology, from.state, from.templates)
+            .map_err(|error| Failure::because("cannot render the tunnel's settings", &error))?;
+        Ok((layout.name.clone(), text))
+    };
+    layouts(from.topology, from.machine)?.iter().map(render).collect()
+}
+
+pub fn check_programs(cx: &Context) -> Result<(), Failure> {
+    for program in ["ssh", "ssh-keygen"] {
+        if find_program(program, cx.variable.as_ref()).is_none() {
+            return Err(Failure::new(format!("a tunnel needs the program `{program}`"))
+                .hint("install OpenSSH's client, or put it on PATH"));
+        }
+    }
+    Ok(())
+}
+
+/// From this machine's files, and one file of each gateway that a tunnel comes in at.
+pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
+    let tunnels = Tunnel::all(&cx.state);
+    if tunnels.is_empty() {
+        return Ok(());
+    }
+    let gateway = cx.file.as_deref().map(gateway::id).filter(|id| world.record(id).is_some());
+    let lines = match &gateway {
+        Some(id) => Some(gate::lines(cx, id.name()).await?),
+        None => None,
+    };
+    let address = gateway.as_ref().and_then(|id| world.output(id, ADDRESS)).cloned();
+    for tunnel in tunnels {
+        let mut seen = look_at(&tunnel, lines.as_deref());
+        if let Some(address) = &address {
+            seen.outputs.set(ADDRESS, address.clone());
+        }
+        world.add(id(&tunnel.name), seen);
+    }
+    Ok(())
+}
+
+fn look_at(tunnel: &Tunnel, lines: Option<&[String]>) -> Seen {
+    let spec = tunnel.spec().ok().flatten();
+    let record: Option<Record> = spec.and_then(|spec| serde_json::from_value(spec.record).ok());
+    let Some(record) = record else {
+        return Seen { state: State::Partial, ..Seen::mine(Record::default()) };
+    };
+    let mut seen = Seen::mine(record);
+    seen.fields = live_fields(tunnel, lines);
+    seen.state = match tunnel.standing() {
+        Standing::Up(_) => State::Ready,
+        Standing::Stopped => State::Stopped,
+        standing @ Standing::Degraded(_) => State::Unready(standing.in_words(SystemTime::now())),
+    };
+    seen
+}
+
+fn live_fields(tunnel: &Tunnel, lines: Option<&[String]>) -> Fields<Value> {
+    let settings = tunnel.config_text().as_deref().map(fingerprint);
+    let mut fields = Fields::new()
+        .with("settings", json!(settings))
+        .with(HOST_KEY, json!(tunnel.pinned_host_key()));
+    // Without the gateway it cannot be known.
+    if let Some(lines) = lines {
+        let key = tunnel.public_key().ok().flatten().unwrap_or_default();
+        fields.set("permits", json!(gate::permits(lines, &tunnel.host(), &key)));
+    }
+    fields
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let tunnel = Tunnel::of(&cx.state, turn.id().name());
+    match turn.work {
+        Work::Create | Work::Update => set_up(cx, turn, &tunnel).await?,
+        Work::Start => start(cx, &tunnel).await?,
+        Work::Delete => take_down(cx, turn, &tunnel).await?,
+        Work::Keep => {}
+    }
+    Ok(Outputs::new())
+}
+
+async fn set_up(cx: &Context, turn: &Turn, tunnel: &Tunnel) -> Result<(), Failure> {
+    let failed = |error: &TunnelError| cannot("set up", tunnel, error);
+    let topology = cx.topology()?;
+    let layouts = layouts(topology, cx.machine().await)?;
+    let (Some(layout), Some(resource)) =
+        (layouts.iter().find(|layout| layout.name == tunnel.name), &turn.resource)
+    else {
+        return Err(Failure::new("the file has no such tunnel any more"));
+    };
+    let host_key = turn
+        .text(HOST_KEY)
+        .ok_or_else(|| Failure::new("the gateway has no host key: its sshd has not started yet"))?;
+    let settings = layout
+        .config(topology, Some(&cx.state), &cx.templates)
+        .map_err(|error| Failure::because("cannot render the tunnel's settings", &error))?;
+
+    let key = tunnel.ensure_key().await.map_err(|error| failed(&error))?;
+    let gateway = gateway::id(topology);
+    let permits = layout.permits(gateway.name());
+    let line = gate::line(&permits, &key, &tunnel.host());
+    gate::admit(cx, gateway.name(), &tunnel.host(), line).await?;
+
+    let record = Record::of(resource, &turn.values, &cx.key);
+    let record = serde_json::to_value(record)
+        .map_err(|error| Failure::because("cannot write the tunnel's record", &error))?;
+    let spec = Spec::new(cx.docker.endpoint(), record);
+    tunnel.stop().await.map_err(|error| failed(&error))?;
+    tunnel.write(&spec, &settings, host_key).map_err(|error| failed(&error))?;
+    start(cx, tunnel).await
+}
+
+async fn start(cx: &Context, tunnel: &Tunnel) -> Result<(), Failure> {
+    let started = tunnel.start(cx.held.lock.as_ref()).await;
+    started.map_err(|error| cannot("start", tunnel, &error))
+}
+
+async fn take_down(cx: &Context, turn: &Turn, tunnel: &Tunnel) -> Result<(), Failure> {
+    let failed = |error: &TunnelError| cannot("take down", tunnel, error);
+    tunnel.stop().await.map_err(|error| failed(&error))?;
+    let gateway = turn.item.bonds.iter().map(Bond::id).find(|id| id.kind() == gateway::TABLE.kind);
+    if let Some(gateway) = gateway {
+        gate::dismiss(cx, gateway.name(), &tunnel.host()).await?;
+    }
+    if let Some(unit) = Unit::of(tunnel, System::here(), cx.variable.as_ref()) {
+        unit.remove().map_err(|error| failed(&error))?;
+    }
+    tunnel.remove().map_err(|error| failed(&error))
+}
+
+fn cannot(what: &str, tunnel: &Tunnel, error: &TunnelError) -> Failure {
+    Failure::because(format!("cannot {what} the tunnel `{}`", tunnel.name), error)
+}
+
+pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let tunnel = Tunnel::of(&cx.state, turn.id().name());
+    let deadline = Deadline::new(turn, UP_DEADLINE, "ssh to reach the gateway");
+    let up = async {
+        loop {
+            match tunnel.standing() {
+                Standing::Up(_) => return Ok(()),
+                Standing::Degraded(report) => {
+                    deadline.saw(report.last_error.unwrap_or_else(|| "connecting".to_owned()));
+                }
+                Standing::Stopped => {
+                    return Err(Failure::new(format!("nobody keeps `{}` up any more", turn.id()))
+                        .hint(format!("`topo tunnel run {}` shows why", tunnel.name)));
+                }
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    deadline.until(up).await.map_err(|failure| advise(failure, &tunnel))?;
+    let topology = cx.topology()?;
+    let snapshot = cx.snapshot().await?;
+    let container = snapshot.container(gateway::id(topology).name());
+    Ok(container.map(gateway::outputs_of).unwrap_or_default())
+}
+
+/// What to do about ssh's own words.
+fn advise(failure: Failure, tunnel: &Tunnel) -> Failure {
+    let said = failure.causes.join(" ");
+    let known = [
+        (
+            "Address already in use",
+            "a program on this machine has that port: stop it, or publish another",
+        ),
+        (
+            "remote port forwarding failed",
+            "a tunnel of somebody else's, or of another machine, listens on that port of the gateway already",
+        ),
+        (
+            "Permission denied",
+            "for a jump host: `ssh` must get there without asking for anything, by a key or an agent",
+        ),
+        (
+            "Connection refused",
+            "nothing listens there: does the engine's machine publish `gateway.ssh.listen` on an address that this machine reaches?",
+        ),
+        (
+            "Connection timed out",
+            "a firewall may be in between: open `gateway.ssh.listen` of the engine's machine, or name a `gateway.ssh.jump`",
+        ),
+        ("Host key verification failed", "another sshd answers there than the gateway's"),
+        ("Could not resolve hostname", "write an address, or a host of your ssh configuration"),
+    ];
+    let advice = known.into_iter().find(|(words, _)| said.contains(words));
+    match advice {
+        Some((_, advice)) => failure.hint(advice),
+        None => failure.hint(format!(
+            "try it yourself: `ssh -F {} {}`",
+            tunnel.config().display(),
+            tunnel.host()
+        )),
+    }
+}
