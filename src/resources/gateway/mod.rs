@@ -372,13 +372,6 @@ async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     pin(cx, turn).await
 }
 
-async fn ensure_image(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), Failure> {
-    image::picture(gateway, &cx.templates)
-        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
-        .ensure(cx, turn)
-        .await
-}
-
 /// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if turn.action() == Action::Replace {
