@@ -27,8 +27,8 @@ pub const UNTIL_HEALTHY: &str = "until sh /etc/topo/health 2>/dev/null; do sleep
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Opening files by their handles, acting as whoever asks, and doing for root what root may: with
-/// one of them less, writes into a folder of another user's are refused.
+/// Opening files by their handles, acting as whoever asks, and doing for root what root may with
+/// files of others.
 const CAPABILITIES: [&str; 7] =
     ["DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID", "SETUID", "SETGID"];
 
