@@ -13,7 +13,8 @@ name: cut
 cluster:
   workers: 1
   image: ${NODE_IMAGE}
-images: ['${ECHO_IMAGE}']
+images:
+  - ${ECHO_IMAGE}
 ";
 
 #[test]

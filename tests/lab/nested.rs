@@ -8,8 +8,8 @@ use crate::lab::Lab;
 const REJECT: [&str; 6] =
     ["-I", "FORWARD", "-j", "REJECT", "--reject-with", "icmp-host-prohibited"];
 /// kube-proxy marks what it translates, so that this lets that and nothing else through.
-const ACCEPT_MARKED: [&str; 7] =
-    ["-I", "FORWARD", "-m", "mark", "--mark", "0x4000/0x4000", "-jACCEPT"];
+const ACCEPT_MARKED: [&str; 8] =
+    ["-I", "FORWARD", "-m", "mark", "--mark", "0x4000/0x4000", "-j", "ACCEPT"];
 
 #[test]
 #[ignore = "needs the lab"]

@@ -95,17 +95,17 @@ network: {{ name: topo-node-port }}
 cluster: {{ context: kind-node-port }}
 gateway:
   image: {{ base: {base} }}
-  publish: [12215-12219]
+  publish: [12295-12299]
   ports:
-    - {{ listen: 12215, to: {{ nodePort: 30880 }} }}
-    - {{ listen: 12216, to: {{ service: web, port: 80 }} }}
+    - {{ listen: 12295, to: {{ nodePort: 30880 }} }}
+    - {{ listen: 12296, to: {{ service: web, port: 80 }} }}
 "
         ),
     );
     let beside = example.path().replace("node-port.yaml", "beside.yaml");
     lab.expect(0, &["apply", &beside]);
-    example.answers("http://127.0.0.1:12215/");
-    example.answers("http://127.0.0.1:12216/");
+    example.answers("http://127.0.0.1:12295/");
+    example.answers("http://127.0.0.1:12296/");
     lab.expect(0, &["diff", &beside]);
     lab.expect(0, &["destroy", "--yes", &beside]);
     example.answers("http://127.0.0.1:12210/");

@@ -374,20 +374,25 @@ async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 
 /// A gateway that is replaced keeps its volume, so that the new one is the same host to ssh.
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    let image = turn.record.as_ref().and_then(|record| record.fields.get("image")?.as_str());
     if turn.action() == Action::Replace {
         // What takes long comes before the forwards are away.
         if let Some(gateway) = &cx.topology()?.gateway {
             ensure_image(cx, turn, gateway).await?;
         }
-        remove(cx, turn.id().name()).await?;
+        remove(cx, name).await?;
         cx.forwards.interrupt();
-        return Ok(());
+        return forget_image(cx, image.filter(|image| turn.text("image") != Some(image))).await;
     }
-    remove(cx, turn.id().name()).await?;
+    remove(cx, name).await?;
     cx.hold(turn.id(), Vec::new()).await?;
     let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
     cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
-    let image = turn.record.as_ref().and_then(|record| record.fields.get("image")?.as_str());
+    forget_image(cx, image).await
+}
+
+async fn forget_image(cx: &Context, image: Option<&str>) -> Result<(), Failure> {
     match image {
         Some(image) => image::KIND.forget(cx, image).await,
         None => Ok(()),
