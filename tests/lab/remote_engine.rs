@@ -30,22 +30,6 @@ fn remote_engine() {
     assert!(!is_running(keeper), "the tunnel's process {keeper} goes on");
 }
 
-/// The engine reached over ssh, and everything published on that machine's loopback alone: the
-/// tunnel goes the way that the engine is reached by.
-#[test]
-#[ignore = "needs the lab"]
-fn remote_engine_over_ssh() {
-    let lab = far::over_ssh("remote-engine over ssh");
-    let before = lab.listing();
-    lab.expect(0, &["apply", FILE]);
-    answers(&lab, "127.0.0.1");
-    assert!(lab.get(&format!("http://{}:12100/", far::address())).is_err());
-    the_cluster_is_used_from_here(&lab);
-    lab.expect(0, &["diff", FILE]);
-    lab.expect(0, &["destroy", "--yes", FILE]);
-    nothing_is_left(&lab, &before);
-}
-
 fn answers(lab: &Lab, host: &str) {
     let said =
         Lab::eventually("the pod's web server", || lab.get(&format!("http://{host}:12100/")));

@@ -495,6 +495,7 @@ fn share_external() {
     scenario.lab.run("docker", &[&["network", "create"], &network[..]].concat());
     let place = ["--network", "topo-she", "--ip", "172.24.9.9"];
     let server = Ganesha::run(&scenario.lab, "she-nas", &scenario.folder, &place);
+    scenario.change("network:\n", "network:\n  name: topo-she\n");
     scenario.apply();
     scenario.in_sync();
     shared_by_all(&scenario);
