@@ -6,7 +6,7 @@ use crate::lab::Lab;
 #[test]
 #[ignore = "needs the lab"]
 fn everything() {
-    let lab = Lab::open("everything");
+    let lab = Lab::open("everything").of(&["everything"]);
     let client = std::env::var("CLIENT_IMAGE").expect("set by the lab");
     let example = Example::of(&lab, "everything");
     // The connector's own image is not to be had in the lab; this one stays up as well.

@@ -6,7 +6,7 @@ use crate::lab::Lab;
 #[test]
 #[ignore = "needs the lab"]
 fn http_proxy() {
-    let lab = Lab::open("http-proxy");
+    let lab = Lab::open("http-proxy").of(&["http-proxy"]);
     let example = Example::of(&lab, "http-proxy");
     example.apply();
     through(&lab, "3128", "http://172.26.255.201/");

@@ -17,7 +17,7 @@ pub struct Lab {
     started: Instant,
     name: &'static str,
     /// Names of the scenario's own topologies.
-    topologies: &'static [&'static str],
+    topologies: Vec<&'static str>,
     told: RefCell<String>,
 }
 
@@ -42,7 +42,7 @@ impl Lab {
             surroundings: BTreeMap::new(),
             started: Instant::now(),
             name,
-            topologies: &[],
+            topologies: Vec::new(),
             told: RefCell::default(),
         };
         let key = lab.key();
@@ -62,8 +62,8 @@ impl Lab {
 
     /// The topologies that this scenario makes: what a run before has left of them goes first, and
     /// what is left of them when it fails is looked at and goes too.
-    pub fn of(mut self, topologies: &'static [&'static str]) -> Self {
-        self.topologies = topologies;
+    pub fn of(mut self, topologies: &[&'static str]) -> Self {
+        self.topologies = topologies.to_vec();
         self.sweep();
         self
     }
@@ -71,7 +71,7 @@ impl Lab {
     fn sweep(&self) {
         let claims =
             self.run("docker", &["volume", "ls", "-q", "--filter", "label=dev.topo.claim"]);
-        for name in self.topologies {
+        for name in &self.topologies {
             let is_claimed = |volume: &str| volume.starts_with(&format!("topo-{name}."));
             if claims.lines().any(is_claimed) {
                 self.topo(&["destroy", "--yes", "--name", name]);
@@ -92,7 +92,7 @@ impl Lab {
         };
         keep("topo", &self.told.borrow());
         keep("containers", &self.try_run("docker", &["ps", "-a", "--no-trunc"]).out);
-        for name in self.topologies {
+        for name in &self.topologies {
             let label = format!("label=dev.topo.topology={name}");
             let all = self.try_run("docker", &["volume", "ls", "-q", "--filter", &label]).out;
             let volumes: Vec<&str> = ["volume", "inspect"].into_iter().chain(all.lines()).collect();

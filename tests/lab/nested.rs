@@ -5,8 +5,19 @@ use crate::example::Example;
 use crate::lab::Lab;
 
 /// As the firewalls of some distributions end their FORWARD chain.
-const REJECT: [&str; 6] =
-    ["-I", "FORWARD", "-j", "REJECT", "--reject-with", "icmp-host-prohibited"];
+/// As distributions have it, after what lets the packets of known connections through.
+const REJECT: [&str; 10] = [
+    "-I",
+    "FORWARD",
+    "-m",
+    "conntrack",
+    "--ctstate",
+    "NEW",
+    "-j",
+    "REJECT",
+    "--reject-with",
+    "icmp-host-prohibited",
+];
 /// kube-proxy marks what it translates, so that this lets that and nothing else through.
 const ACCEPT_MARKED: [&str; 8] =
     ["-I", "FORWARD", "-m", "mark", "--mark", "0x4000/0x4000", "-j", "ACCEPT"];
@@ -14,7 +25,7 @@ const ACCEPT_MARKED: [&str; 8] =
 #[test]
 #[ignore = "needs the lab"]
 fn nested() {
-    let lab = Lab::open("nested");
+    let lab = Lab::open("nested").of(&["nested"]);
     let example = Example::of(&lab, "nested");
     // First as everybody begins: the gateway translates packets in the kernel.
     example.change("  mode: proxy\n", "");

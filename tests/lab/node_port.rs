@@ -7,7 +7,7 @@ use crate::lab::Lab;
 #[test]
 #[ignore = "needs the lab"]
 fn node_port() {
-    let lab = Lab::open("node-port");
+    let lab = Lab::open("node-port").of(&["beside", "node-port"]);
     let example = Example::of(&lab, "node-port");
     example.apply();
     let node = example.address_of("node-port-control-plane");

@@ -10,7 +10,7 @@ const FILE: &str = "topologies/remote-engine.yaml";
 #[test]
 #[ignore = "needs the lab"]
 fn remote_engine() {
-    let lab = far::over_tls("remote-engine");
+    let lab = far::over_tls("remote-engine").of(&["far"]);
     let before = lab.listing();
     folders_of_this_machine_are_refused(&lab);
 

@@ -11,7 +11,7 @@ const CONTAINER: &str = "routed-host-connector";
 #[test]
 #[ignore = "needs the lab"]
 fn routed_host() {
-    let lab = Lab::open("routed-host");
+    let lab = Lab::open("routed-host").of(&["routed-host"]);
     stand_in(&lab);
     lab.run(
         "docker",

@@ -20,7 +20,7 @@ struct Scenario {
 
 impl Scenario {
     fn open(title: &'static str, name: &'static str, example: &str) -> Self {
-        let lab = Lab::open(title);
+        let lab = Lab::open(title).of(&[name]);
         let folder = lab.home.path().join("documents of mine");
         std::fs::create_dir_all(&folder).expect("a folder");
         let text = std::fs::read_to_string(format!("topologies/{example}")).expect("the topology");

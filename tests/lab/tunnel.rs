@@ -21,7 +21,7 @@ const BACK: Duration = Duration::from_secs(45);
 #[test]
 #[ignore = "needs the lab"]
 fn tunnel() {
-    let mut lab = far::over_tls("tunnel");
+    let mut lab = far::over_tls("tunnel").of(&["tun"]);
     let server = NfsServer::start();
     lab.set("NFS_PORT", NFS_PORT);
     lab.set("MOUNT_PORT", MOUNT_PORT);

@@ -7,7 +7,7 @@ use crate::lab::Lab;
 #[test]
 #[ignore = "needs the lab"]
 fn workloads() {
-    let lab = Lab::open("workloads");
+    let lab = Lab::open("workloads").of(&["workloads"]);
     let example = Example::of(&lab, "workloads");
     example.apply();
     let said = example.answers("http://127.0.0.1:12230/");
