@@ -3,5 +3,5 @@
 
 demo: ; @tests/demo
 test: ; @tests/run $(T)
-bench: ; @cargo bench
+bench: ; @tests/bench
 lint: ; @tests/lint

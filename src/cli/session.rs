@@ -45,7 +45,7 @@ pub struct Session {
     pub hands: Arc<Hands>,
     pub topology: Option<Arc<Topology>>,
     pub claims: Claims,
-    /// What the engine had when the session was opened, listed once for claims and plan.
+    /// Listed once for claims, plan and status.
     snapshot: Snapshot,
     /// The topology file as an absolute path.
     file: Option<PathBuf>,
@@ -149,6 +149,11 @@ impl Session {
 
     pub fn name(&self) -> &str {
         &self.cx().name
+    }
+
+    /// What the engine had when the session was opened.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     /// What another topology, another file or a newer topo has said about this name and its addresses.

@@ -10,7 +10,7 @@ use super::session::{Planned, Purpose, Session, Wanted, Which};
 use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Id, Item, Seen, State, World};
-use crate::resources::{self, Context, Doing};
+use crate::resources::{self, Context, Doing, Scene};
 use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
@@ -24,7 +24,10 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
     let services = Services::look(session.cx()).await;
     let ports = ports::try_all(&session, &world, &services, Duration::ZERO).await;
     let shares = match &session.topology {
-        Some(topology) => resources::healths(session.cx(), topology, &world).await,
+        Some(topology) => {
+            let scene = Scene { topology, snapshot: session.snapshot(), world: &world };
+            resources::healths(session.cx(), scene).await
+        }
         None => Vec::new(),
     };
     view.status(&Status {
@@ -74,11 +77,14 @@ fn tunnel(cx: &Context, item: &Item, seen: Option<&Seen>) -> TunnelStatus {
 }
 
 fn share(share: resources::Health) -> ShareStatus {
-    let (state, detail) = match share.state {
-        Doing::Well => (Health::Ready, None),
-        Doing::Badly(why) => (Health::Degraded, Some(why)),
-        Doing::Missing => (Health::Missing, None),
-        Doing::Unknown(why) => (Health::Unknown, Some(why)),
+    let (state, detail, finding) = match share.state {
+        Doing::Well => (Health::Ready, None, None),
+        Doing::Badly(why) => (Health::Degraded, Some(why), None),
+        Doing::Fails(finding) => {
+            (Health::Degraded, Some(format!("{}: {}", finding.name, finding.saw)), Some(finding))
+        }
+        Doing::Missing => (Health::Missing, None, None),
+        Doing::Unknown(why) => (Health::Unknown, Some(why), None),
     };
     ShareStatus {
         name: share.name,
@@ -87,6 +93,8 @@ fn share(share: resources::Health) -> ShareStatus {
         claim: Some(share.claim),
         state,
         detail,
+        finding: finding.as_ref().map(|finding| finding.name.to_owned()),
+        hint: finding.map(|finding| finding.fix),
     }
 }
 

@@ -64,10 +64,16 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
     graph.edges_unless_circular(
         handovers.filter_map(|(frees, takes)| stages.of_handover(frees, takes)).collect(),
     );
-    let leaving = plan
+    let changing: HashSet<&Id> = plan
         .items
         .iter()
-        .flat_map(|item| stages.of_leaving(item, resources.get(&item.id).copied(), world));
+        .filter(|item| item.action == Action::Update)
+        .map(|item| &item.id)
+        .collect();
+    let leaving = plan.items.iter().flat_map(|item| match item.action {
+        Action::Delete => stages.of_going(item, &changing, world),
+        _ => stages.of_leaving(item, resources.get(&item.id).copied(), world),
+    });
     graph.edges_unless_circular(leaving.collect());
     graph.early = stages.of_early_needs(plan, &resources);
     graph
@@ -253,6 +259,19 @@ impl<'a> Stages<'a> {
         left.filter(|id| resource.needs().all(|needed| needed != *id))
             .filter_map(|id| Some((lets_go, self.first(id)?)))
             .filter(|(lets_go, touched)| lets_go != touched)
+            .collect()
+    }
+
+    /// What goes for good lets go of what it used before that is changed: pods give back a share
+    /// before its server serves it no more.
+    fn of_going(&self, item: &Item, changing: &HashSet<&Id>, world: &World) -> Vec<Edge> {
+        let (Some(remove), Some(record)) = (self.removes.get(&item.id), world.record(&item.id))
+        else {
+            return Vec::new();
+        };
+        let used = record.needs.iter().filter(|bond| matches!(bond, Bond::Uses(_))).map(Bond::id);
+        used.filter(|id| changing.contains(id))
+            .filter_map(|id| Some((*remove, *self.makes.get(id)?)))
             .collect()
     }
 

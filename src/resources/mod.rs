@@ -60,7 +60,7 @@ pub use pool::Gaps;
 pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
 pub use reserve::{held_by_others, named};
-pub use share::{Doing, Ground, Health, Settled, healths, settle, ways};
+pub use share::{Doing, Ground, Health, Scene, Settled, healths, settle, ways};
 
 /// Registers a kind: its table, and which module carries out its turns.
 macro_rules! kinds {

@@ -45,7 +45,27 @@ pub struct Diagnostic {
     pub related: Vec<Related>,
 }
 
+/// Set-ups that read well and are known to bite.
+const KNOWN: [&str; 11] = [
+    "direct-access-blocked",
+    "export-excludes-client",
+    "export-excludes-tunnel",
+    "mount-port-moves",
+    "nobody-may-log-in",
+    "range-is-slow",
+    "statd-missing",
+    "static-address-refused",
+    "udp-only-port-forwarded",
+    "unprivileged-port-refused",
+    "v4-not-served",
+];
+
 impl Diagnostic {
+    /// The name under which the troubleshooting page has more to say of it.
+    pub fn known_as(&self) -> Option<&'static str> {
+        KNOWN.contains(&self.code).then_some(self.code)
+    }
+
     pub fn new(
         severity: Severity,
         code: &'static str,
@@ -122,4 +142,17 @@ pub(super) fn sort(problems: &mut [Diagnostic]) {
     problems.sort_by(|a, b| {
         (a.place.span.start, a.severity, a.code).cmp(&(b.place.span.start, b.severity, b.code))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_one_has_its_entry_on_the_troubleshooting_page() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        for name in KNOWN {
+            assert!(page.contains(&format!("**{name}**")), "{name} has no entry");
+        }
+    }
 }

@@ -182,13 +182,13 @@ impl View for Human {
 
     fn summary(&mut self, ending: &Ending) {
         self.end_progress();
+        let width = self.console.err_width();
         if self.is_quiet() {
             let failures: String =
-                ending.report.failures().map(|(_, why)| summary::failure(why)).collect();
+                ending.report.failures().map(|(_, why)| summary::failure(why, width)).collect();
             self.console.err(&failures);
             return;
         }
-        let width = self.console.err_width();
         self.console.err(&summary::render(ending, width));
     }
 
@@ -212,7 +212,8 @@ impl View for Human {
     fn error(&mut self, error: &Error) {
         self.end_progress();
         if let Some(failure) = &error.failure {
-            self.console.err(&summary::failure(failure));
+            let width = self.console.err_width();
+            self.console.err(&summary::failure(failure, width));
         }
     }
 

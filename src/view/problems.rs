@@ -62,8 +62,13 @@ fn one(
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = wrapped(&problem.message, width, "warning: ");
-    let mut group = Group::with_title(level.primary_title(title));
+    let name = problem.known_as();
+    let before = format!("warning{}: ", name.map(|name| format!("[{name}]")).unwrap_or_default());
+    let title = level.primary_title(wrapped(&problem.message, width, &before));
+    let mut group = Group::with_title(match name {
+        Some(name) => title.id(name),
+        None => title,
+    });
     match sources.at(&problem.place) {
         Some(_) => group = group.elements(snippets(sources, problem)),
         None => group = group.element(Level::NOTE.message(address(&problem.place))),

@@ -164,14 +164,32 @@ pub fn status() -> Status {
             used: 2,
             free: 49,
         }],
-        shares: vec![ShareStatus {
-            name: "docs".to_owned(),
-            via: "server".to_owned(),
-            source: "/home/me/docs/studio".to_owned(),
-            claim: Some("default/docs".to_owned()),
-            state: Health::Ready,
-            detail: None,
-        }],
+        shares: vec![
+            ShareStatus {
+                name: "docs".to_owned(),
+                via: "server".to_owned(),
+                source: "/home/me/docs/studio".to_owned(),
+                claim: Some("default/docs".to_owned()),
+                state: Health::Ready,
+                detail: None,
+                finding: None,
+                hint: None,
+            },
+            ShareStatus {
+                name: "sets".to_owned(),
+                via: "external".to_owned(),
+                source: "nas.local:/srv/sets".to_owned(),
+                claim: Some("default/sets".to_owned()),
+                state: Health::Degraded,
+                detail: Some(
+                    "v4-not-served: the server said that it speaks version 3 only".to_owned(),
+                ),
+                finding: Some("v4-not-served".to_owned()),
+                hint: Some(
+                    "write `nfs: { version: 3 }`, or switch version 4 on in the server".to_owned(),
+                ),
+            },
+        ],
         tunnels: vec![TunnelStatus {
             name: "docs".to_owned(),
             state: Health::Degraded,

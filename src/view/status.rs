@@ -75,6 +75,12 @@ pub struct ShareStatus {
     pub claim: Option<String>,
     pub state: Health,
     pub detail: Option<String>,
+    /// What its server does wrong, by the name that the troubleshooting page has it under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -10,21 +10,25 @@ use crate::engine::{Failure, Outcome};
 use crate::plan::Action;
 
 /// `error:`, `Caused by:` and, after an empty line, `hint:`.
-pub fn failure(failure: &Failure) -> String {
+pub fn failure(failure: &Failure, width: Option<usize>) -> String {
+    let beside = |word: &str| width.map(|columns| columns.saturating_sub(word.len() + 1));
     let mut text = String::new();
-    let _ = writeln!(text, "{} {}", "error:".red().bold(), indented(&failure.message, 2));
+    let message = indented(&failure.message, 2, beside("error:"));
+    let _ = writeln!(text, "{} {message}", "error:".red().bold());
     for cause in &failure.causes {
-        let _ = writeln!(text, "  {} {}", "Caused by:".red(), indented(cause, 4));
+        let cause = indented(cause, 4, beside("  Caused by:"));
+        let _ = writeln!(text, "  {} {cause}", "Caused by:".red());
     }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "\n{} {}", "hint:".cyan().bold(), indented(hint, 6));
+        let hint = indented(hint, 6, beside("hint:"));
+        let _ = writeln!(text, "\n{} {hint}", "hint:".cyan().bold());
     }
     text
 }
 
 /// Lines after the first stand under it; what a child process said keeps its lines.
-fn indented(text: &str, by: usize) -> String {
-    let lines: Vec<String> = text.trim_end().lines().map(tame).collect();
+fn indented(text: &str, by: usize, room: Option<usize>) -> String {
+    let lines: Vec<String> = wrap(text.trim_end(), room).iter().map(|line| tame(line)).collect();
     lines.join(&format!("\n{:by$}", ""))
 }
 
@@ -58,7 +62,7 @@ pub fn render(ending: &Ending, width: Option<usize>) -> String {
     let mut text = String::new();
     for (_, why) in ending.report.failures() {
         text.push('\n');
-        text.push_str(&failure(why));
+        text.push_str(&failure(why, width));
     }
     if !text.is_empty() || ending.report.interrupted {
         text.push('\n');
@@ -141,13 +145,13 @@ mod tests {
 
     #[test]
     fn a_failure_in_color() {
-        insta::assert_snapshot!(failure(&samples::failure()).replace('\u{1b}', "␛"));
+        insta::assert_snapshot!(failure(&samples::failure(), None).replace('\u{1b}', "␛"));
     }
 
     #[test]
     fn what_a_program_said_keeps_its_lines() {
         let said = Failure::new("cannot make `cluster/dev`").caused_by("kind said:\none\ntwo\n");
-        insta::assert_snapshot!(anstream::adapter::strip_str(&failure(&said)).to_string());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&failure(&said, None)).to_string());
     }
 
     #[test]

@@ -33,13 +33,14 @@ pub fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
-/// The text on lines of at most this many columns, broken at blanks.
+/// The text on lines of at most this many columns, broken at blanks, but not at those of what stands
+/// between backticks: that is there to be copied.
 pub fn wrap(text: &str, columns: Option<usize>) -> Vec<String> {
     let columns = columns.unwrap_or(usize::MAX);
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
-        for word in paragraph.split(' ') {
+        for word in words(paragraph) {
             if !line.is_empty() && width(&line) + 1 + width(word) > columns {
                 lines.push(std::mem::take(&mut line));
             } else if !line.is_empty() {
@@ -50,6 +51,17 @@ pub fn wrap(text: &str, columns: Option<usize>) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+fn words(paragraph: &str) -> Vec<&str> {
+    let is_paired = paragraph.matches('`').count().is_multiple_of(2);
+    let mut quoted = false;
+    paragraph
+        .split(|char| {
+            quoted ^= char == '`' && is_paired;
+            char == ' ' && !quoted
+        })
+        .collect()
 }
 
 /// What a terminal would act on instead of showing is made visible: names and messages come from elsewhere.
@@ -91,6 +103,12 @@ mod tests {
         assert_eq!(wrap("one two three", Some(8)), ["one two", "three"]);
         assert_eq!(wrap("abcdefghij k", Some(4)), ["abcdefghij", "k"]);
         assert_eq!(wrap("one two three", None), ["one two three"]);
+    }
+
+    #[test]
+    fn a_wrap_keeps_what_is_to_be_copied_on_one_line() {
+        assert_eq!(wrap("now run `a b c`, or wait", Some(9)), ["now run", "`a b c`,", "or wait"]);
+        assert_eq!(wrap("it's `open ended", Some(9)), ["it's", "`open", "ended"]);
     }
 
     #[test]

@@ -54,6 +54,15 @@ fn twelve_faults_in_color() {
 }
 
 #[test]
+fn set_ups_of_nfs_that_are_known_to_bite_are_told_by_their_names() {
+    let machine = Machine::new();
+    machine.folder("web");
+    let broken = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/topologies/invalid/broken-nfs.yaml");
+    machine.write("topo.yaml", &std::fs::read_to_string(broken).expect("is there"));
+    insta::assert_snapshot!("broken-nfs", machine.topo(&["validate"]).shown());
+}
+
+#[test]
 fn json_has_the_same_faults_at_the_same_places() {
     let machine = faulty();
     let ran = machine.topo(&["validate", "-o", "json"]);

@@ -113,16 +113,38 @@ fn applied_and_taken_out_by_name(lab: &Lab, before: &BTreeSet<String>) {
     lab.expect(0, &["apply", FILE]);
     answers(lab);
     lab.expect(0, &["diff", FILE]);
+    a_folder_is_served_to_it(lab);
     let list = kubectl(lab, &["-n", "default", "get", "configmap/topo-ext", "-o", "name"]);
     assert_eq!(list.trim(), "configmap/topo-ext");
     assert!(!kubectl(lab, &["get", "namespaces", "-o", "name"]).contains("topo-system"));
 
     // Its file gone: the claim knows the context.
-    lab.expect(0, &["destroy", "--yes", "--name", "ext"]);
+    let ran = lab.expect(0, &["destroy", "--yes", "--name", "ext"]);
+    assert!(ran.err.contains("docker volume rm ext-docs"), "{}", ran.err);
+    lab.run("docker", &["volume", "rm", "ext-docs"]);
     let after = objects(lab);
     let left: Vec<_> = after.difference(before).collect();
     let gone: Vec<_> = before.difference(&after).collect();
     assert!(left.is_empty() && gone.is_empty(), "left {left:#?}, gone {gone:#?}");
+}
+
+/// By a server on the network where its nodes are.
+fn a_folder_is_served_to_it(lab: &Lab) {
+    let text = std::fs::read_to_string(FILE).expect("the topology");
+    let server = "nfsServer: { image: { base: \"${NFS_BASE}\" } }\n";
+    let share = "shares: [{ name: docs, volume: ext-docs, via: server }]\n";
+    let file = "topologies/.existing-cluster-share.yaml";
+    std::fs::write(file, format!("{text}{server}{share}")).expect("written");
+    let applied = lab.topo(&["apply", "--moved", file]);
+    let again = lab.topo(&["diff", file]);
+    let status = lab.topo(&["status", file]);
+    std::fs::remove_file(file).expect("removed");
+    assert_eq!((applied.code, again.code), (0, 0));
+    let line = status.out.lines().find(|line| line.contains("via server"));
+    assert!(line.is_some_and(|line| line.contains(" ready ")), "{}", status.out);
+    assert!(!applied.err.contains("could not be tried"), "{}", applied.err);
+    let phase = kubectl(lab, &["get", "pvc/docs", "-o", "jsonpath={.status.phase}"]);
+    assert_eq!(phase, "Bound");
 }
 
 #[track_caller]

@@ -2,7 +2,6 @@
 //! that is known to bite. Tried from here, and from inside a node's image on the same network.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -11,6 +10,7 @@ use topo::backend::docker::{Docker, Surroundings};
 use topo::backend::nfs::{Dial, Direct, Finding, Proof, ThroughContainer, Trial, check};
 use topo::topology::NfsVersion::{self, V3, V4_0, V4_1, V4_2};
 
+use crate::ganesha::{Ganesha, Setup};
 use crate::lab::Lab;
 
 const NETWORK: &str = "nfst";
@@ -25,19 +25,9 @@ const VERSIONS: [NfsVersion; 4] = [V3, V4_0, V4_1, V4_2];
 /// A network with a folder, and a container as the nodes of a cluster are.
 struct Ground {
     lab: Lab,
+    server: Ganesha,
     runtime: Runtime,
     docker: Docker,
-}
-
-/// How the server is set up: what differs from one that works.
-#[derive(Default)]
-struct Setup {
-    core: &'static str,
-    version4: &'static str,
-    export: &'static str,
-    /// The container's own file system instead of the folder.
-    overlay: bool,
-    protocols: Option<&'static str>,
 }
 
 /// From where a trial is made.
@@ -57,7 +47,13 @@ impl Ground {
         let runtime = Runtime::new().expect("a runtime");
         let surroundings = Surroundings::read(|name| std::env::var(name).ok());
         let docker = runtime.block_on(Docker::connect(&surroundings)).expect("the lab's engine");
-        let ground = Self { lab, runtime, docker };
+        let server = Ganesha {
+            name: SERVER,
+            place: ["--network", NETWORK, "--ip", ADDRESS].map(str::to_owned).to_vec(),
+            path: "/export".to_owned(),
+            source: FOLDER.to_owned(),
+        };
+        let ground = Self { lab, server, runtime, docker };
         ground.clear();
         ground.docker_run(&["network", "create", "--subnet", SUBNET, NETWORK]);
         ground.docker_run(&["volume", "create", FOLDER]);
@@ -80,45 +76,7 @@ impl Ground {
 
     /// Starts the server, in place of the one before.
     fn serve(&self, setup: &Setup) {
-        self.lab.try_run("docker", &["rm", "-f", SERVER]);
-        let file = self.configuration(setup);
-        let mounted = format!("{}:/etc/ganesha/ganesha.conf:ro", file.display());
-        // Without this name rpcbind listens on no port.
-        let services = self.lab.home.path().join("services");
-        std::fs::write(&services, "portmapper 111/tcp\nportmapper 111/udp\n").expect("written");
-        let services = format!("{}:/etc/services:ro", services.display());
-        let volume = format!("{FOLDER}:/export");
-        let image = std::env::var("LAB_NFS_SERVER_IMAGE").expect("the lab's NFS server");
-        let mut run = vec!["run", "-d", "--name", SERVER, "--network", NETWORK, "--ip", ADDRESS];
-        run.extend(["--cap-add", "DAC_READ_SEARCH", "--cap-add", "SYS_ADMIN", "-v", &mounted]);
-        run.extend(["-v", &services]);
-        if !setup.overlay {
-            run.extend(["-v", &volume]);
-        }
-        run.push(&image);
-        self.docker_run(&run);
-        if setup.overlay {
-            self.docker_run(&["exec", SERVER, "mkdir", "-p", "/export"]);
-        }
-        listens();
-    }
-
-    fn configuration(&self, setup: &Setup) -> PathBuf {
-        let protocols = setup.protocols.unwrap_or("3, 4");
-        let core = "MNT_Port = 20048; Enable_NLM = false; Enable_RQUOTA = false";
-        let version4 = "Graceless = true; Only_Numeric_Owners = true; Minor_Versions = 0, 1, 2";
-        let export = "Export_Id = 1; Path = /export; Pseudo = /export; SecType = sys; \
-                      Access_Type = RW; Squash = No_Root_Squash";
-        let text = format!(
-            "NFS_CORE_PARAM {{ Protocols = {protocols}; {} }}\nNFSV4 {{ {} }}\n\
-             EXPORT {{ Protocols = {protocols}; {} FSAL {{ Name = VFS; }} }}\nLOG {{ Default_Log_Level = WARN; }}\n",
-            changed(core, setup.core),
-            changed(version4, setup.version4),
-            changed(export, setup.export),
-        );
-        let file = self.lab.home.path().join("ganesha.conf");
-        std::fs::write(&file, text).expect("written");
-        file
+        self.server.start(&self.lab, setup);
     }
 
     fn check(&self, from: Spot, trial: &Trial) -> Result<Proof, Finding> {
@@ -222,18 +180,6 @@ fn listens() {
     });
 }
 
-/// Settings, some of them in place of others: of two, Ganesha takes the first.
-fn changed(settings: &str, by: &str) -> String {
-    let key = |setting: &str| setting.split([' ', '{']).next().unwrap_or_default().to_owned();
-    let given: Vec<String> = by.split("; ").map(key).collect();
-    let kept = settings.split("; ").filter(|setting| !given.contains(&key(setting)));
-    let mut whole = by.to_owned();
-    for setting in kept {
-        let _ = write!(whole, " {setting};");
-    }
-    whole
-}
-
 /// The trial that a right set-up passes.
 fn right(version: NfsVersion) -> Trial {
     Trial { mount_port: Some(20048), ..Trial::new("/export", version) }
@@ -307,10 +253,7 @@ fn nfs_services_that_are_not_where_they_should_be() {
     ground.serve(&Setup { core: "MNT_Port = 20050;", ..Setup::default() });
     ground.finds("mount-port-moves", &both, &[V3], |_| {});
     ground.finds("mount-port-moves", &[Here], &[V3], |trial| trial.mount_port = Some(2049));
-    // As `mountd --no-tcp` leaves it. Of another version the port mapper would tell the port all the same.
-    for version in ["1", "3"] {
-        ground.docker_run(&["exec", SERVER, "rpcinfo", "-T", "tcp", "-d", "100005", version]);
-    }
+    ground.server.forget_mount_over_tcp(&ground.lab);
     ground.finds("udp-only-port-forwarded", &both, &[V3], |_| {});
 
     ground.finds("statd-missing", &both, &[V3], |trial| {

@@ -2,7 +2,7 @@
 //! nothing but ssh in between, which is broken in every way that ssh breaks.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,9 @@ fn tunnel() {
     let pods = ["--context", "kind-tun", "get", "pods", "-l", "app=writer", "-o", restarts];
     assert_eq!(lab.run("kubectl", &pods), "0", "it is the first writer that goes on");
     lab.expect(0, &["diff", FILE]);
-    lab.expect(0, &["destroy", "--yes", FILE]);
+    its_unit_is_one(&lab);
+    through_a_jump_host(&mut lab, &server);
+    lab.expect(0, &["destroy", "--yes", "--moved", FILE]);
     let after = lab.listing();
     let left: BTreeSet<_> = after.difference(&before).collect();
     assert!(left.is_empty(), "left behind: {left:#?}");
@@ -115,6 +117,58 @@ fn the_link_is_down(lab: &Lab, server: &NfsServer) {
     is_back(lab, "after the link was back", mended);
     server.grows("after the link was back");
     assert!(server.lines() > before);
+}
+
+/// What would be installed is right in the eyes of a systemd: that of a node.
+fn its_unit_is_one(lab: &Lab) {
+    let unit = lab.expect(0, &["tunnel", "install", "--print", "--name", "tun", "docs"]).out;
+    let file = lab.home.path().join("topo-tun-docs.service");
+    std::fs::write(&file, unit).expect("written");
+    let node = "tun-control-plane";
+    lab.run("docker", &["cp", &file.display().to_string(), &format!("{node}:/run/")]);
+    let program = Path::new(env!("CARGO_BIN_EXE_topo"));
+    let folder = program.parent().expect("a folder").display();
+    let there = format!("mkdir -p '{folder}' && cp /bin/true '{}'", program.display());
+    lab.run("docker", &["exec", node, "sh", "-ec", &there]);
+    let verify = ["systemd-analyze", "verify", "/run/topo-tun-docs.service"];
+    let ran = lab.try_run("docker", &[&["exec", node], &verify[..]].concat());
+    assert_eq!((ran.code, ran.out + &ran.err), (0, String::new()));
+}
+
+/// A host of the user's own ssh configuration, with the user's own key.
+fn through_a_jump_host(lab: &mut Lab, server: &NfsServer) {
+    let theirs = std::env::var("LAB_REMOTE_SSH_CONFIG").expect("the lab is up");
+    let theirs = std::fs::read_to_string(theirs).expect("the way to the other machine");
+    let host = format!("Host {}\n", far::address());
+    let own = theirs.replace(&host, &format!("Host bastion\n  HostName {}\n", far::address()));
+    assert_ne!(own, theirs);
+    let (config, programs) = (lab.home.path().join(".ssh/config"), lab.home.path().join("bin"));
+    for folder in [&programs, &lab.home.path().join(".ssh")] {
+        std::fs::create_dir_all(folder).expect("a folder");
+    }
+    std::fs::write(&config, own).expect("written");
+    // ssh finds a user's configuration by the list of users; here it has to be this home's.
+    let ssh = lab.run("sh", &["-c", "command -v ssh"]);
+    let wrapper = format!("#!/bin/sh\nexec {} -F '{}' \"$@\"\n", ssh.trim(), config.display());
+    std::fs::write(programs.join("ssh"), wrapper).expect("written");
+    lab.run("chmod", &["+x", &programs.join("ssh").display().to_string()]);
+    let path = std::env::var("PATH").expect("is set");
+    lab.set("PATH", format!("{}:{path}", programs.display()));
+
+    let text = std::fs::read_to_string(FILE).expect("the topology");
+    let jumps = text.replace("  ssh:\n", "  ssh:\n    jump: bastion\n");
+    let file = "topologies/.share-ssh-jump.yaml";
+    std::fs::write(file, jumps).expect("written");
+    let diff = lab.topo(&["diff", "--moved", file]);
+    let applied = lab.topo(&["apply", "--moved", file]);
+    let again = lab.topo(&["diff", "--moved", file]);
+    std::fs::remove_file(file).expect("removed");
+    assert!(diff.out.contains("~ tunnel/docs") && diff.out.contains("1 to update"), "{}", diff.out);
+    assert_eq!((applied.code, again.code), (0, 0));
+    let jump = lab.run("pgrep", &["-fc", &format!("ssh -F {}.* -- bastion", config.display())]);
+    assert_eq!(jump.trim(), "1", "one ssh to the jump host");
+    server.grows("through a jump host");
+    server.no_line_is_lost();
 }
 
 /// As `topo tunnel status` tells it, which asks no engine.

@@ -104,6 +104,21 @@ fn a_replaced_one_waits_until_what_rests_on_it_is_gone() {
 }
 
 #[test]
+fn one_that_leaves_lets_go_of_what_it_used_before_that_is_changed() {
+    let server = |size: &str| want("box/server").field("size", Want::is(size));
+    let share = want("box/share").bond(uses("box/server"));
+    let other = want("box/other").bond(uses("box/server")).field("size", Want::is("new"));
+    let world = world([
+        ("box/server", applied(&server("two"))),
+        ("box/share", applied(&share)),
+        ("box/other", applied(&want("box/other").bond(uses("box/server")))),
+    ]);
+    let desired = [server("one"), other];
+    let walked = walk(&planned(&desired, &world), &desired, &world);
+    assert_eq!(walked, ["remove share", "make server", "make other"]);
+}
+
+#[test]
 fn one_that_moves_off_a_leaving_one_is_removed_before_it_by_the_recorded_edge() {
     let on = |net: &str| want("box/gateway").field("shape", Want::is(net)).bond(rests(net));
     let world = world([

@@ -193,7 +193,10 @@ async fn drift(docker: &Docker, container: &Container) -> Result<Vec<Drifted>, F
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => handover::make(cx, turn).await?,
-        Work::Update => handover::take_over(cx, turn).await?,
+        Work::Update => {
+            handover::take_over(cx, turn).await?;
+            forget_image(cx, turn).await?;
+        }
         Work::Start => start(cx, turn.id().name()).await?,
         Work::Delete => delete(cx, turn).await?,
         Work::Keep => {}
@@ -212,7 +215,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     remove(cx, name).await?;
     remove(cx, &handover::next(name)).await?;
     if turn.action() == Action::Replace {
-        return Ok(());
+        return forget_image(cx, turn).await;
     }
     let fields = turn.record.as_ref().map(|record| &record.fields);
     let exports = fields.map(layout::exports_of).unwrap_or_default();
@@ -223,8 +226,14 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
             ));
         }
     }
+    forget_image(cx, turn).await
+}
+
+/// Of the container that is gone; nothing where its image serves the next one too.
+async fn forget_image(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let fields = turn.record.as_ref().map(|record| &record.fields);
     let image = fields.and_then(|fields| fields.get("image")?.as_str());
-    match image {
+    match image.filter(|image| turn.text("image") != Some(image)) {
         Some(image) => image::KIND.forget(cx, image).await,
         None => Ok(()),
     }

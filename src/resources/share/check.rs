@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::{Context, cluster, server};
-use super::layout::{mount_options, node_folder, ports, version};
-use super::squash;
+use super::layout::{mount_options, node_folder};
+use super::{host, squash};
+use crate::backend::docker::Snapshot;
 use crate::backend::nfs::{self, Direct, Finding, ThroughContainer, Trial};
 use crate::engine::Failure;
 use crate::plan::Fields;
@@ -32,12 +33,12 @@ pub enum Outcome {
 /// Tries a share with the fields that it is to have, or has.
 pub async fn try_out(
     cx: &Context,
+    snapshot: &Snapshot,
     share: &Share,
     fields: &Fields<Value>,
     how: How,
 ) -> Result<Outcome, Failure> {
-    let snapshot = cx.snapshot().await?;
-    let node = cluster::kubernetes_nodes(&snapshot, &cx.name).find(|node| node.is_running());
+    let node = cluster::kubernetes_nodes(snapshot, &cx.name).find(|node| node.is_running());
     let write = how.write && share.access == Access::Rw;
     if share.via == Via::Mount {
         let found = match node {
@@ -60,7 +61,11 @@ pub async fn try_out(
     if node.is_none() && unreached.contains(&finding.name) {
         return Ok(Outcome::NotTried(finding));
     }
-    Ok(Outcome::Fails(without_handles(cx, share, finding).await))
+    Ok(Outcome::Fails(match share.via {
+        Via::Server => without_handles(cx, share, finding).await,
+        Via::Host | Via::Ssh => host::with_remedy(cx, snapshot, share, finding),
+        Via::Auto | Via::Mount | Via::External => finding,
+    }))
 }
 
 pub fn failure(share: &Share, finding: Finding) -> Failure {
@@ -70,8 +75,8 @@ pub fn failure(share: &Share, finding: Finding) -> Failure {
 }
 
 fn trial(share: &Share, path: String, write: bool) -> Result<Trial, Failure> {
-    let version = version(share);
-    let ports = ports(share);
+    let version = share.nfs_version();
+    let ports = share.nfs_ports();
     let expected_owner = match share.via {
         Via::External => None,
         _ => Some(squash(share)?.unwrap_or((0, 0))),
@@ -91,7 +96,7 @@ fn trial(share: &Share, path: String, write: bool) -> Result<Trial, Failure> {
 /// A folder that Ganesha cannot open by handle is no export of its at all, so that it looks like
 /// one that nobody named. Topo did name it.
 async fn without_handles(cx: &Context, share: &Share, finding: Finding) -> Finding {
-    if share.via != Via::Server || finding.name != "no-such-export" {
+    if finding.name != "no-such-export" {
         return finding;
     }
     let Some(said) = server::complaint(cx, share.name.as_str()).await else { return finding };

@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::super::Context;
 use super::check::{self, How, Outcome};
 use super::{id, source};
+use crate::backend::docker::Snapshot;
+use crate::backend::nfs::Finding;
 use crate::plan::{Fields, Owner, State, World};
 use crate::topology::{Share, Topology, Via};
 
@@ -31,17 +33,27 @@ pub enum Doing {
     Well,
     /// It is there and does not work: why.
     Badly(String),
+    /// It is there, and its server was found to be set up wrong.
+    Fails(Finding),
     Missing,
     /// It cannot be looked at now: why.
     Unknown(String),
 }
 
-/// All shares of the file, at the same time. Nothing is written into any of them.
-pub async fn healths(cx: &Context, topology: &Topology, world: &World) -> Vec<Health> {
-    join_all(topology.shares.iter().map(|share| health(cx, topology, share, world))).await
+/// The shares as the file has them, amid what was seen of engine and cluster.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    pub topology: &'a Topology,
+    pub snapshot: &'a Snapshot,
+    pub world: &'a World,
 }
 
-async fn health(cx: &Context, topology: &Topology, share: &Share, world: &World) -> Health {
+/// All shares of the file, at the same time. Nothing is written into any of them.
+pub async fn healths(cx: &Context, scene: Scene<'_>) -> Vec<Health> {
+    join_all(scene.topology.shares.iter().map(|share| health(cx, scene, share))).await
+}
+
+async fn health(cx: &Context, scene: Scene<'_>, share: &Share) -> Health {
     let server = share.server.as_ref().map(|server| format!("{server}:"));
     let claim = format!("{}/{}", share.claim.namespace, share.claim_name());
     Health {
@@ -49,11 +61,12 @@ async fn health(cx: &Context, topology: &Topology, share: &Share, world: &World)
         via: share.via,
         source: server.unwrap_or_default() + &source(share),
         claim,
-        state: doing(cx, topology, share, world).await,
+        state: doing(cx, scene, share).await,
     }
 }
 
-async fn doing(cx: &Context, topology: &Topology, share: &Share, world: &World) -> Doing {
+async fn doing(cx: &Context, scene: Scene<'_>, share: &Share) -> Doing {
+    let Scene { topology, snapshot, world } = scene;
     let cluster = super::cluster::id(topology.name.as_str());
     let Some(seen) = world.things.get(&id(share.name.as_str())) else {
         return match world.blind.get(&cluster) {
@@ -65,14 +78,14 @@ async fn doing(cx: &Context, topology: &Topology, share: &Share, world: &World) 
     if let State::Unready(last) = &seen.state {
         return Doing::Badly(last.clone());
     }
-    spoken(cx, share, &record.fields).await
+    spoken(cx, snapshot, share, &record.fields).await
 }
 
-async fn spoken(cx: &Context, share: &Share, fields: &Fields<Value>) -> Doing {
+async fn spoken(cx: &Context, snapshot: &Snapshot, share: &Share, fields: &Fields<Value>) -> Doing {
     let how = How { write: false, limit: LIMIT };
-    match check::try_out(cx, share, fields, how).await {
+    match check::try_out(cx, snapshot, share, fields, how).await {
         Ok(Outcome::Works) => Doing::Well,
-        Ok(Outcome::Fails(finding)) => Doing::Badly(format!("{}: {}", finding.name, finding.saw)),
+        Ok(Outcome::Fails(finding)) => Doing::Fails(finding),
         Ok(Outcome::NotTried(finding)) => {
             Doing::Unknown(format!("{} from this machine: {}", finding.name, finding.saw))
         }

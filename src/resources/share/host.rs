@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::super::{Context, Ingredients, network};
 use super::exports::{Export, entry_of};
-use super::layout::{ports, system};
 use super::squash;
 use crate::backend::docker::Snapshot;
 use crate::backend::host;
+use crate::backend::nfs::Finding;
 use crate::engine::Failure;
 use crate::plan::{Id, Want};
 use crate::topology::{NfsSystem, Share, Topology, Via};
@@ -40,14 +40,14 @@ fn export<'a>(
     snapshot: &Snapshot,
 ) -> Result<Option<Export<'a>>, Failure> {
     let Some(path) = share.path.as_ref().filter(|_| is_ours(share)) else { return Ok(None) };
-    let system = system(share);
+    let system = share.nfs_system();
     Ok(Some(Export {
         path: path.path(),
         system,
         clients: clients(topology, share, system, snapshot)?,
         access: share.access,
         squash: squash(share)?,
-        mount_port: ports(share).mount,
+        mount_port: share.nfs_ports().mount,
     }))
 }
 
@@ -128,10 +128,27 @@ pub fn entry(share: &Share) -> Option<String> {
     entry_of(share.path.as_ref()?.path(), &host::exports())
 }
 
+/// Says beside a finding what to run where this machine's exports are not as they should be.
+pub fn with_remedy(
+    cx: &Context,
+    snapshot: &Snapshot,
+    share: &Share,
+    mut finding: Finding,
+) -> Finding {
+    // No export would change these.
+    let elsewhere = ["no-route", "no-such-host", "no-space", "not-tried", "server-busy", "silent"];
+    if !elsewhere.contains(&finding.name)
+        && let Some(remedy) = remedy(cx, snapshot, share)
+    {
+        finding.fix = format!("{}; {remedy}", finding.fix);
+    }
+    finding
+}
+
 /// What to run, as root, where this machine does not export the share as it should.
-pub async fn remedy(cx: &Context, topology: &Topology, share: &Share) -> Option<String> {
-    let snapshot = cx.snapshot().await.ok()?;
-    let export = export(topology, share, &snapshot).ok()??;
+fn remedy(cx: &Context, snapshot: &Snapshot, share: &Share) -> Option<String> {
+    let topology = cx.topology().ok()?;
+    let export = export(topology, share, snapshot).ok()??;
     let line = export.line();
     let wanted = entry_of(export.path, std::slice::from_ref(&line));
     if entry_of(export.path, &host::exports()) == wanted {

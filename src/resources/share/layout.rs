@@ -1,59 +1,18 @@
-//! What goes with which `via`: versions, ports, mount options, the names of things.
+//! What goes with which `via`: tunnels, mount options, the names of things.
 
-use crate::topology::{Access, NfsSystem, NfsVersion, PortNumber, Share, Topology, Via};
+use crate::topology::{Access, NfsPorts, Share, Topology, Via};
 
 /// Where folders that are mounted into nodes appear there.
 pub const NODE_FOLDER: &str = "/var/lib/topo/shares";
-
-const NFS: u16 = 2049;
-const MOUNTD: u16 = 20048;
-
-/// Ports of an NFS server, as nodes reach it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ports {
-    pub nfs: u16,
-    /// Version 3 asks mountd first.
-    pub mount: Option<u16>,
-}
 
 /// The share whose tunnel carries this one: the first by `via: ssh` with the same server, since two
 /// tunnels could not listen on one port of the gateway.
 pub fn carrier<'a>(topology: &'a Topology, share: &'a Share) -> &'a Share {
     let over_ssh = topology.shares.iter().filter(|share| share.via == Via::Ssh);
-    over_ssh.into_iter().find(|other| ports(other).nfs == ports(share).nfs).unwrap_or(share)
-}
-
-/// Those of the server; the gateway listens on the same ones for a share by `via: ssh`.
-pub fn ports(share: &Share) -> Ports {
-    let nfs = share.nfs.as_ref();
-    let port = |given: Option<PortNumber>, usual| given.map_or(usual, PortNumber::get);
-    Ports {
-        nfs: port(nfs.and_then(|nfs| nfs.port), NFS),
-        mount: (version(share) == NfsVersion::V3)
-            .then(|| port(nfs.and_then(|nfs| nfs.mount_port), MOUNTD)),
-    }
-}
-
-/// The system that the share's NFS server runs on: this machine's, unless the file says.
-pub fn system(share: &Share) -> NfsSystem {
-    let here = if cfg!(target_os = "macos") { NfsSystem::Macos } else { NfsSystem::Linux };
-    let usual = match share.via {
-        Via::Host | Via::Ssh => here,
-        Via::Auto | Via::Mount | Via::Server | Via::External => NfsSystem::Linux,
-    };
-    share.nfs.as_ref().and_then(|nfs| nfs.system).unwrap_or(usual)
-}
-
-/// The version that pods mount with: what the options say, else the file, else the newest served.
-pub fn version(share: &Share) -> NfsVersion {
-    let asked = share.mount_options.iter().find_map(|option| {
-        let (key, value) = option.as_str().split_once('=')?;
-        matches!(key, "vers" | "nfsvers").then(|| value.parse().ok())?
-    });
-    asked.or_else(|| share.nfs.as_ref()?.version).unwrap_or(match system(share) {
-        NfsSystem::Macos => NfsVersion::V3,
-        NfsSystem::Linux => NfsVersion::V4_2,
-    })
+    over_ssh
+        .into_iter()
+        .find(|other| other.nfs_ports().nfs == share.nfs_ports().nfs)
+        .unwrap_or(share)
 }
 
 /// Those of the file, or those that suit the server.
@@ -64,9 +23,12 @@ pub fn mount_options(share: &Share) -> Vec<String> {
     if !share.mount_options.is_empty() {
         return share.mount_options.iter().map(ToString::to_string).collect();
     }
-    let Ports { nfs, mount } = ports(share);
-    let mut options =
-        vec![format!("vers={}", version(share)), "proto=tcp".to_owned(), format!("port={nfs}")];
+    let NfsPorts { nfs, mount } = share.nfs_ports();
+    let mut options = vec![
+        format!("vers={}", share.nfs_version()),
+        "proto=tcp".to_owned(),
+        format!("port={nfs}"),
+    ];
     if let Some(mount) = mount {
         // Nodes run no rpc.statd, without which version 3 cannot lock.
         options.extend([
@@ -128,12 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn options_of_the_file_go_before_and_name_the_version_too() {
+    fn options_of_the_file_stand_for_all_of_topos() {
         let written =
             share(json!({ "via": "external", "mountOptions": ["nfsvers=3", "nolock", "soft"] }));
         assert_eq!(mount_options(&written).join(","), "nfsvers=3,nolock,soft");
-        assert_eq!(version(&written), NfsVersion::V3);
-        assert_eq!(ports(&written).mount, Some(20048));
     }
 
     #[test]

@@ -31,9 +31,9 @@ use check::{How, Outcome};
 use volume::Pair;
 
 pub use choice::{Ground, Settled, settle, ways};
-pub use health::{Doing, Health, healths};
+pub use health::{Doing, Health, Scene, healths};
 pub use host::rendered as rendered_exports;
-pub use layout::{carrier, ports};
+pub use layout::carrier;
 pub use sight::{held_by, observe, see_strangers};
 pub use volume::kinds;
 pub use warning::{explain, explain_mounts, is_explained};
@@ -181,8 +181,10 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let topology = cx.topology()?;
     let share = share_of(topology, turn.id())?;
     let mut values = turn.values.clone();
-    if share.via == Via::Host {
+    if matches!(share.via, Via::Host | Via::Ssh) {
         host::write(cx, topology).await?;
+    }
+    if share.via == Via::Host {
         values.set("exports", json!(host::entry(share)));
     }
     verify(cx, turn, share, &values).await?;
@@ -239,19 +241,9 @@ async fn verify(
 ) -> Result<(), Failure> {
     turn.say("speaking NFS to it");
     let how = How { write: true, limit: turn.patience(TRIAL) };
-    match check::try_out(cx, share, values, how).await? {
+    match check::try_out(cx, &cx.snapshot().await?, share, values, how).await? {
         Outcome::Works => Ok(()),
-        Outcome::Fails(finding) => {
-            let failure = check::failure(share, finding);
-            let remedy = match share.via {
-                Via::Host => host::remedy(cx, cx.topology()?, share).await,
-                _ => None,
-            };
-            Err(match remedy {
-                Some(remedy) => failure.hint(remedy),
-                None => failure,
-            })
-        }
+        Outcome::Fails(finding) => Err(check::failure(share, finding)),
         Outcome::NotTried(finding) => {
             turn.warn(format!(
                 "share `{}` could not be tried from this machine ({}: {}); its nodes may reach it",

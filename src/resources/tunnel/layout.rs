@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::json;
 
-use super::super::share::{carrier, ports};
+use super::super::share::carrier;
 use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::backend::tunnel::Tunnel;
@@ -74,7 +74,7 @@ pub fn layouts(topology: &Topology, machine: Option<&Machine>) -> Result<Vec<Lay
         if carrier == share.name.as_str() {
             layouts.push(layout(carrier, format!("shares.{at}")));
         }
-        let ports = ports(share);
+        let ports = share.nfs_ports();
         let own = layouts.iter_mut().find(|layout| layout.name == carrier);
         if let Some(layout) = own {
             layout.back.extend([Some(ports.nfs), ports.mount].into_iter().flatten());

@@ -1,8 +1,11 @@
 //! Shares: what goes with which `via`, and the NFS set-ups that are known not to work.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 
-use super::super::{Nfs, NfsSystem, NfsVersion, Owner, Proto, Share, Topology, Via};
+use ipnet::IpNet;
+
+use super::super::{NfsSystem, NfsVersion, Owner, Proto, Share, Topology, Via};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -31,7 +34,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
         belongs(&path, share, rules);
         reachable(topology, &path, share, rules);
         if share.via.foreign_server() {
-            nfs(&path, share, rules);
+            nfs(topology, &path, share, rules);
         }
     }
 }
@@ -119,104 +122,122 @@ fn reachable(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) 
 }
 
 /// Each is a set-up that ends in an error of mount.nfs that does not say why.
-fn nfs(path: &str, share: &Share, rules: &mut Rules) {
-    let nfs = share.nfs.clone().unwrap_or_default();
-    let tunnelled = share.via == Via::Ssh;
-    let at = |key: &str| format!("{path}.nfs.{key}");
-    let option = |name: &str| {
-        share.mount_options.iter().position(|option| {
-            option.as_str() == name || option.as_str().starts_with(&format!("{name}="))
-        })
-    };
-    let option_path = |index: usize| format!("{path}.mountOptions.{index}");
-    let value = |index: usize| {
-        share.mount_options[index].as_str().split_once('=').map_or("", |(_, value)| value)
-    };
+fn nfs(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
+    ports(path, share, rules);
+    clients(topology, path, share, rules);
+    transport(path, share, rules);
+    versions(path, share, rules);
+}
 
-    if !nfs.unprivileged_ports {
-        let fix = match nfs.system {
-            Some(NfsSystem::Macos) => "nfs.server.mount.require_resv_port = 0 in nfs.conf",
-            _ => "the export's option `insecure`",
-        };
-        let problem = rules
-            .error("unprivileged-port-refused", &at("unprivilegedPorts"), "pods and tunnels come from ports above 1023, and the server refuses them: access denied by server")
-            .help(fix);
-        rules.report(problem);
+/// The kernel of a node asks from ports below 1024, a tunnel and the proxy of a desktop engine do not.
+fn ports(path: &str, share: &Share, rules: &mut Rules) {
+    let takes_high_ports = share.nfs.as_ref().is_none_or(|nfs| nfs.unprivileged_ports);
+    let macos = share.nfs_system() == NfsSystem::Macos;
+    let asks_from_high = share.via == Via::Ssh || macos || option(share, "noresvport").is_some();
+    if takes_high_ports || !asks_from_high {
+        return;
     }
-    if tunnelled
-        && !nfs.clients.is_empty()
-        && !nfs.clients.iter().any(|client| admits_loopback(client.as_str()))
-    {
-        let problem = rules
-            .error(
-                "export-excludes-tunnel",
-                &at("clients"),
-                "the server sees the end of the tunnel, 127.0.0.1, and the export leaves it out",
-            )
-            .help("`clients: [127.0.0.1]`");
-        rules.report(problem);
-    }
+    let fix = if macos {
+        "`nfs.server.mount.require_resv_port = 0` in nfs.conf"
+    } else {
+        "the export's option `insecure`"
+    };
+    let problem = rules
+        .error(
+            "unprivileged-port-refused",
+            &format!("{path}.nfs.unprivilegedPorts"),
+            "the server is asked from a port above 1023, and refuses that: access denied by server",
+        )
+        .help(fix);
+    rules.report(problem);
+}
+
+/// Whom the export lets in.
+fn clients(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
+    let clients = share.nfs.as_ref().map_or(&[][..], |nfs| &nfs.clients);
+    let at = format!("{path}.nfs.clients");
     let wide =
-        nfs.clients.iter().position(|client| matches!(client.as_str(), "*" | "0.0.0.0/0" | "::/0"));
+        clients.iter().position(|client| matches!(client.as_str(), "*" | "0.0.0.0/0" | "::/0"));
     if let Some(index) = wide {
         let problem = rules
             .error(
                 "export-to-the-world",
-                &at(&format!("clients.{index}")),
+                &format!("{at}.{index}"),
                 "the export is open to every machine",
             )
             .help("the addresses that need it, or 127.0.0.1 for a tunnel");
         rules.report(problem);
     }
-    let udp = option("mountproto")
-        .into_iter()
-        .chain(option("proto"))
-        .find(|index| value(*index).starts_with("udp"));
-    if let Some(index) = udp.filter(|_| tunnelled) {
-        udp_only(&option_path(index), rules);
-    } else if nfs.mount_protocol == Proto::Udp && tunnelled {
-        udp_only(&at("mountProtocol"), rules);
+    if clients.is_empty() {
+        return;
     }
-    versions(path, share, &nfs, rules);
+    let admits = |who: IpNet| clients.iter().any(|client| admits(client.as_str(), who));
+    match (share.via, topology.network.ipv4_subnet()) {
+        (Via::Ssh, _) if !admits(IpAddr::from(Ipv4Addr::LOCALHOST).into()) => {
+            let problem = rules
+                .error(
+                    "export-excludes-tunnel",
+                    &at,
+                    "the server sees the end of the tunnel, 127.0.0.1, and the export leaves it out",
+                )
+                .help("`clients: [127.0.0.1]`");
+            rules.report(problem);
+        }
+        (Via::Host, Some(subnet))
+            if share.nfs_system() == NfsSystem::Linux && !admits(subnet.net()) =>
+        {
+            let problem = rules
+                .error(
+                    "export-excludes-client",
+                    &at,
+                    format!("the nodes come from {subnet}, and the export leaves it out"),
+                )
+                .help(format!("`clients: [{subnet}]`, or no `clients`"));
+            rules.report(problem);
+        }
+        _ => {}
+    }
 }
 
-fn udp_only(path: &str, rules: &mut Rules) {
+fn transport(path: &str, share: &Share, rules: &mut Rules) {
+    if share.via != Via::Ssh {
+        return;
+    }
+    let over_udp = ["mountproto", "proto"].into_iter().find_map(|name| {
+        let (at, value) = share.mount_option(name)?;
+        value.starts_with("udp").then_some(at)
+    });
+    let at = match over_udp.or_else(|| option(share, "udp")) {
+        Some(at) => format!("{path}.mountOptions.{at}"),
+        None if share.nfs.as_ref().is_some_and(|nfs| nfs.mount_protocol == Proto::Udp) => {
+            format!("{path}.nfs.mountProtocol")
+        }
+        None => return,
+    };
     let problem = rules
-        .error(
-            "udp-only-port-forwarded",
-            path,
-            "ssh carries TCP only, and mountd is asked over UDP",
-        )
+        .error("udp-only-port-forwarded", &at, "ssh carries TCP only, and mountd is asked over UDP")
         .help("`tcp`, and the server's fixed TCP port");
     rules.report(problem);
 }
 
-fn versions(path: &str, share: &Share, nfs: &Nfs, rules: &mut Rules) {
-    let option = |name: &str| {
-        share.mount_options.iter().enumerate().find_map(|(at, option)| {
-            let (key, value) = option.as_str().split_once('=').unwrap_or((option.as_str(), ""));
-            (key == name).then_some((at, value))
-        })
-    };
-    let asked = option("vers").or_else(|| option("nfsvers"));
-    let version_path = match asked {
-        Some((at, _)) => format!("{path}.mountOptions.{at}"),
-        None => format!("{path}.nfs.version"),
-    };
-    let version = asked.and_then(|(_, value)| value.parse::<NfsVersion>().ok()).or(nfs.version);
-    let macos = nfs.system == Some(NfsSystem::Macos);
-    if macos && version.is_some_and(|version| version > NfsVersion::V3) {
+fn versions(path: &str, share: &Share, rules: &mut Rules) {
+    let three = share.nfs_version() == NfsVersion::V3;
+    if share.nfs_system() == NfsSystem::Macos && !three {
+        let at = option(share, "vers").or_else(|| option(share, "nfsvers"));
+        let at = at.map_or_else(
+            || format!("{path}.nfs.version"),
+            |at| format!("{path}.mountOptions.{at}"),
+        );
         let problem = rules
-            .error(
-                "v4-not-served",
-                &version_path,
-                "macOS serves NFS 2 and 3 only: Protocol not supported",
-            )
+            .error("v4-not-served", &at, "macOS serves NFS 2 and 3 only: Protocol not supported")
             .help("version 3");
         rules.report(problem);
     }
-    let three = version == Some(NfsVersion::V3) || (version.is_none() && macos);
-    if three && !share.mount_options.is_empty() && option("nolock").is_none() {
+    if !three {
+        return;
+    }
+    let written = !share.mount_options.is_empty();
+    if written && option(share, "nolock").is_none() {
         let problem = rules
             .error(
                 "statd-missing",
@@ -226,10 +247,21 @@ fn versions(path: &str, share: &Share, nfs: &Nfs, rules: &mut Rules) {
             .help("`nolock` among the options, or version 4");
         rules.report(problem);
     }
-    if three
-        && share.via == Via::Ssh
-        && nfs.mount_port.is_none()
-        && nfs.system == Some(NfsSystem::Linux)
+    if share.via != Via::Ssh {
+        return;
+    }
+    let nfs = share.nfs.as_ref();
+    if written && option(share, "mountport").is_none() {
+        let problem = rules
+            .error(
+                "mount-port-moves",
+                &format!("{path}.mountOptions"),
+                "without `mountport` version 3 asks the server's port mapper, which no tunnel carries",
+            )
+            .help("`mountport=20048` among the options, or whichever port its mountd is fixed to");
+        rules.report(problem);
+    } else if !written
+        && nfs.is_some_and(|nfs| nfs.mount_port.is_none() && nfs.system == Some(NfsSystem::Linux))
     {
         let problem = rules
             .error(
@@ -244,16 +276,22 @@ fn versions(path: &str, share: &Share, nfs: &Nfs, rules: &mut Rules) {
     }
 }
 
-/// Whether an entry of an exports file lets 127.0.0.1 in, as far as its text can tell: names may.
-fn admits_loopback(client: &str) -> bool {
+/// Where among the mount options this one is.
+fn option(share: &Share, name: &str) -> Option<usize> {
+    share.mount_option(name).map(|(at, _)| at)
+}
+
+/// Whether an entry of an exports file may let in somebody there, as far as its text can tell: most
+/// names could be anybody's.
+fn admits(client: &str, who: IpNet) -> bool {
     if client.starts_with('-') {
         return false;
     }
-    if let Ok(addr) = client.parse::<std::net::IpAddr>() {
-        return addr.is_loopback();
-    }
-    match client.parse::<ipnet::IpNet>() {
-        Ok(net) => net.contains(&std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
-        Err(_) => matches!(client, "localhost" | "*"),
+    let is_loopback = who.addr().is_loopback();
+    let net = client.parse::<IpAddr>().map(IpNet::from).or_else(|_| client.parse::<IpNet>());
+    match net {
+        Ok(net) => net.contains(&who) || who.contains(&net),
+        Err(_) if is_loopback => matches!(client, "localhost" | "*"),
+        Err(_) => client != "localhost",
     }
 }

@@ -15,6 +15,8 @@ struct Row {
     /// Which cell is that word.
     state: usize,
     paint: AnsiColors,
+    /// What to do about it, on lines of its own.
+    hint: Option<String>,
 }
 
 pub fn render(status: &Status, columns: Option<usize>) -> String {
@@ -58,7 +60,7 @@ pub fn ports_in_short(ports: &[PortStatus], columns: Option<usize>) -> String {
 fn resource(resource: &ResourceStatus) -> Row {
     let detail = resource.detail.clone().unwrap_or_default();
     let cells = vec![resource.id.to_string(), resource.state.word().to_owned(), detail];
-    Row { cells, state: 1, paint: color(resource.state) }
+    Row { cells, state: 1, paint: color(resource.state), hint: None }
 }
 
 /// `127.0.0.1:10001/tcp  answers  service default/web:80  172.22.255.201:80  2 pods`
@@ -81,7 +83,7 @@ fn port(port: &PortStatus) -> Row {
     let address = port.address.clone().unwrap_or_else(|| "no address".to_owned());
     let cells =
         vec![port.listen.clone(), word.to_owned(), port.to.clone(), address, rest.join(", ")];
-    Row { cells, state: 1, paint }
+    Row { cells, state: 1, paint, hint: None }
 }
 
 fn pool(pool: &PoolStatus) -> Row {
@@ -92,7 +94,7 @@ fn pool(pool: &PoolStatus) -> Row {
         pool.addresses.join(", "),
     ];
     let paint = if pool.free == 0 { AnsiColors::Yellow } else { AnsiColors::Default };
-    Row { cells, state: 2, paint }
+    Row { cells, state: 2, paint, hint: None }
 }
 
 fn share(share: &ShareStatus) -> Row {
@@ -104,13 +106,13 @@ fn share(share: &ShareStatus) -> Row {
         share.claim.clone().unwrap_or_default(),
         share.detail.clone().unwrap_or_default(),
     ];
-    Row { cells, state: 1, paint: color(share.state) }
+    Row { cells, state: 1, paint: color(share.state), hint: share.hint.clone() }
 }
 
 fn tunnel(tunnel: &TunnelStatus) -> Row {
     let detail = tunnel.detail.clone().unwrap_or_default();
     let cells = vec![tunnel.name.clone(), tunnel.state.word().to_owned(), detail];
-    Row { cells, state: 1, paint: color(tunnel.state) }
+    Row { cells, state: 1, paint: color(tunnel.state), hint: None }
 }
 
 fn color(health: Health) -> AnsiColors {
@@ -129,7 +131,7 @@ fn table(rows: Vec<Row>, columns: Option<usize>) -> String {
     let limit = columns.unwrap_or(usize::MAX);
     let beside = how_many_fit(&widths, limit);
     let mut text = String::new();
-    for Row { cells, state, paint } in rows {
+    for Row { cells, state, paint, hint } in rows {
         let mut below = Vec::new();
         let mut taken = INDENT.len();
         text.push_str(INDENT);
@@ -150,8 +152,11 @@ fn table(rows: Vec<Row>, columns: Option<usize>) -> String {
         }
         text.push('\n');
         let room = columns.map(|columns| columns.saturating_sub(INDENT.len() * 2));
-        for line in wrap(&below.join("  "), room) {
-            let _ = writeln!(text, "{INDENT}{INDENT}{line}");
+        let hint = hint.map(|hint| format!("hint: {}", tame(&hint)));
+        for paragraph in [Some(below.join("  ")), hint].into_iter().flatten() {
+            for line in wrap(&paragraph, room) {
+                let _ = writeln!(text, "{INDENT}{INDENT}{line}");
+            }
         }
     }
     text
