@@ -44,7 +44,7 @@ pub struct Share {
     /// What is known of the NFS server, where topo does not run it: `via: host`, `ssh` or `external`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nfs: Option<Nfs>,
-    /// Mount options instead of those that suit the server.
+    /// Mount options instead of those that suit the server; `vers`, `port` and `mountport` among them go before `nfs`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mount_options: Vec<MountOption>,
     /// Refuse every change that would remove or replace the share's volume or claim.
@@ -225,7 +225,7 @@ pub struct Nfs {
     /// The clients its export admits: addresses, networks or names, as the exports file has them. Default: what `via` needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<NfsClient>,
-    /// Whether it takes requests from ports above 1023, as every pod's and tunnel's are.
+    /// Whether it takes requests from ports above 1023, as a tunnel's are.
     #[serde(default = "yes")]
     pub unprivileged_ports: bool,
 }
