@@ -64,15 +64,12 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
     graph.edges_unless_circular(
         handovers.filter_map(|(frees, takes)| stages.of_handover(frees, takes)).collect(),
     );
-    let changing: HashSet<&Id> = plan
-        .items
-        .iter()
-        .filter(|item| item.action == Action::Update)
-        .map(|item| &item.id)
-        .collect();
-    let leaving = plan.items.iter().flat_map(|item| match item.action {
-        Action::Delete => stages.of_going(item, &changing, world),
-        _ => stages.of_leaving(item, resources.get(&item.id).copied(), world),
+    let updated = plan.items.iter().filter(|item| item.action == Action::Update);
+    let updated: HashSet<&Id> = updated.map(|item| &item.id).collect();
+    let leaving = plan.items.iter().flat_map(|item| {
+        let mut edges = stages.of_going(item, &updated, world);
+        edges.extend(stages.of_leaving(item, resources.get(&item.id).copied(), world));
+        edges
     });
     graph.edges_unless_circular(leaving.collect());
     graph.early = stages.of_early_needs(plan, &resources);
@@ -262,15 +259,15 @@ impl<'a> Stages<'a> {
             .collect()
     }
 
-    /// What goes for good lets go of what it used before that is changed: pods give back a share
-    /// before its server serves it no more.
-    fn of_going(&self, item: &Item, changing: &HashSet<&Id>, world: &World) -> Vec<Edge> {
+    /// What goes, if only to be made again, lets go of what it used before that is changed: pods
+    /// give a share back before its server serves it no more.
+    fn of_going(&self, item: &Item, updated: &HashSet<&Id>, world: &World) -> Vec<Edge> {
         let (Some(remove), Some(record)) = (self.removes.get(&item.id), world.record(&item.id))
         else {
             return Vec::new();
         };
         let used = record.needs.iter().filter(|bond| matches!(bond, Bond::Uses(_))).map(Bond::id);
-        used.filter(|id| changing.contains(id))
+        used.filter(|id| updated.contains(id))
             .filter_map(|id| Some((*remove, *self.makes.get(id)?)))
             .collect()
     }

@@ -104,18 +104,21 @@ fn a_replaced_one_waits_until_what_rests_on_it_is_gone() {
 }
 
 #[test]
-fn one_that_leaves_lets_go_of_what_it_used_before_that_is_changed() {
-    let server = |size: &str| want("box/server").field("size", Want::is(size));
-    let share = want("box/share").bond(uses("box/server"));
-    let other = want("box/other").bond(uses("box/server")).field("size", Want::is("new"));
+fn one_that_goes_lets_go_of_what_it_used_before_that_is_changed() {
+    let server = |size: &str| want("box/a-server").field("size", Want::is(size));
+    let share = |name: &str, shape: &str| {
+        want(name).field("shape", Want::is(shape)).bond(uses("box/a-server"))
+    };
     let world = world([
-        ("box/server", applied(&server("two"))),
-        ("box/share", applied(&share)),
-        ("box/other", applied(&want("box/other").bond(uses("box/server")))),
+        ("box/a-server", applied(&server("two"))),
+        ("box/leaves", applied(&share("box/leaves", "square"))),
+        ("box/replaced", applied(&share("box/replaced", "square"))),
     ]);
-    let desired = [server("one"), other];
+    let desired = [server("one"), share("box/replaced", "round")];
     let walked = walk(&planned(&desired, &world), &desired, &world);
-    assert_eq!(walked, ["remove share", "make server", "make other"]);
+    assert!(before(&walked, "remove leaves", "make a-server"), "{walked:?}");
+    assert!(before(&walked, "remove replaced", "make a-server"), "{walked:?}");
+    assert!(before(&walked, "make a-server", "make replaced"), "{walked:?}");
 }
 
 #[test]
