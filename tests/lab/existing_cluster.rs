@@ -131,7 +131,7 @@ fn applied_and_taken_out_by_name(lab: &Lab, before: &BTreeSet<String>) {
 /// By a server on the network where its nodes are.
 fn a_folder_is_served_to_it(lab: &Lab) {
     let text = std::fs::read_to_string(FILE).expect("the topology");
-    let server = "nfsServer: { image: { base: \"${NFS_BASE}\" } }\n";
+    let server = "nfsServer:\n  image: ${LAB_NFS_SERVER_IMAGE}\n";
     let share = "shares: [{ name: docs, volume: ext-docs, via: server }]\n";
     let file = "topologies/.existing-cluster-share.yaml";
     std::fs::write(file, format!("{text}{server}{share}")).expect("written");

@@ -12,6 +12,15 @@ pub const ADDRESS: &str = "172.24.9.9";
 const NFS_PORT: &str = "12349";
 const MOUNT_PORT: &str = "12348";
 
+/// Where its tunnel ends; written before the shares.
+pub const GATEWAY: &str = "gateway:
+  address: 172.24.0.12
+  image:
+    base: ${GATEWAY_BASE}
+  ssh: { listen: 12347 }
+shares:
+";
+
 /// Words for `docker run`: at an address of the cluster's network, and on this machine's loopback.
 pub fn place() -> Vec<String> {
     let nfs = format!("127.0.0.1:{NFS_PORT}:2049");
@@ -86,13 +95,6 @@ const FAULTS: [Fault; 7] = [
 
 pub fn each_is_told_by_its_name(scenario: &Scenario, server: &Ganesha) {
     std::fs::create_dir(scenario.folder.join("near")).expect("a folder");
-    let gateway = "gateway:
-  address: 172.24.0.12
-  image: { base: \"${GATEWAY_BASE}\" }
-  ssh: { listen: 12347 }
-shares:
-";
-    scenario.change("shares:\n", gateway);
     for (name, below) in [("three", ""), ("far", ""), ("near", "/near")] {
         scenario.add(&share(scenario, name, name, below));
     }
@@ -106,6 +108,7 @@ shares:
     for fault in &FAULTS {
         is_told(scenario, server, fault);
     }
+    people_are_told_too(scenario, server);
     files_of_another_owner_are_told(scenario, server);
 }
 
@@ -135,8 +138,6 @@ fn is_told(scenario: &Scenario, server: &Ganesha, fault: &Fault) {
     if let Some(spared) = spares {
         assert_eq!(one(&seen, spared)["state"], "ready", "{seen:#}");
     }
-    let told = scenario.topo(0, &["status"]).out;
-    assert!(told.contains(&format!("{name}: ")) && told.contains("hint: "), "{told}");
 
     let another = share(scenario, "another", breaks, "");
     scenario.add(&another);
@@ -153,6 +154,13 @@ fn is_told(scenario: &Scenario, server: &Ganesha, fault: &Fault) {
         let is_well = shares.all(|share| share["state"] == "ready");
         if is_well { Ok(()) } else { Err(format!("{seen:#}")) }
     });
+}
+
+fn people_are_told_too(scenario: &Scenario, server: &Ganesha) {
+    server.start(&scenario.lab, &Setup { protocols: Some("3"), ..RIGHT });
+    let told = scenario.topo(0, &["status"]).out;
+    assert!(told.contains("v4-not-served: ") && told.contains("hint: write `nfs: "), "{told}");
+    server.start(&scenario.lab, &RIGHT);
 }
 
 /// Only who writes can see it, so it is for apply to tell.

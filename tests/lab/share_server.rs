@@ -25,6 +25,7 @@ fn share_server() {
     nothing_is_written_where_nothing_may_be(&scenario);
     a_folder_without_handles_is_refused(&scenario);
     a_volume_is_shared_and_stays(&scenario);
+    another_base_is_another_server(&scenario);
     drift_of_a_served_share(&scenario);
     another_folder_is_asked_about(&scenario);
 
@@ -144,6 +145,25 @@ fn a_volume_is_shared_and_stays(scenario: &Scenario) {
     scenario.step("- share/vault", &["what is in it stays"]);
     assert!(volumes().lines().any(|name| name == "shs-vault"));
     scenario.lab.run("docker", &["volume", "rm", "shs-vault"]);
+}
+
+/// It takes over as any other does, and the image of the one before goes.
+fn another_base_is_another_server(scenario: &Scenario) {
+    const OTHER: &str = "lab/debian:other";
+    let runs = || {
+        let asked = ["inspect", "shs-nfs", "--format", "{{.Config.Image}}"];
+        scenario.lab.run("docker", &asked).trim().to_owned()
+    };
+    let before = runs();
+    let base = std::env::var("NFS_BASE").expect("set by the lab");
+    scenario.lab.run("docker", &["tag", &base, OTHER]);
+    scenario.change("${NFS_BASE:-debian:bookworm-slim}", OTHER);
+    scenario.step("~ server/shs-nfs", &["image: ", &before]);
+    scenario.lab.run("docker", &["rmi", OTHER]);
+    let images = ["images", "--format", "{{.Repository}}:{{.Tag}}", "topo-nfs-server"];
+    let images = scenario.lab.run("docker", &images);
+    assert_ne!(runs(), before);
+    assert!(!images.lines().any(|image| image == before), "{before} is left among {images}");
 }
 
 fn drift_of_a_served_share(scenario: &Scenario) {

@@ -212,8 +212,8 @@ fn share_mount() {
     let nodes = || scenario.lab.run("docker", &["ps", "-q", "--filter", "name=shm-"]);
     let before = nodes();
     scenario.change("via: mount", "via: server");
-    let base = "nfsServer: { image: { base: \"${NFS_BASE}\" } }\nshares:\n";
-    scenario.change("shares:\n", base);
+    let finished = "nfsServer:\n  image: ${LAB_NFS_SERVER_IMAGE}\nshares:\n";
+    scenario.change("shares:\n", finished);
     scenario.step("+ share/more", &["+ server/shm-nfs"]);
     let status = scenario.topo(0, &["status"]);
     assert!(status.out.contains("more  ready  via server"), "{}", status.out);
@@ -228,12 +228,16 @@ fn share_external() {
     let path = scenario.folder.display().to_string();
     scenario.lab.set("NFS_SERVER", share_faults::ADDRESS);
     scenario.lab.set("NFS_PATH", &path);
-    let network = ["--subnet", "172.24.0.0/16", "--ip-range", "172.24.64.0/18", "topo-she"];
-    scenario.lab.run("docker", &[&["network", "create"], &network[..]].concat());
     let server =
         Ganesha { name: "she-nas", place: share_faults::place(), source: path.clone(), path };
+    server.remove(&scenario.lab);
+    scenario.lab.try_run("docker", &["network", "rm", "topo-she"]);
+    let create = ["network", "create", "--subnet", "172.24.0.0/16", "--gateway", "172.24.0.1"];
+    let range = ["--ip-range", "172.24.64.0/18", "topo-she"];
+    scenario.lab.run("docker", &[&create[..], &range].concat());
     server.start(&scenario.lab, &Setup::default());
     scenario.change("network:\n", "network:\n  name: topo-she\n");
+    scenario.change("shares:\n", share_faults::GATEWAY);
     scenario.apply();
     scenario.in_sync();
     shared_by_all(&scenario);
