@@ -418,9 +418,10 @@ impl<'a> Walk<'a> {
                 match text.to_lowercase().as_str() {
                     "yes" | "on" | "y" => fault.write("`true`"),
                     "no" | "off" | "n" => fault.write("`false`"),
-                    _ => fault,
+                    _ => fault.write("`true` or `false`"),
                 }
             }
+            Value::String(_) if accepts(schema, &1.into()) => fault.write("digits, such as `2`"),
             _ => fault,
         };
         self.push(if raw.is_empty() { fault } else { fault.seen(raw) });
