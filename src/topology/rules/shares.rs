@@ -69,7 +69,7 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{path}.{key}"),
                 format!("`{key}` does not go with `via: {}`", share.via),
             )
-            .help(format!("{wanted}, or no `{key}`"));
+            .write(format!("{wanted}, or no `{key}`"));
         rules.report(problem);
     }
     if !external {
@@ -82,14 +82,14 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{path}.via"),
                 "`via: external` needs `server` beside it",
             )
-            .help("`server: nas.local`, or its address");
+            .write("`server: nas.local`, or its address");
         rules.report(problem);
     }
     if let Some(export) = share.path.as_ref().filter(|export| !export.written().starts_with('/')) {
         let problem = rules
             .error("host-path", &format!("{path}.path"), "an exported path begins with `/`")
             .seen(export.written())
-            .help("the path as the server exports it");
+            .write("the path as the server exports it");
         rules.report(problem);
     }
 }
@@ -103,7 +103,7 @@ fn reachable(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) 
         let at = format!("{path}.via");
         let problem = rules
             .error("no-gateway", &at, "the tunnel ends at the gateway's sshd, and there is none")
-            .help("`gateway: { ssh: { listen: 122 } }`");
+            .write("`gateway: { ssh: { listen: 122 } }`");
         rules.report(problem);
     }
     if share.via == Via::Mount
@@ -115,7 +115,7 @@ fn reachable(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) 
                 &format!("{path}.via"),
                 "a folder can be mounted only into nodes that topo makes",
             )
-            .help("`via: server`, `ssh` or `external`")
+            .write("`via: server`, `ssh` or `external`")
             .related(rules.places.find("cluster.context"), "the cluster exists already");
         rules.report(problem);
     }
@@ -148,7 +148,7 @@ fn ports(path: &str, share: &Share, rules: &mut Rules) {
             &format!("{path}.nfs.unprivilegedPorts"),
             "the server is asked from a port above 1023, and refuses that: access denied by server",
         )
-        .help(fix);
+        .write(fix);
     rules.report(problem);
 }
 
@@ -165,7 +165,7 @@ fn clients(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{at}.{index}"),
                 "the export is open to every machine",
             )
-            .help("the addresses that need it, or 127.0.0.1 for a tunnel");
+            .write("the addresses that need it, or 127.0.0.1 for a tunnel");
         rules.report(problem);
     }
     if clients.is_empty() {
@@ -180,7 +180,7 @@ fn clients(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
                     &at,
                     "the server sees the end of the tunnel, 127.0.0.1, and the export leaves it out",
                 )
-                .help("`clients: [127.0.0.1]`");
+                .write("`clients: [127.0.0.1]`");
             rules.report(problem);
         }
         (Via::Host, Some(subnet))
@@ -192,7 +192,7 @@ fn clients(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
                     &at,
                     format!("the nodes come from {subnet}, and the export leaves it out"),
                 )
-                .help(format!("`clients: [{subnet}]`, or no `clients`"));
+                .write(format!("`clients: [{subnet}]`, or no `clients`"));
             rules.report(problem);
         }
         _ => {}
@@ -216,7 +216,7 @@ fn transport(path: &str, share: &Share, rules: &mut Rules) {
     };
     let problem = rules
         .error("udp-only-port-forwarded", &at, "ssh carries TCP only, and mountd is asked over UDP")
-        .help("`tcp`, and the server's fixed TCP port");
+        .write("`tcp`, and the server's fixed TCP port");
     rules.report(problem);
 }
 
@@ -230,7 +230,7 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
         );
         let problem = rules
             .error("v4-not-served", &at, "macOS serves NFS 2 and 3 only: Protocol not supported")
-            .help("version 3");
+            .write("version 3");
         rules.report(problem);
     }
     if !three {
@@ -244,7 +244,7 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{path}.mountOptions"),
                 "version 3 locks through rpc.statd, which nodes do not run",
             )
-            .help("`nolock` among the options, or version 4");
+            .write("`nolock` among the options, or version 4");
         rules.report(problem);
     }
     if share.via != Via::Ssh {
@@ -258,7 +258,7 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{path}.mountOptions"),
                 "without `mountport` version 3 asks the server's port mapper, which no tunnel carries",
             )
-            .help("`mountport=20048` among the options, or whichever port its mountd is fixed to");
+            .write("`mountport=20048` among the options, or whichever port its mountd is fixed to");
         rules.report(problem);
     } else if !written
         && nfs.is_some_and(|nfs| nfs.mount_port.is_none() && nfs.system == Some(NfsSystem::Linux))
@@ -269,7 +269,7 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{path}.nfs"),
                 "version 3 needs mountd too, whose port on Linux is another after every start",
             )
-            .help(
+            .write(
                 "`mountPort: 20048`, with the same `port` under [mountd] in the server's nfs.conf",
             );
         rules.report(problem);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::ganesha::{Ganesha, Setup};
 use crate::lab::Lab;
-use crate::shares::Scenario;
+use super::Scenario;
 
 pub const ADDRESS: &str = "172.24.9.9";
 const NFS_PORT: &str = "12349";

@@ -1,12 +1,14 @@
 //! Folders in pods, one scenario for each way: two pods on two nodes and this machine, all at work
 //! on the same files.
 
+mod faults;
+mod server;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::ganesha::{Ganesha, Setup};
 use crate::lab::{Lab, Ran};
-use crate::share_faults;
 
 /// A topology of the examples, applied with a folder and a name of the scenario's own.
 pub struct Scenario {
@@ -61,11 +63,7 @@ impl Scenario {
     /// Nothing is left to do once the pods are up again.
     #[track_caller]
     pub fn in_sync(&self) {
-        let file = self.file.display().to_string();
-        Lab::eventually("the topology to be in sync", || {
-            let ran = self.lab.topo(&["diff", &file]);
-            if ran.code == 0 { Ok(()) } else { Err(ran.out) }
-        });
+        self.lab.comes_in_sync(&self.file.display().to_string());
     }
 
     /// `diff` says this of one resource, `apply` does it, and nothing is left to do.
@@ -188,8 +186,6 @@ pub fn read(path: &Path) -> String {
 #[ignore = "needs the lab"]
 fn share_mount() {
     let scenario = Scenario::open("share-mount", "shm", "share-mount.yaml");
-    // On a network whose subnet topo chooses.
-    scenario.change("network:\n  subnet: 172.24.0.0/16\n", "");
     let ran = scenario.apply();
     assert!(ran.err.contains("`docs` goes `via: mount`"), "{}", ran.err);
     scenario.in_sync();
@@ -226,10 +222,10 @@ fn share_mount() {
 fn share_external() {
     let mut scenario = Scenario::open("share-external", "she", "share-external.yaml");
     let path = scenario.folder.display().to_string();
-    scenario.lab.set("NFS_SERVER", share_faults::ADDRESS);
+    scenario.lab.set("NFS_SERVER", faults::ADDRESS);
     scenario.lab.set("NFS_PATH", &path);
     let server =
-        Ganesha { name: "she-nas", place: share_faults::place(), source: path.clone(), path };
+        Ganesha { name: "she-nas", place: faults::place(), source: path.clone(), path };
     server.remove(&scenario.lab);
     scenario.lab.try_run("docker", &["network", "rm", "topo-she"]);
     let create = ["network", "create", "--subnet", "172.24.0.0/16", "--gateway", "172.24.0.1"];
@@ -237,12 +233,12 @@ fn share_external() {
     scenario.lab.run("docker", &[&create[..], &range].concat());
     server.start(&scenario.lab, &Setup::default());
     scenario.change("network:\n", "network:\n  name: topo-she\n");
-    scenario.change("shares:\n", share_faults::GATEWAY);
+    scenario.change("shares:\n", faults::GATEWAY);
     scenario.apply();
     scenario.in_sync();
     shared_by_all(&scenario);
     let status = scenario.topo(0, &["status"]);
-    let source = format!("{}:{}", share_faults::ADDRESS, scenario.folder.display());
+    let source = format!("{}:{}", faults::ADDRESS, scenario.folder.display());
     assert!(status.out.contains(&source), "{}", status.out);
 
     // What does not work is not promised.
@@ -263,7 +259,7 @@ fn share_external() {
         if status.out.contains("degraded") { Err(status.out) } else { Ok(()) }
     });
 
-    share_faults::each_is_told_by_its_name(&scenario, &server);
+    faults::each_is_told_by_its_name(&scenario, &server);
 
     scenario.topo(0, &["destroy", "--yes"]);
     assert_eq!(read(&scenario.folder.join("here")), "from this machine\n");
