@@ -4,9 +4,9 @@
 
 use serde_json::Value;
 
+use super::Scenario;
 use crate::ganesha::{Ganesha, Setup};
 use crate::lab::Lab;
-use super::Scenario;
 
 pub const ADDRESS: &str = "172.24.9.9";
 const NFS_PORT: &str = "12349";

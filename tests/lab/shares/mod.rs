@@ -224,8 +224,7 @@ fn share_external() {
     let path = scenario.folder.display().to_string();
     scenario.lab.set("NFS_SERVER", faults::ADDRESS);
     scenario.lab.set("NFS_PATH", &path);
-    let server =
-        Ganesha { name: "she-nas", place: faults::place(), source: path.clone(), path };
+    let server = Ganesha { name: "she-nas", place: faults::place(), source: path.clone(), path };
     server.remove(&scenario.lab);
     scenario.lab.try_run("docker", &["network", "rm", "topo-she"]);
     let create = ["network", "create", "--subnet", "172.24.0.0/16", "--gateway", "172.24.0.1"];

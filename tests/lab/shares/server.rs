@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-use crate::lab::{Lab, Ran};
 use super::{Scenario, read, shared_by_all, survives};
+use crate::lab::{Lab, Ran};
 
 #[test]
 #[ignore = "needs the lab"]
