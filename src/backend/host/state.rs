@@ -199,10 +199,16 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let state = folder(home.path());
         let lock = state.lock("topo apply").expect("free");
-        let sleep = || std::process::Command::new("sleep").arg("5").spawn();
+        let sleep = || std::process::Command::new("sleep").arg("60").spawn();
         let mut outlives = lock.withheld(sleep).expect("starts");
         drop(lock);
-        let lock = state.lock("topo destroy").expect("the child does not hold it");
+        // Children of other tests, begun meanwhile, hold it for the moment that they live.
+        let tries = std::iter::repeat_with(|| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            state.lock("topo destroy").ok()
+        });
+        let lock = tries.take(400).find_map(|lock| lock);
+        let lock = lock.expect("the child does not hold it");
         let mut inherits = sleep().expect("starts");
         drop(lock);
         assert!(state.lock("topo destroy").is_err(), "the child still holds it");
