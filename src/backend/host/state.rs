@@ -199,10 +199,15 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let state = folder(home.path());
         let lock = state.lock("topo apply").expect("free");
-        let sleep = || std::process::Command::new("sleep").arg("5").spawn();
+        let sleep = || std::process::Command::new("sleep").arg("60").spawn();
         let mut outlives = lock.withheld(sleep).expect("starts");
         drop(lock);
-        let lock = state.lock("topo destroy").expect("the child does not hold it");
+        // What another test started meanwhile inherited it, and ends long before this child does.
+        let free = (0..200).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            state.lock("topo destroy").ok()
+        });
+        let lock = free.expect("the child does not hold it");
         let mut inherits = sleep().expect("starts");
         drop(lock);
         assert!(state.lock("topo destroy").is_err(), "the child still holds it");
