@@ -202,13 +202,12 @@ mod tests {
         let sleep = || std::process::Command::new("sleep").arg("60").spawn();
         let mut outlives = lock.withheld(sleep).expect("starts");
         drop(lock);
-        // Children of other tests, begun meanwhile, hold it for the moment that they live.
-        let tries = std::iter::repeat_with(|| {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+        // What another test started meanwhile inherited it, and ends long before this child does.
+        let free = (0..200).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
             state.lock("topo destroy").ok()
         });
-        let lock = tries.take(400).find_map(|lock| lock);
-        let lock = lock.expect("the child does not hold it");
+        let lock = free.expect("the child does not hold it");
         let mut inherits = sleep().expect("starts");
         drop(lock);
         assert!(state.lock("topo destroy").is_err(), "the child still holds it");
