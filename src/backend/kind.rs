@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::docker::Endpoint;
+use super::docker::Docker;
 use super::host::{ProcessError, Program, find_program};
 
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +49,10 @@ impl Kind {
     pub async fn create(
         &self,
         cluster: &NewCluster<'_>,
-        engine: &Endpoint,
+        engine: &Docker,
         tell: impl FnMut(&str) + Send,
     ) -> Result<(), ProcessError> {
-        let mut program = Program::new(&self.program)
+        let program = Program::new(&self.program)
             .arg("create")
             .arg("cluster")
             .arg("--name")
@@ -64,13 +64,7 @@ impl Kind {
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
             .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", cluster.network)
             .input(cluster.config);
-        for name in engine.overruled() {
-            program = program.without(*name);
-        }
-        for (name, value) in engine.environment() {
-            program = program.env(name, value);
-        }
-        program.run(tell).await?;
+        engine.lead(program).run(tell).await?;
         Ok(())
     }
 }

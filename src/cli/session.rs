@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::load;
-use crate::backend::docker::{Docker, Snapshot, Surroundings};
+use crate::backend::docker::{self, Docker, Snapshot, Surroundings};
 use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
 use crate::engine::Failure;
@@ -102,7 +102,7 @@ impl Session {
         };
         let docker = Docker::connect(&Surroundings::read(variable.as_ref()))
             .await
-            .map_err(|error| Error::because("cannot reach a Docker engine", &error))?;
+            .map_err(|error| unreached(&error))?;
         let snapshot = docker
             .snapshot()
             .await
@@ -280,6 +280,12 @@ impl Session {
         claim.vias = resources::ways(topology);
         Ok(self.cx().stake(&claim).await?)
     }
+}
+
+fn unreached(error: &docker::Error) -> Error {
+    let mut failure = Failure::because("cannot reach a Docker engine", error);
+    failure.hint = error.hint();
+    Error::refused(failure)
 }
 
 /// Where topo keeps its list of what it applied.

@@ -239,7 +239,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .chain(workers.into_iter().map(|worker| worker.name))
         .collect();
     tokio::select! {
-        made = kind.create(&new, cx.docker.endpoint(), |line| turn.say(plain(line))) => {
+        made = kind.create(&new, &cx.docker, |line| turn.say(plain(line))) => {
             made.map_err(|error| Failure::because("`kind` could not make the cluster", &error))?;
         }
         never = stages::announce(cx, turn, &nodes) => match never {},
