@@ -61,7 +61,9 @@ pub enum EndpointError {
         "`DOCKER_HOST={0}` names no engine: write `unix://PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST`"
     )]
     Scheme(String),
-    #[error("`{host}` cannot be used: {why}; write `ssh://USER@HOST`, and a `:PORT` or the path of the engine's socket there where they are unusual")]
+    #[error(
+        "`{host}` cannot be used: {why}; write `ssh://USER@HOST`, and a `:PORT` or the path of the engine's socket there where they are unusual"
+    )]
     Ssh { host: String, why: &'static str },
     #[error(
         "{named_by} names the Docker context `{name}`, which does not exist: `docker context ls` shows those that do"
@@ -348,7 +350,9 @@ mod tests {
 
     #[test]
     fn an_address_that_ssh_would_read_otherwise_is_refused() {
-        for host in ["ssh://me@$(reboot)", "ssh://me:secret@far", "ssh://-oProxyCommand=x", "ssh://far/a b"] {
+        for host in
+            ["ssh://me@$(reboot)", "ssh://me:secret@far", "ssh://-oProxyCommand=x", "ssh://far/a b"]
+        {
             let from =
                 Surroundings { docker_host: Some(host.to_owned()), ..Surroundings::default() };
             assert!(matches!(candidates(&from), Err(EndpointError::Ssh { .. })), "{host}");

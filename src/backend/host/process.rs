@@ -196,10 +196,7 @@ impl Program {
 }
 
 /// Starts the one child that inherits `held`.
-fn inherited<T>(
-    held: &OwnedFd,
-    start: impl FnOnce() -> std::io::Result<T>,
-) -> std::io::Result<T> {
+fn inherited<T>(held: &OwnedFd, start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
     let _nothing_else_starts = starting_alone();
     let flags = fcntl_getfd(held)?;
     fcntl_setfd(held, flags - FdFlags::CLOEXEC)?;
@@ -315,7 +312,10 @@ mod tests {
             holder.await.expect("it succeeds");
             drop(held);
             let started = std::time::Instant::now();
-            tokio::task::spawn_blocking(move || reader.read(&mut [0])).await.expect("reads").expect("ends");
+            tokio::task::spawn_blocking(move || reader.read(&mut [0]))
+                .await
+                .expect("reads")
+                .expect("ends");
             started.elapsed()
         };
         tokio::select! {

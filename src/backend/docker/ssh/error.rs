@@ -26,10 +26,9 @@ pub enum SshError {
     Elsewhere { login: String, host: String },
     #[error("`{login}` has its engine at `{socket}`, a path that ssh cannot carry")]
     Unwieldy { login: String, socket: String },
-    #[error("the sshd of `{login}` does not carry sockets")]
-    Prohibited { login: String },
-    #[error("nobody listens at the socket of the engine of `{login}`")]
-    Unanswered { login: String },
+    /// sshd does not say which of its reasons it has.
+    #[error("`{login}` is reached, and the socket `{socket}` there is closed to ssh")]
+    Closed { login: String, socket: String },
 }
 
 impl SshError {
@@ -50,8 +49,7 @@ impl SshError {
                 "name that engine itself, or write the path of a socket behind the host: `{login}/var/run/docker.sock`"
             ),
             Self::Unwieldy { .. } => "give the socket a name of letters, digits and `/._-+@,`, by a link for example".to_owned(),
-            Self::Prohibited { .. } => "its sshd_config needs `AllowStreamLocalForwarding yes` and no `DisableForwarding`, and the key no `restrict`; or reach the engine by `tcp://` with TLS".to_owned(),
-            Self::Unanswered { .. } => "is the engine started there?".to_owned(),
+            Self::Closed { .. } => "start the engine there; if it runs, its sshd carries no sockets: that takes `AllowStreamLocalForwarding yes` and no `DisableForwarding` in sshd_config, and a key without `restrict`".to_owned(),
         };
         Some(hint)
     }
@@ -60,7 +58,7 @@ impl SshError {
 /// What mends the commonest of what ssh says.
 fn after(login: &str, said: &str) -> String {
     let says = |words: &str| said.contains(words);
-    if says("IDENTIFICATION HAS CHANGED") {
+    if says("has changed") {
         return format!(
             "another machine answers, or it was set up anew: if you know why, remove the old key as ssh says, and run `ssh {login}` once in a terminal"
         );
@@ -76,7 +74,8 @@ fn after(login: &str, said: &str) -> String {
         );
     }
     if says("Could not resolve hostname") {
-        return "write a name that is known here, by ~/.ssh/config for example, or an address".to_owned();
+        return "write a name that is known here, by ~/.ssh/config for example, or an address"
+            .to_owned();
     }
     format!("`ssh {login}` in a terminal must get in; `ssh -v` says more")
 }
@@ -92,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_ssh_says_leads_to_what_mends_it() {
-        let changed = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.";
+        let changed = "Host key for far has changed and you have requested strict checking.\nHost key verification failed.";
         assert!(hint(changed).contains("set up anew"));
         assert!(hint("Host key verification failed.").contains("fingerprint"));
         assert!(hint("me@far: Permission denied (publickey).").contains("ssh-add"));

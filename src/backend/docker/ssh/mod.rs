@@ -59,33 +59,89 @@ const SETTINGS: [&str; 7] = [
     "ServerAliveCountMax=3",
 ];
 
-/// The connection, for as long as this lives.
+/// The engine's socket there and here, and the connection between them.
 #[derive(Debug)]
 pub struct Line {
-    login: String,
-    child: Mutex<Child>,
-    /// What ssh reads. Closed first when this ends.
-    input: Option<Arc<OwnedFd>>,
-    place: Place,
+    there: String,
+    ssh: Ssh,
 }
 
 impl Line {
     pub async fn open(far: &Far, surroundings: &Surroundings) -> Result<Self, SshError> {
         let path = |name: &str| surroundings.path.clone().filter(|_| name == "PATH");
-        let ssh = find_program("ssh", &path)
+        let program = find_program("ssh", &path)
             .ok_or_else(|| SshError::NoProgram { login: far.login.clone() })?;
         let place = Place::make(surroundings.runtime_dir.as_deref()).map_err(SshError::Broken)?;
         let terminal = Terminal::here();
-        let (line, output) = Self::start(far, &ssh, place, terminal)?;
+        let (ssh, output) = Ssh::start(far, &program, place, terminal)?;
         let answer = tokio::select! {
             answer = answer(output) => answer.map_err(SshError::Broken)?,
-            late = line.too_late(terminal) => return Err(line.refused(late)),
+            late = ssh.too_late(terminal) => return Err(ssh.refused(late)),
         };
-        match answer {
-            Some(answer) => line.bring_here(&answer.socket(far)?, &ssh).await?,
-            None => return Err(line.ended_early()),
+        let Some(answer) = answer else { return Err(ssh.ended_early()) };
+        let there = answer.socket(far)?;
+        ssh.bring_here(&there, &program).await?;
+        Ok(Self { there, ssh })
+    }
+
+    /// The engine's socket here, as `DOCKER_HOST` writes it.
+    pub fn address(&self) -> String {
+        format!("unix://{}", self.ssh.place.socket().display())
+    }
+
+    /// Has the program speak to the engine by this connection, and keep it.
+    pub fn lead(&self, program: Program) -> Program {
+        let program = program.env("DOCKER_HOST", self.address());
+        match &self.ssh.input {
+            Some(input) => program.holding(Arc::clone(input)),
+            None => program,
         }
-        Ok(line)
+    }
+
+    /// What nobody answered for, if ssh has said that it could not be opened.
+    pub fn closed(&self) -> Option<SshError> {
+        let closed =
+            || SshError::Closed { login: self.ssh.login.clone(), socket: self.there.clone() };
+        self.ssh.place.last_words().contains("open failed").then(closed)
+    }
+
+    /// Why the connection has ended, if it has.
+    pub fn ended(&self) -> Option<String> {
+        let status = self.ssh.child().try_wait().ok()??;
+        Some(self.ssh.last_words_or(&format!("ssh ended with {status}")))
+    }
+}
+
+/// The one process, which ends with this.
+#[derive(Debug)]
+struct Ssh {
+    login: String,
+    child: Mutex<Child>,
+    /// What it reads, which is closed first.
+    input: Option<Arc<OwnedFd>>,
+    place: Place,
+}
+
+impl Ssh {
+    fn start(
+        far: &Far,
+        ssh: &Path,
+        place: Place,
+        terminal: Terminal,
+    ) -> Result<(Self, ChildStdout), SshError> {
+        let complaints = place.log().map_err(SshError::Broken)?;
+        let program = program(far, ssh, &place, terminal);
+        let mut child = program.start(complaints, terminal).map_err(SshError::Start)?;
+        let missing = || SshError::Broken(io::Error::other("ssh was started without its streams"));
+        let input = child.stdin.take().ok_or_else(missing)?;
+        let output = child.stdout.take().ok_or_else(missing)?;
+        let ssh = Self {
+            login: far.login.clone(),
+            child: Mutex::new(child),
+            input: Some(Arc::new(input.into())),
+            place,
+        };
+        Ok((ssh, output))
     }
 
     /// What takes too long: to get in, or to answer after that.
@@ -104,28 +160,7 @@ impl Line {
         "it got in, and the login there runs none of the commands that it is given"
     }
 
-    fn start(
-        far: &Far,
-        ssh: &Path,
-        place: Place,
-        terminal: Terminal,
-    ) -> Result<(Self, ChildStdout), SshError> {
-        let complaints = place.log().map_err(SshError::Broken)?;
-        let program = program(far, ssh, &place, terminal);
-        let mut child = program.start(complaints, terminal).map_err(SshError::Start)?;
-        let missing = || SshError::Broken(io::Error::other("ssh was started without its streams"));
-        let input = child.stdin.take().ok_or_else(missing)?;
-        let output = child.stdout.take().ok_or_else(missing)?;
-        let line = Self {
-            login: far.login.clone(),
-            child: Mutex::new(child),
-            input: Some(Arc::new(input.into())),
-            place,
-        };
-        Ok((line, output))
-    }
-
-    /// Asks the ssh that runs already: this makes no other connection.
+    /// Asks the process that runs already, which makes no other connection.
     async fn bring_here(&self, there: &str, ssh: &Path) -> Result<(), SshError> {
         let forward = format!("{}:{there}", self.place.socket().display());
         let request = Program::new(ssh)
@@ -135,40 +170,10 @@ impl Line {
         match request.run(|_| {}).await {
             Ok(_) => Ok(()),
             Err(ProcessError::Failed { last_lines, .. }) => {
-                Err(self.refused(&last_lines.join("\n")))
+                Err(SshError::Refused { login: self.login.clone(), said: last_lines.join("\n") })
             }
             Err(error) => Err(SshError::Start(error)),
         }
-    }
-
-    /// The engine's socket here, as `DOCKER_HOST` writes it.
-    pub fn address(&self) -> String {
-        format!("unix://{}", self.place.socket().display())
-    }
-
-    /// Has the program speak to the engine by this connection, and keep it.
-    pub fn lead(&self, program: Program) -> Program {
-        let program = program.env("DOCKER_HOST", self.address());
-        match &self.input {
-            Some(input) => program.holding(Arc::clone(input)),
-            None => program,
-        }
-    }
-
-    /// Why nobody answers at the engine's socket, if ssh has said so.
-    pub fn closed(&self) -> Option<SshError> {
-        let login = self.login.clone();
-        let said = self.place.last_words();
-        if said.contains("administratively prohibited") {
-            return Some(SshError::Prohibited { login });
-        }
-        said.contains("open failed").then_some(SshError::Unanswered { login })
-    }
-
-    /// Why the connection has ended, if it has.
-    pub fn ended(&self) -> Option<String> {
-        let status = self.child().try_wait().ok()??;
-        Some(self.last_words_or(&format!("ssh ended with {status}")))
     }
 
     /// It has closed its output and not answered. What it has to say comes before it ends.
@@ -196,7 +201,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for Ssh {
     fn drop(&mut self) {
         self.input = None;
         let mut child = self.child();

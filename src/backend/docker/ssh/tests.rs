@@ -58,10 +58,10 @@ async fn it_lasts_as_long_as_a_program_that_was_led_over_it() {
     let kind = tokio::spawn(async move { kind.run(|_| {}).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     // As the system does for a topo that is killed.
-    line.input = None;
+    line.ssh.input = None;
     assert_eq!(line.ended(), None);
     kind.await.expect("no panic").expect("sleeps");
-    assert!(wait(&mut line.child(), GRACE).is_some_and(|status| status.success()));
+    assert!(wait(&mut line.ssh.child(), GRACE).is_some_and(|status| status.success()));
 }
 
 #[tokio::test]
@@ -90,16 +90,18 @@ async fn what_stands_in_the_way_there_is_told() {
 
 #[tokio::test]
 async fn one_that_ended_says_why() {
-    let script = "echo topo: socket /s; sleep 0.1; echo 'Timeout, server far not responding.' >&2; exit 255";
+    let script =
+        "echo topo: socket /s; sleep 0.1; echo 'Timeout, server far not responding.' >&2; exit 255";
     let here = Here::with(script);
     let line = here.open().await.expect("gets in");
-    wait(&mut line.child(), GRACE).expect("ends");
+    wait(&mut line.ssh.child(), GRACE).expect("ends");
     assert_eq!(line.ended().as_deref(), Some("Timeout, server far not responding."));
 }
 
 #[tokio::test]
 async fn without_ssh_there_is_no_way() {
-    let surroundings = Surroundings { path: Some("/nowhere".to_owned()), ..Surroundings::default() };
+    let surroundings =
+        Surroundings { path: Some("/nowhere".to_owned()), ..Surroundings::default() };
     let far = Far::read("me@far").expect("an address");
     let error = Line::open(&far, &surroundings).await.expect_err("no ssh");
     assert!(matches!(error, SshError::NoProgram { .. }), "{error}");
