@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::lab::{Lab, Ran};
 
@@ -69,14 +70,18 @@ impl OverSsh {
     /// Starts topo and kills it once its ssh has brought the engine's socket here.
     pub fn kill_when_connected(&self, lab: &Lab, arguments: &[&str]) {
         let mut topo = lab.start(arguments, &self.variables);
-        Lab::eventually("the engine's socket", || {
-            let mut folders = std::fs::read_dir(&self.sockets).expect("listed").flatten();
-            let is_here = folders.any(|folder| folder.path().join("docker.sock").exists());
-            is_here.then_some(()).ok_or_else(|| "none yet".to_owned())
-        });
-        assert!(self.running(lab).contains("ssh"), "no ssh runs");
+        // It is there for a moment alone.
+        while !self.socket_is_here() {
+            assert_eq!(topo.try_wait().expect("asked"), None, "topo ended before it was connected");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         topo.kill().expect("killed");
         topo.wait().expect("ended");
+    }
+
+    fn socket_is_here(&self) -> bool {
+        let mut folders = std::fs::read_dir(&self.sockets).expect("listed").flatten();
+        folders.any(|folder| folder.path().join("docker.sock").exists())
     }
 
     /// The ssh that are there for topo's sake.

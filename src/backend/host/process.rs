@@ -158,7 +158,7 @@ impl Program {
     ) -> Result<std::process::Child, ProcessError> {
         let mut command = self.command();
         command.stderr(complaints);
-        if terminal == Terminal::None {
+        if terminal == Terminal::Absent {
             command.process_group(0);
         }
         self.spawned(|| command.spawn())
@@ -209,13 +209,13 @@ fn inherited<T>(held: &OwnedFd, start: impl FnOnce() -> std::io::Result<T>) -> s
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Terminal {
     Here,
-    None,
+    Absent,
 }
 
 impl Terminal {
     pub fn here() -> Self {
         let opened = File::options().read(true).write(true).open("/dev/tty");
-        if opened.is_ok() { Self::Here } else { Self::None }
+        if opened.is_ok() { Self::Here } else { Self::Absent }
     }
 }
 

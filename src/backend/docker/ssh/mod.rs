@@ -227,7 +227,7 @@ fn program(far: &Far, ssh: &Path, place: &Place, terminal: Terminal) -> Program 
     for setting in SETTINGS {
         program = program.args(["-o", setting]);
     }
-    if terminal == Terminal::None {
+    if terminal == Terminal::Absent {
         program = program.args(["-o", "BatchMode=yes"]);
     }
     program.args(["--", &far.login, &far.question()])
