@@ -1,5 +1,8 @@
 //! "Another machine": the lab's second engine, reached over TLS or over ssh.
 
+mod remote_engine;
+mod tunnel;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
