@@ -103,10 +103,10 @@ impl Session {
         let docker = Docker::connect(&Surroundings::read(variable.as_ref()))
             .await
             .map_err(|error| unreached(&error))?;
-        let snapshot = docker
-            .snapshot()
-            .await
-            .map_err(|error| Error::because("cannot list what the engine has", &error))?;
+        let snapshot = docker.snapshot().await.map_err(|error| {
+            let failed = Error::because("cannot list what the engine has", &error);
+            or_cut_off(failed, &docker)
+        })?;
         let claims = Claims::read(&snapshot);
         let claim = claims.of(&name).cloned();
         let ground = Ground {
@@ -188,6 +188,10 @@ impl Session {
 
     /// One look at the world, and what would be done about it.
     pub async fn plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
+        self.make_plan(wanted).await.map_err(|error| or_cut_off(error, &self.cx().docker))
+    }
+
+    async fn make_plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
         if wanted.force_conflicts {
             self.cx().force_conflicts();
         }
@@ -280,6 +284,14 @@ impl Session {
         claim.vias = resources::ways(topology);
         Ok(self.cx().stake(&claim).await?)
     }
+}
+
+/// An engine that is cut off fails whatever is asked, which says little of why.
+fn or_cut_off(mut error: Error, docker: &Docker) -> Error {
+    if let (Some(failure), Some(why)) = (&mut error.failure, docker.cut_off()) {
+        failure.causes.push(why);
+    }
+    error
 }
 
 fn unreached(error: &docker::Error) -> Error {
