@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -13,8 +14,8 @@ use super::facts::{self, Facts, Head};
 use super::kinds::{self, Kinds, Served};
 use super::{Fault, Kind, Manifests, Object, Place, Source, Syntax, split};
 
-/// Below this many bytes a second thread costs more than it saves.
-const WORTH_A_THREAD: usize = 256 * 1024;
+/// Documents that one thread reads in a row.
+const IN_A_ROW: usize = 512;
 
 /// Reads every object of the sources. `secrets` are values that must not be shown wherever they
 /// stand. All faults come at once.
@@ -35,13 +36,9 @@ pub fn read(
         })
         .collect();
 
-    let mut drafts = Vec::with_capacity(documents.len());
-    let mut faults = Vec::new();
-    for (read, wrong) in in_parallel(&documents, |share| read_all(share, &sources, secrets)) {
-        drafts.extend(read);
-        faults.extend(wrong);
-    }
-    for draft in &drafts {
+    let shares = documents.par_chunks(IN_A_ROW);
+    let shares: Vec<Share> = shares.map(|share| read_all(share, &sources, secrets)).collect();
+    for draft in shares.iter().flat_map(|(drafts, _)| drafts) {
         if let Facts::Defines(definition) = &draft.facts {
             let served = Served {
                 plural: definition.plural.as_str().into(),
@@ -50,7 +47,12 @@ pub fn read(
             kinds.tell(&definition.group, &definition.kind, served);
         }
     }
-    let objects = drafts.into_iter().map(|draft| draft.resolve(kinds)).collect();
+    let mut faults = Vec::new();
+    let mut objects = Vec::with_capacity(documents.len());
+    for (drafts, wrong) in shares {
+        objects.extend(drafts.into_iter().map(|draft| draft.resolve(kinds)));
+        faults.extend(wrong);
+    }
     let manifests = Manifests { sources, objects };
     faults.extend(twice(&manifests));
     if faults.is_empty() { Ok(manifests) } else { Err(faults) }
@@ -113,37 +115,6 @@ impl Draft {
 }
 
 type Share = (Vec<Draft>, Vec<Fault>);
-
-/// Splits the documents into shares of about as many bytes each, one a core.
-fn in_parallel(documents: &[Document], work: impl Fn(&[Document]) -> Share + Sync) -> Vec<Share> {
-    let total: usize = documents.iter().map(|document| document.bytes.len()).sum();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = (total / cores).max(WORTH_A_THREAD);
-
-    let mut shares = Vec::new();
-    let mut rest = documents;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let taken = rest.iter().take_while(|document| {
-            let room = bytes <= share;
-            bytes += document.bytes.len();
-            room
-        });
-        let (head, tail) = rest.split_at(taken.count());
-        shares.push(head);
-        rest = tail;
-    }
-    if let [only] = shares[..] {
-        return vec![work(only)];
-    }
-    std::thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> =
-            shares.into_iter().map(|share| scope.spawn(move || work(share))).collect();
-        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
-        joined.map(|share| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    })
-}
 
 fn read_all(documents: &[Document], sources: &[Source], secrets: &[String]) -> Share {
     let mut reader = Reader { sources, secrets, names: HashSet::new(), json: Vec::new() };
@@ -513,7 +484,7 @@ mod tests {
             let _ = writeln!(text, "apiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\n---");
         }
         let read = objects(&text);
-        assert!(text.len() > 2 * WORTH_A_THREAD);
+        assert!(read.objects.len() > 2 * IN_A_ROW);
         assert!(read.objects.iter().enumerate().all(|(n, object)| *object.name == format!("s{n}")));
         let lines = read.lines();
         assert_eq!((lines[0], lines[19_999]), (1, 19_999 * 4 + 1));

@@ -32,7 +32,11 @@ impl<T> Fields<T> {
         let name = name.into();
         match self.position(&name) {
             Ok(at) => self.0[at].1 = value,
-            Err(at) => self.0.insert(at, (name, value)),
+            Err(at) => {
+                // Most have one field or two, and room for four would be most of what they take.
+                self.0.reserve_exact(1);
+                self.0.insert(at, (name, value));
+            }
         }
     }
 

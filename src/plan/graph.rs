@@ -1,18 +1,18 @@
 //! The graph of what is wanted: one node a resource, an edge for every real need.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::{Id, Resource};
+use super::{Id, IdMap, Resource};
 
 /// Edges run from what is needed to what needs it, so that following them is the order of making.
 #[derive(Debug)]
 pub struct Graph {
     needs: DiGraph<Id, ()>,
-    index: HashMap<Id, NodeIndex>,
+    index: IdMap<Id, NodeIndex>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +42,9 @@ impl Graph {
 
         let mut graph = Self {
             needs: DiGraph::with_capacity(ids.len(), ids.len() * 2),
-            index: HashMap::with_capacity(ids.len()),
+            index: IdMap::default(),
         };
+        graph.index.reserve(ids.len());
         for id in ids {
             let node = graph.needs.add_node(id.clone());
             graph.index.insert(id.clone(), node);

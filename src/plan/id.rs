@@ -1,8 +1,9 @@
 //! The name of a resource: its kind and its own name, `gateway/dev-gw`.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -55,6 +56,29 @@ impl Id {
         let last = parts.next().zip(typed.next());
         last.is_some_and(|(part, typed)| answers(part, typed))
             && typed.all(|typed| parts.any(|part| answers(part, typed)))
+    }
+}
+
+/// A map by ids, which know their hash already; `K` is an id or a reference to one.
+pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<KnownHash>>;
+
+/// Hands on the one number that an [`Id`] writes.
+#[derive(Debug, Default)]
+pub struct KnownHash(u64);
+
+impl Hasher for KnownHash {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

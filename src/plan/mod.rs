@@ -26,7 +26,7 @@ pub use action::{Action, Cause, Change, Item, Plan, Shown, Summary};
 pub use diff::{Comparison, Difference, Known, known};
 pub use fields::{FieldName, Fields, Outputs};
 pub use graph::{Graph, GraphError};
-pub use id::{Id, InvalidId};
+pub use id::{Id, IdMap, InvalidId};
 pub use late::{LateRequest, Refusal, closed_place, decide_late};
 pub use planner::{PlanError, Request, plan};
 pub use record::{FORMAT, Record, SecretKey};

@@ -1,7 +1,5 @@
 //! From what is wanted, recorded and seen to what would be done. Pure: it asks nobody.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::diff::{Comparison, Difference};
@@ -9,7 +7,7 @@ use super::removals::removals;
 use super::resource::field_of;
 use super::shelter::Shelter;
 use super::{
-    Action, Bond, Cause, Change, Effect, Graph, GraphError, Id, Item, Owner, Plan, Record,
+    Action, Bond, Cause, Change, Effect, Graph, GraphError, Id, IdMap, Item, Owner, Plan, Record,
     Resource, SecretKey, Seen, Shown, State, Table, Want, World,
 };
 
@@ -42,14 +40,15 @@ pub enum PlanError {
 pub fn plan(request: &Request) -> Result<Plan, PlanError> {
     refuse_newer_records(request.world)?;
     let order = Graph::of(request.desired)?.order()?;
-    let by_id: HashMap<&Id, &Resource> =
+    let by_id: IdMap<&Id, &Resource> =
         request.desired.iter().map(|resource| (&resource.id, resource)).collect();
 
     let mut planner = Planner {
         request,
         shelter: Shelter::over(request.desired, request.world),
-        decided: HashMap::with_capacity(by_id.len()),
+        decided: IdMap::default(),
     };
+    planner.decided.reserve(by_id.len());
     let mut items = Vec::with_capacity(by_id.len());
     for id in order {
         let resource = by_id[&id];
@@ -79,7 +78,7 @@ fn refuse_newer_records(world: &World) -> Result<(), PlanError> {
 struct Planner<'a> {
     request: &'a Request<'a>,
     shelter: Shelter,
-    decided: HashMap<Id, Decision>,
+    decided: IdMap<Id, Decision>,
 }
 
 /// What later resources must know of one that was decided.
@@ -380,7 +379,7 @@ impl Planner<'_> {
     }
 
     /// What gives up something that others are using asks first. Those that leave too lose nothing.
-    fn ask_for_what_is_in_use(&self, desired: &HashMap<&Id, &Resource>, item: &mut Item) {
+    fn ask_for_what_is_in_use(&self, desired: &IdMap<&Id, &Resource>, item: &mut Item) {
         if !matches!(item.action, Action::Update | Action::Replace | Action::Delete)
             || item.asks.is_some()
         {

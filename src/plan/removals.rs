@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::planner::{Decision, Request};
-use super::{Action, Bond, Cause, Id, Item, Record, Resource};
+use super::{Action, Bond, Cause, Id, IdMap, Item, Record, Resource};
 
 /// Dependents come before what they need.
 pub(super) fn removals(
     request: &Request,
-    desired: &HashMap<&Id, &Resource>,
-    decided: &HashMap<Id, Decision>,
+    desired: &IdMap<&Id, &Resource>,
+    decided: &IdMap<Id, Decision>,
 ) -> Vec<Item> {
     let world = request.world;
     let leaving: HashMap<&Id, &Record> = world
@@ -40,7 +40,7 @@ pub(super) fn removals(
 
 struct Removals<'a> {
     request: &'a Request<'a>,
-    decided: &'a HashMap<Id, Decision>,
+    decided: &'a IdMap<Id, Decision>,
     leaving: HashMap<&'a Id, &'a Record>,
     /// What has to stay though it left the file.
     kept: HashMap<&'a Id, Stay>,

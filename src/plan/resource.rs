@@ -50,6 +50,7 @@ impl Resource {
 
     /// While the other is being made, the need of it is met at that stage already.
     pub fn from_stage(mut self, id: Id, stage: Stage) -> Self {
+        self.early.reserve_exact(1);
         self.early.push((id, stage));
         self
     }

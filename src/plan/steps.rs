@@ -16,7 +16,7 @@ use std::sync::Arc;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 
-use super::{Action, Bond, Id, Item, Plan, Record, Resource, Span, Stage, World};
+use super::{Action, Bond, Id, IdMap, Item, Plan, Record, Resource, Span, Stage, World};
 
 /// The step that ends first, and the one that waits for it.
 pub type Edge = (usize, usize);
@@ -46,7 +46,7 @@ pub struct StepGraph {
 }
 
 pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
-    let resources: HashMap<&Id, &Resource> =
+    let resources: IdMap<&Id, &Resource> =
         desired.iter().map(|resource| (&resource.id, resource)).collect();
     let mut graph = StepGraph::default();
     let stages = Stages::of(plan, &mut graph);
@@ -116,14 +116,13 @@ impl StepGraph {
 
 /// Which steps each item of a plan has.
 struct Stages<'a> {
-    removes: HashMap<&'a Id, usize>,
-    makes: HashMap<&'a Id, usize>,
+    removes: IdMap<&'a Id, usize>,
+    makes: IdMap<&'a Id, usize>,
 }
 
 impl<'a> Stages<'a> {
     fn of(plan: &'a Plan, graph: &mut StepGraph) -> Self {
-        let mut stages =
-            Self { removes: HashMap::new(), makes: HashMap::with_capacity(plan.items.len()) };
+        let mut stages = Self { removes: IdMap::default(), makes: IdMap::default() };
         for (at, item) in plan.items.iter().enumerate() {
             if matches!(item.action, Action::Delete | Action::Replace) {
                 stages.removes.insert(&item.id, graph.steps.len());
@@ -169,7 +168,7 @@ impl<'a> Stages<'a> {
     fn of_early_needs(
         &self,
         plan: &Plan,
-        resources: &HashMap<&Id, &Resource>,
+        resources: &IdMap<&Id, &Resource>,
     ) -> HashMap<Edge, Stage> {
         let is_made = |item: &Item| matches!(item.action, Action::Create | Action::Replace);
         let made: HashSet<&Id> =
@@ -264,7 +263,7 @@ impl<'a> Stages<'a> {
 /// Pairs of resources where the first gives up what the second is about to take: addresses, ports.
 fn handovers<'a>(
     plan: &'a Plan,
-    resources: &HashMap<&Id, &'a Resource>,
+    resources: &IdMap<&Id, &'a Resource>,
     world: &'a World,
 ) -> Vec<(&'a Id, &'a Id)> {
     let mut claims: Vec<Claim> = Vec::new();

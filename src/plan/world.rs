@@ -1,15 +1,15 @@
 //! What is there: everything that was seen, whose it is, and what could not be seen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Bond, FieldName, Fields, Id, Outputs, Record, Span};
+use super::{Bond, FieldName, Fields, Id, IdMap, Outputs, Record, Span};
 
 /// One look at the engine and the cluster.
 #[derive(Debug, Clone, Default)]
 pub struct World {
-    pub things: HashMap<Id, Seen>,
+    pub things: IdMap<Id, Seen>,
     /// Resources whose inside could not be looked into, and why. Nothing in them is taken for missing.
     pub blind: BTreeMap<Id, String>,
     /// What a claim says was made, for things that carry no mark of their own or cannot be seen now.

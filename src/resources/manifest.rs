@@ -1,7 +1,7 @@
 //! The chain of manifests: one resource for each entry of the file, done when its objects work, so
 //! that the next entry waits for one thing instead of for every object of the one before.
 
-use super::objects::{self, Objects};
+use super::objects::Objects;
 use super::{Context, asked, stages};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Bond, Id, Origin, Outputs, Resource, Seen, Table, World};
@@ -39,11 +39,10 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
             barrier
         })
         .collect();
-    for made in &objects.manifests.objects {
+    for (made, id) in objects.manifests.objects.iter().zip(&objects.ids) {
         let entry = objects.manifests.sources[made.source].entry;
         if let Some(barrier) = barriers.get_mut(entry) {
-            let id = objects::id(&made.kind, made.namespace.as_deref(), &made.name);
-            barrier.bonds.push(Bond::Uses(id));
+            barrier.bonds.push(Bond::Uses(id.clone()));
         }
     }
     barriers

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::DynamicObject;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::inventory::{self, Gone};
@@ -56,16 +57,17 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     let mut resources: Vec<Resource> = objects
         .manifests
         .objects
-        .iter()
+        .par_iter()
+        .zip(&objects.ids)
         .zip(lines)
-        .map(|(object, line)| {
+        .map(|((object, id), line)| {
             let hash = Value::String(object.hash());
             let want = if object.secret { Want::Secret(hash) } else { Want::Is(hash) };
             let file = objects.manifests.sources[object.source].name.clone();
-            let id = id(&object.kind, object.namespace.as_deref(), &object.name);
             let table = if object.kind.is("", "Service") { &SERVICE } else { &TABLE };
-            let resource =
-                Resource::new(id, table).field("hash", want).origin(Origin::Line { file, line });
+            let resource = Resource::new(id.clone(), table)
+                .field("hash", want)
+                .origin(Origin::Line { file, line });
             let mut resource = stages::in_cluster(resource, topology);
             resource.bonds.extend(edges.bonds(object));
             resource

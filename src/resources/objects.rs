@@ -1,10 +1,11 @@
 //! What a topology's manifests are made of, read once and asked by id, and the ids of objects.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -14,7 +15,7 @@ use crate::backend::download::Downloads;
 use crate::backend::kube::{Kube, KubeError, ServedKinds, Target};
 use crate::engine::Failure;
 use crate::manifest::{self, Fault, Kind, Kinds, Manifests, Object, Source};
-use crate::plan::Id;
+use crate::plan::{Id, IdMap};
 use crate::topology::manifest::Source as Written;
 use crate::topology::{ServiceRef, Target as Forward, Topology};
 
@@ -46,7 +47,9 @@ pub fn service_id(service: &ServiceRef) -> Id {
 /// The objects of a topology's manifests, read once.
 pub struct Objects {
     pub manifests: Manifests,
-    index: HashMap<Id, usize>,
+    /// Of each object, in their order.
+    pub ids: Vec<Id>,
+    index: IdMap<Id, usize>,
     /// The scope and plural of kinds that neither the manifests nor topo know by heart.
     served: Mutex<ServedKinds>,
 }
@@ -85,13 +88,10 @@ impl Objects {
     }
 
     fn of(manifests: Manifests) -> Self {
-        let index = manifests
-            .objects
-            .iter()
-            .enumerate()
-            .map(|(at, object)| (id(&object.kind, object.namespace.as_deref(), &object.name), at))
-            .collect();
-        Self { manifests, index, served: Mutex::default() }
+        let id = |object: &Object| id(&object.kind, object.namespace.as_deref(), &object.name);
+        let ids: Vec<Id> = manifests.objects.par_iter().map(id).collect();
+        let index = ids.iter().cloned().zip(0..).collect();
+        Self { manifests, ids, index, served: Mutex::default() }
     }
 
     /// Those of one text, for tests of what is made of them.

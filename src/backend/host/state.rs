@@ -202,14 +202,12 @@ mod tests {
         let sleep = || std::process::Command::new("sleep").arg("60").spawn();
         let mut outlives = lock.withheld(sleep).expect("starts");
         drop(lock);
-        // Children of other tests inherit it too, and end long before this one.
-        let started = std::time::Instant::now();
-        let lock = loop {
-            match state.lock("topo destroy") {
-                Ok(lock) => break lock,
-                Err(_) => assert!(started.elapsed().as_secs() < 30, "the child holds it"),
-            }
-        };
+        // What another test started meanwhile inherited it, and ends long before this child does.
+        let free = (0..200).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            state.lock("topo destroy").ok()
+        });
+        let lock = free.expect("the child does not hold it");
         let mut inherits = sleep().expect("starts");
         drop(lock);
         assert!(state.lock("topo destroy").is_err(), "the child still holds it");
