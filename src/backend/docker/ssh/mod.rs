@@ -108,7 +108,7 @@ impl Line {
     /// Why the connection has ended, if it has.
     pub fn ended(&self) -> Option<String> {
         let status = self.ssh.child().try_wait().ok()??;
-        Some(self.ssh.last_words_or(&format!("ssh ended with {status}")))
+        Some(self.ssh.last_words_or(&status.to_string()))
     }
 }
 
