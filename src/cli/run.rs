@@ -33,6 +33,9 @@ pub async fn carry_out(
     let interrupts = tokio::spawn(listen(cancel));
     let (report, ()) = tokio::join!(run.carry_out(), view::follow(view, told));
     interrupts.abort();
+    if let Some(why) = session.cx().docker.cut_off() {
+        view.warning(&why);
+    }
     report
 }
 

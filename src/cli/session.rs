@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::load;
-use crate::backend::docker::{Docker, Snapshot, Surroundings};
+use crate::backend::docker::{self, Docker, Snapshot, Surroundings};
 use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
 use crate::engine::Failure;
@@ -102,11 +102,11 @@ impl Session {
         };
         let docker = Docker::connect(&Surroundings::read(variable.as_ref()))
             .await
-            .map_err(|error| Error::because("cannot reach a Docker engine", &error))?;
-        let snapshot = docker
-            .snapshot()
-            .await
-            .map_err(|error| Error::because("cannot list what the engine has", &error))?;
+            .map_err(|error| unreached(&error))?;
+        let snapshot = docker.snapshot().await.map_err(|error| {
+            let failed = Error::because("cannot list what the engine has", &error);
+            or_cut_off(failed, &docker)
+        })?;
         let claims = Claims::read(&snapshot);
         let claim = claims.of(&name).cloned();
         let ground = Ground {
@@ -193,6 +193,10 @@ impl Session {
 
     /// One look at the world, and what would be done about it.
     pub async fn plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
+        self.make_plan(wanted).await.map_err(|error| or_cut_off(error, &self.cx().docker))
+    }
+
+    async fn make_plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
         if wanted.force_conflicts {
             self.cx().force_conflicts();
         }
@@ -285,6 +289,20 @@ impl Session {
         claim.vias = resources::ways(topology);
         Ok(self.cx().stake(&claim).await?)
     }
+}
+
+/// An engine that is cut off fails whatever is asked, which says little of why.
+fn or_cut_off(mut error: Error, docker: &Docker) -> Error {
+    if let (Some(failure), Some(why)) = (&mut error.failure, docker.cut_off()) {
+        failure.causes.push(why);
+    }
+    error
+}
+
+fn unreached(error: &docker::Error) -> Error {
+    let mut failure = Failure::because("cannot reach a Docker engine", error);
+    failure.hint = error.hint();
+    Error::refused(failure)
 }
 
 /// Where topo keeps its list of what it applied.

@@ -213,7 +213,7 @@ async fn is_gone(engine: &Engine, topology: &str) -> bool {
         docker_host: Some(engine.host.clone()),
         docker_tls_verify: engine.certificates.as_ref().map(|_| "1".to_owned()),
         docker_cert_path: engine.certificates.clone(),
-        ..Surroundings::default()
+        ..Surroundings::read(load::environment)
     };
     let Ok(docker) = Docker::connect(&surroundings).await else { return false };
     let Ok(snapshot) = docker.snapshot().await else { return false };

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Context, api_server, context_name, kind_config, node, pin, stages};
 use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
-use crate::backend::kind::{Kind, NewCluster};
-use crate::engine::{Failure, Turn, Work};
+use crate::backend::kind::{self, Kind, NewCluster};
+use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::plan::{
     Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
@@ -214,7 +214,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .cluster
         .as_ref()
         .ok_or_else(|| Failure::new("the file has no cluster any more"))?;
-    let kind = find_kind(cx)?;
+    let kind = fetch_kind(cx, turn).await?;
 
     let workers = node::workers(topology, cx.claim().await.as_ref());
     cx.change_claim(|claim| claim.creating = true).await?;
@@ -239,7 +239,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .chain(workers.into_iter().map(|worker| worker.name))
         .collect();
     tokio::select! {
-        made = kind.create(&new, cx.docker.endpoint(), |line| turn.say(plain(line))) => {
+        made = kind.create(&new, &cx.docker, |line| turn.say(plain(line))) => {
             made.map_err(|error| Failure::because("`kind` could not make the cluster", &error))?;
         }
         never = stages::announce(cx, turn, &nodes) => match never {},
@@ -256,9 +256,21 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     merge_kubeconfig(cx).await
 }
 
-pub fn find_kind(cx: &Context) -> Result<Kind, Failure> {
-    Kind::find(cx.variable.as_ref())
+pub fn find_kind(cx: &Context) -> Result<kind::Source, Failure> {
+    kind::Source::find(cx.variable.as_ref())
         .map_err(|error| Failure::because("cannot make a cluster", &error).hint(KIND_HINT))
+}
+
+async fn fetch_kind(cx: &Context, turn: &Turn) -> Result<Kind, Failure> {
+    let events = turn.clone();
+    let told = move |done, total: Option<u64>| {
+        let total = total.unwrap_or(done);
+        events.measure("downloading kind", Amount { done, total, tally: Tally::Bytes });
+    };
+    find_kind(cx)?
+        .fetch(&cx.downloads, told)
+        .await
+        .map_err(|error| Failure::because("cannot get the `kind` program", &error).hint(KIND_HINT))
 }
 
 const KIND_HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";

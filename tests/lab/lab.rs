@@ -121,6 +121,14 @@ impl Lab {
         ran
     }
 
+    /// Begins a run of topo that is not to end by itself.
+    pub fn start(&self, arguments: &[&str], variables: &[(&str, String)]) -> Child {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().cloned()).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("topo runs")
+    }
+
     /// Several runs of topo, begun at the same moment.
     pub fn topo_at_once(&self, runs: &[&[&str]]) -> Vec<Ran> {
         let begin = |arguments: &&[&str]| {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::ssh::Far;
+
 /// What of the process's surroundings says where the engine is.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -17,6 +19,8 @@ pub struct Surroundings {
     pub docker_cert_path: Option<PathBuf>,
     pub runtime_dir: Option<PathBuf>,
     pub home: Option<PathBuf>,
+    /// Where programs are looked for.
+    pub path: Option<String>,
 }
 
 impl Surroundings {
@@ -31,6 +35,7 @@ impl Surroundings {
             docker_cert_path: set("DOCKER_CERT_PATH").map(PathBuf::from),
             runtime_dir: set("XDG_RUNTIME_DIR").map(PathBuf::from),
             home: set("HOME").map(PathBuf::from),
+            path: set("PATH"),
         }
     }
 
@@ -56,6 +61,10 @@ pub enum EndpointError {
         "`DOCKER_HOST={0}` names no engine: write `unix://PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST`"
     )]
     Scheme(String),
+    #[error(
+        "`{host}` cannot be used: {why}; write `ssh://USER@HOST`, and a `:PORT` or the path of the engine's socket there where they are unusual"
+    )]
+    Ssh { host: String, why: &'static str },
     #[error(
         "{named_by} names the Docker context `{name}`, which does not exist: `docker context ls` shows those that do"
     )]
@@ -89,7 +98,7 @@ pub fn candidates(from: &Surroundings) -> Result<Vec<Endpoint>, EndpointError> {
 }
 
 fn named_host(host: &str, from: &Surroundings) -> Result<Endpoint, EndpointError> {
-    check_scheme(host)?;
+    check_host(host)?;
     let wants_tls = from.docker_tls_verify.is_some() && host.starts_with("tcp://");
     let certificates = if wants_tls {
         let folder = from.docker_cert_path.clone().or_else(|| from.config_dir());
@@ -100,11 +109,17 @@ fn named_host(host: &str, from: &Surroundings) -> Result<Endpoint, EndpointError
     Ok(Endpoint { host: host.to_owned(), certificates, named_by: "DOCKER_HOST".to_owned() })
 }
 
-fn check_scheme(host: &str) -> Result<(), EndpointError> {
+fn check_host(host: &str) -> Result<(), EndpointError> {
     let known = ["unix://", "tcp://", "http://", "ssh://"].iter().any(|scheme| {
         host.strip_prefix(scheme).is_some_and(|rest| !rest.trim_matches('/').is_empty())
     });
-    if known { Ok(()) } else { Err(EndpointError::Scheme(host.to_owned())) }
+    if !known {
+        return Err(EndpointError::Scheme(host.to_owned()));
+    }
+    match host.strip_prefix("ssh://").map(Far::read) {
+        Some(Err(why)) => Err(EndpointError::Ssh { host: host.to_owned(), why }),
+        Some(Ok(_)) | None => Ok(()),
+    }
 }
 
 /// The context in use and what names it; `default` means no context at all.
@@ -152,7 +167,7 @@ fn context(name: &str, named_by: &str, from: &Surroundings) -> Result<Endpoint, 
     let meta: Meta =
         read_json(&contexts.join("meta").join(&folder).join("meta.json"))?.ok_or_else(missing)?;
     let Address { host, skip_tls_verify } = meta.endpoints.docker;
-    check_scheme(&host)?;
+    check_host(&host)?;
     if skip_tls_verify {
         return Err(EndpointError::Unverified(name.to_owned()));
     }
@@ -176,26 +191,32 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, E
     }
 }
 
-/// Where engines put their socket: Docker's own, rootless, Docker Desktop, Colima, `OrbStack`,
-/// Rancher Desktop, and Podman's last, because it behaves like Docker only in part.
+/// Where engines put their socket, as a shell would write it: Docker's own, rootless, Docker Desktop,
+/// `OrbStack`, Colima, Rancher Desktop, and Podman's last, because it behaves like Docker only in part.
+pub(super) const USUAL_SOCKETS: [&str; 10] = [
+    "/var/run/docker.sock",
+    "$XDG_RUNTIME_DIR/docker.sock",
+    "$HOME/.docker/run/docker.sock",
+    "$HOME/.docker/desktop/docker.sock",
+    "$HOME/.orbstack/run/docker.sock",
+    "$HOME/.colima/default/docker.sock",
+    "$HOME/.config/colima/default/docker.sock",
+    "$HOME/.rd/docker.sock",
+    "$XDG_RUNTIME_DIR/podman/podman.sock",
+    "/run/podman/podman.sock",
+];
+
 fn usual_sockets(from: &Surroundings) -> Vec<PathBuf> {
-    let in_home = |path: &str| from.home.as_ref().map(|home| home.join(path));
-    let in_runtime = |path: &str| from.runtime_dir.as_ref().map(|dir| dir.join(path));
-    [
-        Some(PathBuf::from("/var/run/docker.sock")),
-        in_runtime("docker.sock"),
-        in_home(".docker/run/docker.sock"),
-        in_home(".docker/desktop/docker.sock"),
-        in_home(".orbstack/run/docker.sock"),
-        in_home(".colima/default/docker.sock"),
-        in_home(".config/colima/default/docker.sock"),
-        in_home(".rd/docker.sock"),
-        in_runtime("podman/podman.sock"),
-        Some(PathBuf::from("/run/podman/podman.sock")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let here = |socket: &&str| {
+        if let Some(rest) = socket.strip_prefix("$HOME/") {
+            Some(from.home.as_ref()?.join(rest))
+        } else if let Some(rest) = socket.strip_prefix("$XDG_RUNTIME_DIR/") {
+            Some(from.runtime_dir.as_ref()?.join(rest))
+        } else {
+            Some(PathBuf::from(socket))
+        }
+    };
+    USUAL_SOCKETS.iter().filter_map(here).collect()
 }
 
 impl Endpoint {
@@ -240,12 +261,14 @@ impl Endpoint {
         (!is_here || self.host.starts_with("ssh://")).then_some(host)
     }
 
+    /// The other machine, where the engine is reached over ssh.
+    pub(super) fn far(&self) -> Option<Far> {
+        self.host.strip_prefix("ssh://").and_then(|address| Far::read(address).ok())
+    }
+
     /// The engine's machine as `ssh` takes it, where the engine is reached over ssh: `ssh://me@far`.
     pub fn ssh_destination(&self) -> Option<String> {
-        let authority = self.host.strip_prefix("ssh://")?.split('/').next()?;
-        // It becomes a word of a command line.
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-:@[]%".contains(c);
-        authority.chars().all(plain).then(|| format!("ssh://{authority}"))
+        self.far().map(|far| far.login)
     }
 }
 
@@ -323,6 +346,17 @@ mod tests {
         let from = Surroundings { docker_context: Some("fat".to_owned()), ..from };
         let error = candidates(&from).expect_err("there is none");
         assert!(error.to_string().starts_with("DOCKER_CONTEXT names the Docker context `fat`"));
+    }
+
+    #[test]
+    fn an_address_that_ssh_would_read_otherwise_is_refused() {
+        for host in
+            ["ssh://me@$(reboot)", "ssh://me:secret@far", "ssh://-oProxyCommand=x", "ssh://far/a b"]
+        {
+            let from =
+                Surroundings { docker_host: Some(host.to_owned()), ..Surroundings::default() };
+            assert!(matches!(candidates(&from), Err(EndpointError::Ssh { .. })), "{host}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::endpoint::EndpointError;
+use super::ssh::SshError;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -10,6 +11,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     #[error("no Docker engine answers\n{}", tried.join("\n"))]
     NoEngine { tried: Vec<String> },
     #[error("{0}")]
@@ -74,6 +77,14 @@ impl Error {
     /// Fixed addresses are given only on networks that were made with a subnet, which no listing tells.
     pub fn is_for_want_of_a_subnet(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message.contains("user configured subnet"))
+    }
+
+    /// What to do about it, where that does not stand in the words themselves.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ssh(error) => error.hint(),
+            _ => None,
+        }
     }
 
     pub fn is_not_found(&self) -> bool {

@@ -7,8 +7,10 @@ mod exec;
 mod images;
 mod networks;
 mod snapshot;
+mod ssh;
 mod volumes;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::API_DEFAULT_VERSION;
@@ -24,7 +26,11 @@ pub use networks::{NetworkRequest, SubnetRequest};
 pub use snapshot::{
     Address, Container, ContainerState, Image, Labels, Network, Published, Snapshot, Subnet, Volume,
 };
+pub use ssh::SshError;
 pub use volumes::Claimed;
+
+use super::host::Program;
+use ssh::Line;
 
 /// Starting a container that publishes a thousand ports takes a minute.
 const CALL_DEADLINE: Duration = Duration::from_mins(5);
@@ -35,6 +41,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 pub struct Docker {
     api: bollard::Docker,
     endpoint: Endpoint,
+    /// What carries it all, where the engine is behind ssh.
+    line: Option<Arc<Line>>,
 }
 
 /// What the engine tells of itself.
@@ -54,20 +62,34 @@ impl Docker {
         let mut tried = Vec::new();
         for endpoint in candidates(surroundings)? {
             let place = endpoint.to_string();
-            match Self::connect_to(endpoint).await {
+            match Self::connect_to(endpoint, surroundings).await {
                 Ok(docker) => return Ok(docker),
+                Err(error @ Error::Ssh(_)) => return Err(error),
                 Err(error) => tried.push(format!("  {place}: {error}")),
             }
         }
         Err(Error::NoEngine { tried })
     }
 
-    async fn connect_to(endpoint: Endpoint) -> Result<Self> {
-        let negotiated = async { open(&endpoint)?.negotiate_version().await };
-        let api = tokio::time::timeout(CONNECT_DEADLINE, negotiated).await.map_err(|_| {
-            Error::Lost(format!("no answer within {} s", CONNECT_DEADLINE.as_secs()))
-        })??;
-        Ok(Self { api, endpoint })
+    async fn connect_to(endpoint: Endpoint, surroundings: &Surroundings) -> Result<Self> {
+        let line = match endpoint.far() {
+            Some(far) => Some(Arc::new(Line::open(&far, surroundings).await?)),
+            None => None,
+        };
+        let opened = match &line {
+            Some(line) => open_unix(&line.address()),
+            None => open(&endpoint),
+        };
+        let negotiated = async { opened?.negotiate_version().await };
+        let answered = match tokio::time::timeout(CONNECT_DEADLINE, negotiated).await {
+            Ok(answered) => answered.map_err(Error::from),
+            Err(_) => {
+                Err(Error::Lost(format!("no answer within {} s", CONNECT_DEADLINE.as_secs())))
+            }
+        };
+        let why_closed = || line.as_ref().and_then(|line| line.closed());
+        let api = answered.map_err(|error| why_closed().map_or(error, Error::from))?;
+        Ok(Self { api, endpoint, line })
     }
 
     pub fn endpoint(&self) -> &Endpoint {
@@ -88,15 +110,35 @@ impl Docker {
             architecture: info.architecture.unwrap_or_default(),
         })
     }
+
+    /// Has a program speak to the same engine, by the same way.
+    pub fn lead(&self, program: Program) -> Program {
+        let overruled = self.endpoint.overruled();
+        let program = overruled.iter().fold(program, |program, name| program.without(*name));
+        match &self.line {
+            Some(line) => line.lead(program),
+            None => self
+                .endpoint
+                .environment()
+                .into_iter()
+                .fold(program, |program, (name, value)| program.env(name, value)),
+        }
+    }
+
+    /// Why the engine is out of reach for good, if ssh has ended.
+    pub fn cut_off(&self) -> Option<String> {
+        let why = self.line.as_ref()?.ended()?;
+        Some(format!("the ssh that carries the engine `{}` has ended: {why}", self.endpoint.host))
+    }
 }
 
-fn open(endpoint: &Endpoint) -> std::result::Result<bollard::Docker, bollard::errors::Error> {
+type Opened = std::result::Result<bollard::Docker, bollard::errors::Error>;
+
+fn open(endpoint: &Endpoint) -> Opened {
     let deadline = CALL_DEADLINE.as_secs();
     let (host, version) = (endpoint.host.as_str(), API_DEFAULT_VERSION);
     if host.starts_with("unix://") {
-        bollard::Docker::connect_with_unix(host, deadline, version)
-    } else if host.starts_with("ssh://") {
-        bollard::Docker::connect_with_ssh(host, deadline, version, None)
+        open_unix(host)
     } else if let Some(folder) = &endpoint.certificates {
         let file = |name| folder.join(name);
         let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
@@ -104,4 +146,8 @@ fn open(endpoint: &Endpoint) -> std::result::Result<bollard::Docker, bollard::er
     } else {
         bollard::Docker::connect_with_http(host, deadline, version)
     }
+}
+
+fn open_unix(socket: &str) -> Opened {
+    bollard::Docker::connect_with_unix(socket, CALL_DEADLINE.as_secs(), API_DEFAULT_VERSION)
 }

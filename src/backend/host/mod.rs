@@ -9,7 +9,7 @@ mod state;
 
 pub use files::{Disk, exports, owner};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
-pub use process::{ProcessError, Program, find_program};
+pub use process::{ProcessError, Program, Terminal, find_program};
 pub use reach::{Reach, reach};
 pub use routes::routes;
 pub use state::{Lock, StateError, StateFolder, private_folder, remove_folder, write_atomically};

@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -48,6 +52,7 @@ pub struct Program {
     environment: Vec<(String, String)>,
     without: Vec<String>,
     input: Option<Vec<u8>>,
+    held: Option<Arc<OwnedFd>>,
 }
 
 impl Program {
@@ -58,11 +63,17 @@ impl Program {
             environment: Vec::new(),
             without: Vec::new(),
             input: None,
+            held: None,
         }
     }
 
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
         self
     }
 
@@ -79,6 +90,13 @@ impl Program {
 
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
+        self
+    }
+
+    /// Something open that the child inherits, so that it stays open until the child has ended, and
+    /// what that started.
+    pub fn holding(mut self, held: Arc<OwnedFd>) -> Self {
+        self.held = Some(held);
         self
     }
 
@@ -132,20 +150,72 @@ impl Program {
         })
     }
 
+    /// Starts it, to be spoken to while it runs. It complains into a file.
+    pub fn start(
+        &self,
+        complaints: File,
+        terminal: Terminal,
+    ) -> Result<std::process::Child, ProcessError> {
+        let mut command = self.command();
+        command.stderr(complaints);
+        if terminal == Terminal::Absent {
+            command.process_group(0);
+        }
+        self.spawned(|| command.spawn())
+    }
+
     fn spawn(&self) -> Result<Child, ProcessError> {
-        let mut command = Command::new(&self.path);
+        let mut command = self.command();
+        command.stderr(Stdio::piped()).process_group(0);
+        let mut command = Command::from(command);
+        self.spawned(|| command.spawn())
+    }
+
+    fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.path);
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+            .stdout(Stdio::piped());
         for name in &self.without {
             command.env_remove(name);
         }
-        let _others_may_start_too = STARTING.read().unwrap_or_else(PoisonError::into_inner);
-        command.spawn().map_err(|source| ProcessError::Start { program: self.path.clone(), source })
+        command
+    }
+
+    fn spawned<T>(&self, spawn: impl FnOnce() -> std::io::Result<T>) -> Result<T, ProcessError> {
+        let spawned = if let Some(held) = &self.held {
+            inherited(held, spawn)
+        } else {
+            let _others_may_start_too = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+            spawn()
+        };
+        spawned.map_err(|source| ProcessError::Start { program: self.path.clone(), source })
+    }
+}
+
+/// Starts the one child that inherits `held`.
+fn inherited<T>(held: &OwnedFd, start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
+    let _nothing_else_starts = starting_alone();
+    let flags = fcntl_getfd(held)?;
+    fcntl_setfd(held, flags - FdFlags::CLOEXEC)?;
+    let started = start();
+    fcntl_setfd(held, flags)?;
+    started
+}
+
+/// Whether there is a terminal on which a child may ask something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    Here,
+    Absent,
+}
+
+impl Terminal {
+    pub fn here() -> Self {
+        let opened = File::options().read(true).write(true).open("/dev/tty");
+        if opened.is_ok() { Self::Here } else { Self::Absent }
     }
 }
 
@@ -229,6 +299,29 @@ mod tests {
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(error.contains("line 30") && error.contains("line 11"), "{error}");
         assert!(!error.contains("line 10\n"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_a_child_holds_is_open_until_that_ends_and_no_other_has_it() {
+        use std::io::Read;
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let held = Arc::new(OwnedFd::from(writer));
+        let holder = shell("sleep 0.4 & exit").holding(Arc::clone(&held)).run(|_| {});
+        let other = shell("sleep 5").run(|_| {});
+        let ended = async {
+            holder.await.expect("it succeeds");
+            drop(held);
+            let started = std::time::Instant::now();
+            tokio::task::spawn_blocking(move || reader.read(&mut [0]))
+                .await
+                .expect("reads")
+                .expect("ends");
+            started.elapsed()
+        };
+        tokio::select! {
+            _ = other => panic!("it sleeps longer than what was held can last"),
+            _ = ended => {}
+        }
     }
 
     #[tokio::test]

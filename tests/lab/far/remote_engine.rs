@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::far;
+use crate::far::{self, OverSsh};
 use crate::lab::Lab;
 
 const FILE: &str = "topologies/remote-engine.yaml";
@@ -11,10 +11,14 @@ const FILE: &str = "topologies/remote-engine.yaml";
 #[ignore = "needs the lab"]
 fn remote_engine() {
     let lab = far::over_tls("remote-engine").of(&["far"]);
+    let ssh = OverSsh::of(&lab);
     let before = lab.listing();
     folders_of_this_machine_are_refused(&lab);
+    a_killed_topo_leaves_no_ssh(&lab, &ssh);
+    made_over_one_connection(&lab, &ssh);
 
-    lab.expect(0, &["apply", FILE]);
+    // From here on over TLS, and published at that machine's address.
+    lab.expect(0, &["apply", "--yes", FILE]);
     answers(&lab, "127.0.0.1");
     answers(&lab, &far::address());
     the_cluster_is_used_from_here(&lab);
@@ -25,9 +29,33 @@ fn remote_engine() {
     another_host_key_is_pinned(&lab);
 
     let keeper = keeper(&lab);
-    lab.expect(0, &["destroy", "--yes", FILE]);
+    let (_, logins) = ssh.expect(&lab, 0, &["destroy", "--yes", FILE]);
+    assert_eq!(logins, 1);
+    assert_eq!(ssh.running(&lab), "");
     nothing_is_left(&lab, &before);
     assert!(!is_running(keeper), "the tunnel's process {keeper} goes on");
+}
+
+fn a_killed_topo_leaves_no_ssh(lab: &Lab, ssh: &OverSsh) {
+    ssh.kill_when_connected(lab, &["diff", FILE]);
+    Lab::eventually("ssh's end", || match ssh.running(lab) {
+        none if none.is_empty() => Ok(()),
+        some => Err(some),
+    });
+}
+
+/// kind and all that topo asks ride on one connection, and what it published on that machine's
+/// loopback is reached here: the tunnel goes in by the same login, which is the second one.
+fn made_over_one_connection(lab: &Lab, ssh: &OverSsh) {
+    let (_, logins) = ssh.expect(lab, 0, &["apply", FILE]);
+    assert_eq!(logins, 2, "one for the engine and one for the tunnel");
+    answers(lab, "127.0.0.1");
+    assert!(lab.get(&format!("http://{}:12100/", far::address())).is_err());
+    the_cluster_is_used_from_here(lab);
+    for look in ["diff", "status"] {
+        let (_, logins) = ssh.expect(lab, 0, &[look, FILE]);
+        assert_eq!(logins, 1, "topo {look}");
+    }
 }
 
 fn answers(lab: &Lab, host: &str) {

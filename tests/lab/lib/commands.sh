@@ -76,6 +76,7 @@ export LAB_REMOTE_DOCKER_HOST='tcp://$remote_host:$remote_port'
 export LAB_REMOTE_CERTS='$lab_state/remote/certs'
 export LAB_REMOTE_SSH_KEY='$lab_state/remote/ssh/id_ed25519'
 export LAB_REMOTE_SSH_CONFIG='$remote_folder/ssh/config'
+export LAB_REMOTE_LOG='$remote_folder/log'
 unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
 EXPORTS
 }
