@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use bytes::Bytes;
 use tar::{Archive, Entry, EntryType, Header};
 
-use super::legacy::Legacy;
+use super::legacy::{self, Legacy};
 
 /// Contents are dealt out in pieces of this size at most.
 const PIECE: u64 = 64 * 1024;
@@ -36,7 +36,7 @@ pub struct Dealt {
     /// Of these, what everybody had.
     pub needless: u64,
     /// Of these, what went to anybody.
-    pub dealt: u64,
+    pub passed_on: u64,
     /// What went to each receiver.
     pub sent: Vec<u64>,
 }
@@ -151,7 +151,7 @@ impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
         if self.places.iter().any(|place| place.takes) {
             self.put(header(EntryType::Regular, path, size)?.as_bytes().to_vec());
             self.content(path, entry)?;
-            self.put(vec![0; padding(size)]);
+            self.put(padding(size));
         } else {
             self.dealt.needless += size;
             (self.tell)(&self.dealt);
@@ -161,7 +161,7 @@ impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
 
     fn content<R: Read>(&mut self, path: &str, entry: &mut Entry<'_, R>) -> io::Result<()> {
         let mut left = entry.size();
-        let mut noted = self.legacy.wants(path, left).then(Vec::new);
+        let mut noted = legacy::is_noted(path, left).then(Vec::new);
         while left > 0 && !self.nobody_listens() {
             let mut piece = Vec::new();
             let read = entry.take(PIECE.min(left)).read_to_end(&mut piece)? as u64;
@@ -172,7 +172,7 @@ impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
                 noted.extend_from_slice(&piece);
             }
             left -= read;
-            self.dealt.dealt += read;
+            self.dealt.passed_on += read;
             for (place, sent) in self.places.iter().zip(&mut self.dealt.sent) {
                 *sent += if place.takes { read } else { 0 };
             }
@@ -216,7 +216,7 @@ impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
                 let size = content.len() as u64;
                 self.put(header(EntryType::Regular, &path, size)?.as_bytes().to_vec());
                 self.put(content);
-                self.put(vec![0; padding(size)]);
+                self.put(padding(size));
             }
         }
         let end = Bytes::from_static(END);
@@ -247,6 +247,6 @@ fn header(kind: EntryType, path: &str, size: u64) -> io::Result<Header> {
 }
 
 /// What a file is followed by, up to the next block.
-fn padding(size: u64) -> usize {
-    (size.next_multiple_of(BLOCK) - size) as usize
+fn padding(size: u64) -> Vec<u8> {
+    (size..size.next_multiple_of(BLOCK)).map(|_| 0).collect()
 }

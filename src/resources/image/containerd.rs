@@ -37,7 +37,8 @@ impl Stores {
     pub async fn of(&self, docker: &Docker, node: &Container) -> Result<Arc<Store>, Error> {
         let cell = Arc::clone(self.0.lock().await.entry(node.id.clone()).or_default());
         let ask = || async {
-            let (stock, blobs) = tokio::try_join!(stock(docker, &node.name), blobs(docker, &node.name))?;
+            let (stock, blobs) =
+                tokio::try_join!(stock(docker, &node.name), blobs(docker, &node.name))?;
             Ok(Arc::new(Store { stock, blobs }))
         };
         cell.get_or_try_init(ask).await.cloned()

@@ -84,16 +84,19 @@ async fn hand_out<'a>(
     let (dealt, imported) = tokio::join!(dealing, join_all(imports));
     let dealt = dealt?;
 
-    let arrivals = nodes.into_iter().zip(dealt.sent).zip(imported).map(|((to, bytes), imported)| async move {
-        let is_spared = bytes < dealt.whole;
-        let has_arrived = match imported {
-            Ok(()) if is_spared => containerd::is_whole(docker, to.node, &full_name(parcel.name)).await?,
-            Ok(()) => true,
-            Err(error) if is_spared && lacks_something(&error) => false,
-            Err(error) => return Err(error),
-        };
-        Ok((to, bytes, has_arrived))
-    });
+    let arrivals =
+        nodes.into_iter().zip(dealt.sent).zip(imported).map(|((to, bytes), imported)| async move {
+            let is_spared = bytes < dealt.whole;
+            let has_arrived = match imported {
+                Ok(()) if is_spared => {
+                    containerd::is_whole(docker, to.node, &full_name(parcel.name)).await?
+                }
+                Ok(()) => true,
+                Err(error) if is_spared && lacks_something(&error) => false,
+                Err(error) => return Err(error),
+            };
+            Ok((to, bytes, has_arrived))
+        });
     let mut incomplete = Vec::new();
     sent.whole = dealt.whole;
     for (to, bytes, has_arrived) in try_join_all(arrivals).await? {
@@ -143,8 +146,8 @@ async fn dealing(
 
 /// Of what somebody lacks, as far as that is known: the image's size less what is left out of it.
 fn progress(dealt: &Dealt, size: u64) -> Amount {
-    let total = size.saturating_sub(dealt.needless).max(dealt.dealt);
-    Amount { done: dealt.dealt, total, tally: Tally::Bytes }
+    let total = size.saturating_sub(dealt.needless).max(dealt.passed_on);
+    Amount { done: dealt.passed_on, total, tally: Tally::Bytes }
 }
 
 /// What was wrong with the engine's stream is told as it was; else it is the archive.

@@ -19,6 +19,12 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
+/// Whether this file of an archive is a text that describes something.
+pub fn is_noted(path: &str, size: u64) -> bool {
+    let is_json = path.rsplit(['.', '/']).next() == Some("json");
+    (is_json || path == "oci-layout") && size <= MOST_TEXT
+}
+
 /// What has been learnt of an archive while it went by.
 #[derive(Default)]
 pub struct Legacy {
@@ -47,12 +53,6 @@ impl Legacy {
             layers.push(Layer { diff_id: diff_id.clone(), chain_id });
         }
         Self { layers, ..Self::default() }
-    }
-
-    /// Whether this file is to be noted.
-    pub fn wants(&self, path: &str, size: u64) -> bool {
-        let is_text = path == "oci-layout" || path.ends_with(".json") || path.ends_with("/json");
-        is_text && size <= MOST_TEXT
     }
 
     pub fn note(&mut self, path: &str, text: Vec<u8>) {
