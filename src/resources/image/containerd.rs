@@ -7,11 +7,12 @@ use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::{Mutex, OnceCell};
 
+use super::delivery::Parcel;
 use crate::backend::docker::{Container, Docker, Error};
 
 /// containerd knows an image by the digest of a manifest that the engine may never have had, so the
-/// engine's id is written beside it when it is brought. Whoever loads another image under the same
-/// name takes that mark away.
+/// engine's id is written beside it when it is brought, with that digest: whoever loads another image
+/// under the same name leaves the mark where it is.
 const MARK: &str = "dev.topo.image";
 
 const CTR: [&str; 2] = ["ctr", "--namespace=k8s.io"];
@@ -58,14 +59,15 @@ pub async fn stock(docker: &Docker, node: &str) -> Result<Stock, Error> {
     Ok(marked(&table))
 }
 
-/// Of `ctr images list`: the name in the first column, the labels in the last.
+/// Of `ctr images list`: name, type and digest in the first columns, the labels in the last.
 fn marked(table: &str) -> Stock {
     let prefix = format!("{MARK}=");
     let pairs = table.lines().skip(1).filter_map(|line| {
-        let name = line.split_whitespace().next()?;
-        let labels = line.split_whitespace().next_back()?;
-        let id = labels.split(',').find_map(|label| label.strip_prefix(&prefix))?;
-        Some((name.to_owned(), id.to_owned()))
+        let mut columns = line.split_whitespace();
+        let (name, digest) = (columns.next()?, columns.nth(1)?);
+        let mark = columns.next_back()?.split(',').find_map(|label| label.strip_prefix(&prefix))?;
+        let (id, marked) = mark.split_once('@')?;
+        (marked == digest).then(|| (name.to_owned(), id.to_owned()))
     });
     pairs.collect()
 }
@@ -85,17 +87,31 @@ pub async fn import(
     Ok(())
 }
 
-/// Whether all of an image's blobs are there, and unpacked.
-pub async fn is_whole(docker: &Docker, node: &str, full_name: &str) -> Result<bool, Error> {
-    let only = format!("name==\"{full_name}\"");
-    let ready = ctr(docker, node, &["images", "check", "--quiet", SNAPSHOTTER, &only]).await?;
-    Ok(ready.lines().any(|line| line.trim() == full_name))
+/// Marks an image if all of its blobs are there and unpacked, and answers whether they are.
+pub async fn mark_if_whole(
+    docker: &Docker,
+    node: &str,
+    parcel: &Parcel<'_>,
+) -> Result<bool, Error> {
+    let name = full_name(parcel.name);
+    let only = format!("name==\"{name}\"");
+    let table = ctr(docker, node, &["images", "check", SNAPSHOTTER, &only]).await?;
+    let Some(digest) = whole(&table, &name) else { return Ok(false) };
+    let mark = format!("{MARK}={}@{digest}", parcel.image.id);
+    ctr(docker, node, &["images", "label", &name, &mark]).await?;
+    Ok(true)
 }
 
-pub async fn mark(docker: &Docker, node: &str, full_name: &str, id: &str) -> Result<(), Error> {
-    let mark = format!("{MARK}={id}");
-    ctr(docker, node, &["images", "label", full_name, &mark]).await?;
-    Ok(())
+/// The image's digest. Of `ctr images check`: name, type, digest and `complete (7/7)` in the first columns, whether it is
+/// unpacked in the last.
+fn whole(table: &str, full_name: &str) -> Option<String> {
+    table.lines().find_map(|line| {
+        let mut columns = line.split_whitespace();
+        let is_it = columns.next()? == full_name;
+        let digest = columns.nth(1)?;
+        let is_whole = columns.next()? == "complete" && columns.next_back()? == "true";
+        (is_it && is_whole).then(|| digest.to_owned())
+    })
 }
 
 async fn ctr(docker: &Docker, node: &str, arguments: &[&str]) -> Result<String, Error> {
@@ -122,17 +138,30 @@ pub fn full_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{full_name, marked};
+    use super::{full_name, marked, whole};
 
     #[test]
     fn only_what_topo_brought_counts() {
         let table = "REF TYPE DIGEST SIZE PLATFORMS LABELS
-docker.io/lab/echo:1 application/x sha256:1 5.5 MiB linux/amd64 dev.topo.image=sha256:aa,io.cri-containerd.image=managed
+docker.io/lab/echo:1 application/x sha256:1 5.5 MiB linux/amd64 dev.topo.image=sha256:aa@sha256:1,io.cri-containerd.image=managed
+docker.io/lab/other:1 application/x sha256:4 5.5 MiB linux/amd64 dev.topo.image=sha256:bb@sha256:5,io.cri-containerd.image=managed
 docker.io/lab/old:1  application/x sha256:2 5.5 MiB linux/amd64 io.cri-containerd.image=managed
 docker.io/lab/bare:1 application/x sha256:3 5.5 MiB linux/amd64 -
 ";
         let seen: Vec<_> = marked(table).into_iter().collect();
         assert_eq!(seen, [("docker.io/lab/echo:1".to_owned(), "sha256:aa".to_owned())]);
+    }
+
+    #[test]
+    fn an_image_is_whole_with_all_blobs_and_unpacked() {
+        let table = "REF TYPE DIGEST STATUS SIZE UNPACKED
+a:1 application/x sha256:1 complete (7/7) 452.8 MiB/452.8 MiB true
+b:1 application/x sha256:2 incomplete (6/7) 371.7 MiB/452.8 MiB true
+c:1 application/x sha256:3 complete (7/7) 452.8 MiB/452.8 MiB false
+d:1 application/x sha256:4 unavailable (0/?) 0.0 B/? false
+";
+        let found = ["a:1", "b:1", "c:1", "d:1", "e:1"].map(|name| whole(table, name));
+        assert_eq!(found, [Some("sha256:1".to_owned()), None, None, None, None]);
     }
 
     #[test]

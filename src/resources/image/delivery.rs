@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::archive::{Dealt, Outlet, Receiver, deal};
-use super::containerd::{self, full_name};
+use super::containerd;
 use crate::backend::docker::{Docker, Error, ImageDetails};
 use crate::engine::{Amount, Tally, Turn};
 
@@ -42,7 +42,7 @@ pub struct Sent {
     whole: u64,
 }
 
-/// Brings it whole onto every node, or fails.
+/// Brings it whole onto every node and marks it there, or fails.
 pub async fn deliver(
     docker: &Docker,
     parcel: &Parcel<'_>,
@@ -56,9 +56,14 @@ pub async fn deliver(
         node.has.clear();
     }
     if !incomplete.is_empty() {
-        hand_out(docker, parcel, incomplete, turn, &mut sent).await?;
+        incomplete = hand_out(docker, parcel, incomplete, turn, &mut sent).await?;
     }
-    Ok(sent)
+    match incomplete.first() {
+        None => Ok(sent),
+        Some(Addressee { node, .. }) => {
+            Err(Error::Failed(format!("`{node}` was sent all of it, and does not have all of it")))
+        }
+    }
 }
 
 /// Answers the nodes that turn out to lack some of what they were not sent.
@@ -88,10 +93,7 @@ async fn hand_out<'a>(
         nodes.into_iter().zip(dealt.sent).zip(imported).map(|((to, bytes), imported)| async move {
             let is_spared = bytes < dealt.whole;
             let has_arrived = match imported {
-                Ok(()) if is_spared => {
-                    containerd::is_whole(docker, to.node, &full_name(parcel.name)).await?
-                }
-                Ok(()) => true,
+                Ok(()) => containerd::mark_if_whole(docker, to.node, parcel).await?,
                 Err(error) if is_spared && lacks_something(&error) => false,
                 Err(error) => return Err(error),
             };

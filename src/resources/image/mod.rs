@@ -19,7 +19,7 @@ use crate::engine::{Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::topology::{Build, Cluster, Topology};
 
-use containerd::{Stock, full_name, mark, stock};
+use containerd::{Stock, full_name, stock};
 use delivery::{Addressee, Parcel, deliver};
 
 pub use containerd::Stores;
@@ -176,10 +176,7 @@ async fn bring(
     if lacking.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = lacking.iter().map(|to| to.node).collect();
     let sent = deliver(&cx.docker, &Parcel { name, image }, lacking, turn).await?;
-    let marks = names.iter().map(|node| mark(&cx.docker, node, &full_name, &image.id));
-    try_join_all(marks).await?;
     // Others may need the same layers.
     cx.held.stores.forget(nodes).await;
     turn.remark(sent.to_string());
