@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use topo::backend::docker::Snapshot;
 use topo::backend::download::Downloads;
 use topo::backend::host::Disk;
-use topo::plan::{Outputs, Record, Request, Resource, SecretKey, Seen, Want, World, plan};
+use topo::plan::{
+    Graph, Outputs, Record, Request, Resource, SecretKey, Seen, Want, World, plan, steps,
+};
 use topo::resources::{Ingredients, Objects, desired};
 use topo::templates::Templates;
 use topo::topology::{Input, load};
@@ -115,12 +117,13 @@ struct Times {
     topology: Duration,
     manifests: Duration,
     resources: Duration,
+    graph: Duration,
     plan: Duration,
     memory: String,
 }
 
 impl Times {
-    const HEADING: &str = "topology  manifests  resources       plan        all  most memory";
+    const HEADING: &str = "topology manifests resources    graph     plan      all  memory";
 
     fn of(file: &Path) -> Result<Self> {
         let bytes = fs::read(file)?;
@@ -147,8 +150,13 @@ impl Times {
         });
         let wanted = wanted.map_err(|failure| format!("{failure:?}"))?;
         let world = in_sync_with(&wanted);
+        let (graph, ordered) = timed(|| Graph::of(&wanted).and_then(|graph| graph.order()));
+        let ordered = ordered.map_err(|error| error.to_string())?;
+        if ordered.len() != wanted.len() {
+            return Err("the order is not of every resource".into());
+        }
         let (plan, planned) = timed(|| {
-            plan(&Request {
+            let planned = plan(&Request {
                 topology: "bench",
                 desired: &wanted,
                 world: &world,
@@ -156,27 +164,32 @@ impl Times {
                 places: &|_| None,
                 key: &SecretKey::new(b"bench"),
                 replace: &[],
-            })
+            })?;
+            let order = steps(&planned, &wanted, &world);
+            Ok::<_, Box<dyn Error>>((planned, order.steps.len()))
         });
-        let planned = planned?;
+        let (planned, steps) = planned?;
+        if steps != wanted.len() {
+            return Err("there is not a step for every resource".into());
+        }
         if !planned.in_sync() {
             return Err(format!("not in sync: {:?}", planned.summary()).into());
         }
         let memory = peak_memory().unwrap_or_else(|| "unknown".to_owned());
-        Ok(Self { topology, manifests, resources, plan, memory })
+        Ok(Self { topology, manifests, resources, graph, plan, memory })
     }
 
     fn total(&self) -> Duration {
-        self.topology + self.manifests + self.resources + self.plan
+        self.topology + self.manifests + self.resources + self.graph + self.plan
     }
 }
 
 impl std::fmt::Display for Times {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let Self { topology, manifests, resources, plan, memory } = self;
+        let Self { topology, manifests, resources, graph, plan, memory } = self;
         write!(
             f,
-            "{topology:8.1?} {manifests:10.1?} {resources:10.1?} {plan:10.1?} {:10.1?}  {memory}",
+            "{topology:8.1?} {manifests:9.1?} {resources:9.1?} {graph:8.1?} {plan:8.1?} {:8.1?}  {memory}",
             self.total()
         )
     }

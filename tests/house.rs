@@ -97,7 +97,7 @@ fn resources_read_no_other_files() {
     let readers = [
         "src/resources/build_folder.rs",
         "src/resources/gateway/mod.rs",
-        "src/resources/metallb.rs",
+        "src/resources/metallb/release.rs",
     ];
     refuse(&["src/resources"], &["std::fs", "std::env::var"], &readers);
 }

@@ -76,7 +76,7 @@ impl Session {
                 (Some(absolute), Some(loaded))
             }
             Which::Name(name) => {
-                check_name(name)?;
+                topology_name(name)?;
                 (None, None)
             }
         };
@@ -312,8 +312,9 @@ fn settle(topology: Topology, ground: &Ground, view: &mut dyn View) -> Result<To
     Ok(settled.topology)
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
-    name.parse::<TopologyName>().map(drop).map_err(|error| {
+/// A name that was given in place of a file.
+pub fn topology_name(name: &str) -> Result<TopologyName, Error> {
+    name.parse().map_err(|error| {
         let failure = Failure::new(format!("`{name}` cannot be the name of a topology: {error}"));
         Error::refused(failure.hint("write the `name` that stands in the topology file"))
     })

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::load;
+use super::session::topology_name;
 use crate::backend::docker::{Docker, Surroundings};
 use crate::backend::host::StateFolder;
 use crate::backend::tunnel::{
@@ -16,7 +17,6 @@ use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::{Claims, Variables};
 use crate::templates::Templates;
-use crate::topology::TopologyName;
 use crate::view::{Health, Status, TunnelStatus, View};
 
 /// Show and control the tunnels over ssh
@@ -116,12 +116,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
 impl WhichArgs {
     fn state(&self, view: &mut dyn View) -> Result<StateFolder, Error> {
         let name = match &self.name {
-            Some(name) => name.parse::<TopologyName>().map_err(|error| {
-                Error::refused(
-                    Failure::new(format!("`{name}` cannot be the name of a topology: {error}"))
-                        .hint("write the `name` that stands in the topology file"),
-                )
-            })?,
+            Some(name) => topology_name(name)?,
             None => load::load(&self.file, &load::environment, view)?.topology.name,
         };
         StateFolder::of(name.as_str(), &load::environment)

@@ -5,6 +5,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::plan::Stage;
 
 /// A step that has come to a stage.
+#[derive(Debug)]
 pub(super) struct Reached {
     pub(super) step: usize,
     pub(super) stage: Stage,
@@ -14,20 +15,20 @@ pub(super) struct Reached {
 #[derive(Debug, Clone)]
 pub(super) struct Herald {
     step: usize,
-    tell: UnboundedSender<(usize, Stage)>,
+    tell: UnboundedSender<Reached>,
 }
 
 impl Herald {
     pub(super) fn reached(&self, stage: Stage) {
         // Nobody listens any more once the run has ended.
-        let _ = self.tell.send((self.step, stage));
+        let _ = self.tell.send(Reached { step: self.step, stage });
     }
 }
 
 /// What the queue hears them by.
 pub(super) struct Stages {
-    tell: UnboundedSender<(usize, Stage)>,
-    heard: UnboundedReceiver<(usize, Stage)>,
+    tell: UnboundedSender<Reached>,
+    heard: UnboundedReceiver<Reached>,
 }
 
 impl Stages {
@@ -42,7 +43,7 @@ impl Stages {
 
     pub(super) async fn next(&mut self) -> Reached {
         match self.heard.recv().await {
-            Some((step, stage)) => Reached { step, stage },
+            Some(reached) => reached,
             // It holds a sender itself, so that the channel never closes.
             None => std::future::pending().await,
         }

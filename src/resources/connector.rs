@@ -9,9 +9,7 @@ use super::{Context, marks, network, pulled};
 use crate::backend::docker::api::{
     ContainerCreateBody, HostConfig, RestartPolicy, RestartPolicyNameEnum,
 };
-use crate::backend::docker::{
-    AbsentIsFine, Container, ContainerState, Error, ImageDetails, Labels, Network, Snapshot,
-};
+use crate::backend::docker::{Container, ContainerState, ImageDetails, Labels, Network, Snapshot};
 use crate::backend::host;
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
@@ -139,11 +137,11 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         Work::Create => create(cx, turn, &name).await?,
         // Its labels hold the record and cannot be changed: a container as it should be is made.
         Work::Update => {
-            remove(cx, &name).await?;
+            cx.remove_container(&name).await?;
             create(cx, turn, &name).await?;
         }
-        Work::Start => start(cx, &name).await?,
-        Work::Delete => remove(cx, &name).await?,
+        Work::Start => cx.start_container(&name).await?,
+        Work::Delete => cx.remove_container(&name).await?,
         Work::Keep => {}
     }
     Ok(Outputs::new())
@@ -158,8 +156,8 @@ async fn create(cx: &Context, turn: &Turn, name: &str) -> Result<(), Failure> {
     let body = body(connector, &image, marks::labels(&cx.name, turn.id(), &record));
     let made = cx.docker.create_container(name, body, HOST, None).await;
     made.map_err(|error| Failure::because(format!("cannot make `{name}`"), &error))?;
-    if let Err(failure) = start(cx, name).await {
-        remove(cx, name).await?;
+    if let Err(failure) = cx.start_container(name).await {
+        cx.remove_container(name).await?;
         return Err(failure);
     }
     Ok(())
@@ -200,18 +198,6 @@ fn command(connector: &Connector, image: &ImageDetails) -> Option<Vec<String>> {
     }
     let program = image.command.first().filter(|_| image.entrypoint.is_empty()).cloned();
     Some(program.into_iter().chain(arguments).collect())
-}
-
-async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
-    let started = cx.docker.start_container(name).await;
-    started.map_err(|error| Failure::because(format!("cannot start `{name}`"), &error))
-}
-
-async fn remove(cx: &Context, name: &str) -> Result<(), Failure> {
-    let removed = cx.docker.remove_container(name).await.if_present();
-    removed
-        .map(drop)
-        .map_err(|error: Error| Failure::because(format!("cannot remove `{name}`"), &error))
 }
 
 /// The container's end is up when it stays up. Whether the host's end answers shows in the routes,

@@ -9,6 +9,7 @@ mod claim;
 mod cluster;
 mod compare;
 mod connector;
+mod containers;
 mod context;
 mod drift;
 mod elsewhere;

@@ -1,6 +1,6 @@
 //! Kubernetes objects of the topology's manifests: applied server-side, seen by lists, pruned.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,10 +154,19 @@ impl<'a> Edges<'a> {
         }
         let entry = self.objects.manifests.sources[object.source].entry;
         bonds.extend(self.chain.get(entry).into_iter().flatten().cloned());
-        let mut met = HashSet::new();
-        bonds.retain(|bond| met.insert(bond.id().clone()));
-        bonds
+        distinct(bonds)
     }
+}
+
+/// One bond to each other resource, the first that there is; they are few.
+fn distinct(bonds: Vec<Bond>) -> Vec<Bond> {
+    let mut kept: Vec<Bond> = Vec::with_capacity(bonds.len());
+    for bond in bonds {
+        if kept.iter().all(|earlier| earlier.id() != bond.id()) {
+            kept.push(bond);
+        }
+    }
+    kept
 }
 
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {

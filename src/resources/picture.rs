@@ -133,10 +133,9 @@ impl Picture {
 
 impl Kind {
     /// Takes away the tag of an image that topo built, unless another container runs on it.
-    pub async fn forget(&self, cx: &Context, image: &str) -> Result<(), Failure> {
-        if !image.starts_with(&format!("{}:", self.repository)) {
-            return Ok(());
-        }
+    pub async fn forget(&self, cx: &Context, image: Option<&str>) -> Result<(), Failure> {
+        let is_built = |image: &&str| image.starts_with(&format!("{}:", self.repository));
+        let Some(image) = image.filter(is_built) else { return Ok(()) };
         let snapshot = cx.snapshot().await?;
         if snapshot.containers.iter().any(|container| container.image == image) {
             return Ok(());

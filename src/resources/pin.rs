@@ -5,13 +5,13 @@
 use std::net::IpAddr;
 
 use super::{Context, cluster, marks};
-use crate::backend::docker::{Address, Network};
+use crate::backend::docker::{Address, Network, Snapshot};
 use crate::engine::{Failure, Turn};
 
 pub async fn all(cx: &Context, turn: &Turn, network: &str) -> Result<(), Failure> {
     let snapshot = cx.snapshot().await?;
     for node in cluster::containers(&snapshot, &cx.name) {
-        if let Outcome::Impossible = pin(cx, &node.name, network).await? {
+        if let Outcome::Impossible = pin(cx, &snapshot, &node.name, network).await? {
             warn(turn, network);
             return Ok(());
         }
@@ -20,7 +20,8 @@ pub async fn all(cx: &Context, turn: &Turn, network: &str) -> Result<(), Failure
 }
 
 pub async fn one(cx: &Context, turn: &Turn, node: &str, network: &str) -> Result<(), Failure> {
-    if let Outcome::Impossible = pin(cx, node, network).await? {
+    let snapshot = cx.snapshot().await?;
+    if let Outcome::Impossible = pin(cx, &snapshot, node, network).await? {
         warn(turn, network);
     }
     Ok(())
@@ -28,7 +29,8 @@ pub async fn one(cx: &Context, turn: &Turn, node: &str, network: &str) -> Result
 
 /// Whether it has its address for good now.
 pub async fn keeps_address(cx: &Context, name: &str, network: &str) -> Result<bool, Failure> {
-    pin(cx, name, network).await.map(|outcome| matches!(outcome, Outcome::Fixed))
+    let snapshot = cx.snapshot().await?;
+    pin(cx, &snapshot, name, network).await.map(|outcome| matches!(outcome, Outcome::Fixed))
 }
 
 fn warn(turn: &Turn, network: &str) {
@@ -43,8 +45,12 @@ enum Outcome {
     Impossible,
 }
 
-async fn pin(cx: &Context, node: &str, network: &str) -> Result<Outcome, Failure> {
-    let snapshot = cx.snapshot().await?;
+async fn pin(
+    cx: &Context,
+    snapshot: &Snapshot,
+    node: &str,
+    network: &str,
+) -> Result<Outcome, Failure> {
     let there = snapshot.network(network);
     let address = snapshot.container(node).and_then(|node| node.addresses.get(network));
     let (Some(there), Some(address)) = (there, address) else { return Ok(Outcome::Fixed) };

@@ -66,12 +66,13 @@ enum Aim {
 fn aim_at(objects: &Objects, service: &ServiceRef, port: &TargetPort) -> Result<Aim, String> {
     let Some(object) = objects.get(&service_id(service)) else { return Ok(Aim::ByService) };
     let body = objects.manifests.body(object);
-    let place = objects.manifests.place(object);
+    let place = || objects.manifests.place(object);
     let reached = Reached::of(&body);
     if reached == Reached::NotAtAll {
         return Err(format!(
-            "{}; write `type: LoadBalancer` or `type: NodePort` ({place})",
-            service::out_of_reach(&body)
+            "{}; write `type: LoadBalancer` or `type: NodePort` ({})",
+            service::out_of_reach(&body),
+            place()
         ));
     }
     let ports = service::ports(&body);
@@ -82,7 +83,7 @@ fn aim_at(objects: &Objects, service: &ServiceRef, port: &TargetPort) -> Result<
         }
     };
     if let Some(port) = lacks {
-        return Err(format!("{} ({place})", no_such_port(&ports, &port)));
+        return Err(format!("{} ({})", no_such_port(&ports, &port), place()));
     }
     match (reached, port) {
         (Reached::Balanced, TargetPort::Numbers(_)) => Ok(Aim::ByNumber),

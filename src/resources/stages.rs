@@ -26,9 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An object in the cluster, which is applied as soon as that can be.
 pub fn in_cluster(mut resource: Resource, topology: &Topology) -> Resource {
-    if let Some(bond @ Bond::Inside(_)) = cluster::inside(topology) {
-        let cluster = bond.id().clone();
-        resource = resource.bond(bond).from_stage(cluster, API);
+    if let Some(Bond::Inside(cluster)) = cluster::inside(topology) {
+        resource = resource.bond(Bond::Inside(cluster.clone())).from_stage(cluster, API);
     }
     resource
 }
@@ -56,7 +55,7 @@ async fn take_images(cx: &Context, nodes: &[String]) -> bool {
 
 /// The administrator's kubeconfig is written before its rights are, so what it may do is tried.
 async fn takes_objects(cx: &Context) -> Option<Kube> {
-    let kube = cx.reach_kube().await.ok()?.patient(Duration::ZERO);
+    let kube = cx.reach_kube().await.ok()?;
     let namespace = Kinds::default().named(&"v1".into(), &"Namespace".into());
     let default = Target { kind: &namespace, namespace: None, name: "default" };
     kube.get(&default).await.ok().flatten()?;

@@ -38,7 +38,7 @@ pub struct Diagnostic {
     /// What stands there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
-    /// What to write instead.
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -71,6 +71,11 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Says what to write in its place.
+    pub fn write(self, instead: impl std::fmt::Display) -> Self {
+        self.help(format!("write {instead}"))
     }
 
     pub fn related(mut self, place: Place, message: impl Into<String>) -> Self {

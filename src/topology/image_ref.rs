@@ -84,7 +84,15 @@ impl FromStr for ImageRef {
         if let Some(written) = named[name_end..].strip_prefix(':') {
             tag(written)?;
         }
-        name(&named[..name_end])?;
+        let (path, rest) = text.split_at(name_end);
+        name(path).map_err(|wrong| {
+            let lower = path.to_lowercase();
+            if lower != path && name(&lower).is_ok() {
+                Malformed::instead(wrong.what, format!("`{lower}{rest}`"))
+            } else {
+                wrong
+            }
+        })?;
         Ok(Self { text: text.to_owned(), name_end, digest_start })
     }
 }
@@ -163,10 +171,7 @@ fn component(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new("a part of the image's path is empty"));
     }
     if let Some(upper) = text.chars().find(char::is_ascii_uppercase) {
-        return Err(Malformed::instead(
-            format!("an image's path is in lower case, not {upper:?}"),
-            format!("`{}`", text.to_lowercase()),
-        ));
+        return Err(Malformed::new(format!("an image's path is in lower case, not {upper:?}")));
     }
     if let Some(other) = text
         .chars()
@@ -187,7 +192,10 @@ fn component(text: &str) -> Result<(), Malformed> {
 
 fn tag(text: &str) -> Result<(), Malformed> {
     if text.is_empty() {
-        return Err(Malformed::new("a tag is missing after the colon"));
+        return Err(Malformed::instead(
+            "a tag is missing after the colon",
+            "a tag such as `:1.27`, or no colon",
+        ));
     }
     if text.len() > TAG_LENGTH {
         return Err(Malformed::new(format!("a tag has {TAG_LENGTH} characters at most")));

@@ -18,7 +18,7 @@ pub fn interpolate(
     for (mark, malformed) in found {
         let fault = Diagnostic::new(Severity::Error, "variable", places.at(mark), malformed.what);
         faults.push(match malformed.instead {
-            Some(instead) => fault.help(instead),
+            Some(instead) => fault.write(instead),
             None => fault,
         });
     }
@@ -116,7 +116,7 @@ fn reference(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<St
         (_, Some(default)) => Ok(default.to_owned()),
         (None, None) => Err(Malformed::instead(
             format!("the variable `{name}` is not set"),
-            format!("set it, or give a default: `${{{name}:-…}}`"),
+            format!("`${{{name}:-…}}` with a default, or set the variable"),
         )),
     }
 }

@@ -26,7 +26,7 @@ enum Takes {
     Settings,
     Map(&'static [(&'static str, Takes)]),
     Maps(&'static [(&'static str, Takes)]),
-    /// Said elsewhere in the topology; here is what to use instead.
+    /// Said elsewhere in the topology; here is where.
     Elsewhere(&'static str),
 }
 
@@ -36,7 +36,9 @@ const CLUSTER: &[(&str, Takes)] = &[
     ("name", Takes::Elsewhere("the topology's `name` is the cluster's")),
     (
         "nodes",
-        Takes::Elsewhere("`controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`"),
+        Takes::Elsewhere(
+            "use `controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`",
+        ),
     ),
     ("networking", Takes::Map(NETWORKING)),
     ("featureGates", Takes::Flags),
@@ -84,7 +86,8 @@ fn fields(
             value_at(takes, value, path, faults);
         } else {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            let near = nearest::to(key, names.iter().copied()).map(|near| format!("`{near}`"));
+            let near =
+                nearest::to(key, names.iter().copied()).map(|near| format!("write `{near}`"));
             let help =
                 near.unwrap_or_else(|| format!("the keys here are {}", nearest::list(&names)));
             faults.push(Fault {
@@ -109,7 +112,7 @@ fn value_at(takes: &Takes, value: &Value, path: String, faults: &mut Vec<Fault>)
         }
         Takes::Word(words) => {
             if let Some(word) = value.as_str().filter(|word| !words.contains(word)) {
-                let help = Some(nearest::or_all(word, words));
+                let help = Some(format!("write {}", nearest::or_all(word, words)));
                 faults.push(Fault {
                     message: format!("kind does not know `{word}` here"),
                     help,
@@ -221,13 +224,13 @@ mod tests {
             .map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default()))
             .collect();
         insta::assert_snapshot!(paths.join("\n"), @r"
-        nodes -> `controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`
+        nodes -> use `controlPlanes`, `workers`, `groups`, `mounts` and `ports` of `cluster`
         name -> the topology's `name` is the cluster's
-        network -> `networking`
-        networking.ipFamly -> `ipFamily`
-        networking.kubeProxyMode -> `iptables`
+        network -> write `networking`
+        networking.ipFamly -> write `ipFamily`
+        networking.kubeProxyMode -> write `iptables`; known are `iptables`, `nftables`, `ipvs` and `none`
         featureGates -> 
-        kubeadmConfigPatchesJSON6902.0.patches -> `patch`
+        kubeadmConfigPatchesJSON6902.0.patches -> write `patch`
         ");
     }
 }

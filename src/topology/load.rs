@@ -77,7 +77,7 @@ fn whole_file(value: &Value, places: &Places) -> Result<(), Box<Diagnostic>> {
         let code = if nothing { "empty-file" } else { "wrong-type" };
         return Err(Box::new(
             fault(code, "", message)
-                .help("`name: dev` and what else is wanted; `topo init` writes a whole one"),
+                .write("`name: dev` and what else is wanted; `topo init` writes a whole one"),
         ));
     };
     match map.get("apiVersion").and_then(Value::as_str) {
@@ -89,8 +89,8 @@ fn whole_file(value: &Value, places: &Places) -> Result<(), Box<Diagnostic>> {
             let near =
                 nearest::to(version, [API_VERSION]).filter(|_| !version.starts_with("topo/v"));
             let help = near.map_or_else(
-                || "the topo that wrote the file, or a newer one".to_owned(),
-                |right| format!("`{right}`"),
+                || "use the topo that wrote the file, or a newer one".to_owned(),
+                |right| format!("write `{right}`"),
             );
             Err(Box::new(fault("api-version", "apiVersion", &message).seen(version).help(help)))
         }

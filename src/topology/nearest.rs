@@ -1,5 +1,8 @@
 //! The right spelling of a word that is nearly one of those allowed.
 
+/// More words than these are not listed beside the one that was most likely meant.
+const FEW: usize = 6;
+
 /// The allowed word that `seen` was most likely meant to be.
 pub fn to<'a>(seen: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = seen.to_lowercase();
@@ -22,10 +25,11 @@ fn distance(seen: &str, word: &str) -> usize {
     }
 }
 
-/// The nearest word, or all of them when none is near.
+/// The nearest word, with all of them when they are few; all of them when none is near.
 pub fn or_all(seen: &str, allowed: &[&str]) -> String {
     match to(seen, allowed.iter().copied()) {
-        Some(word) => format!("`{word}`"),
+        Some(word) if allowed.len() > FEW || allowed.len() == 1 => format!("`{word}`"),
+        Some(word) => format!("`{word}`; known are {}", list(allowed)),
         None => format!("one of {}", list(allowed)),
     }
 }

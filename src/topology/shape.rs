@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
                 format!("`{seen}` is not known here"),
             )
             .seen(seen)
-            .help(help),
+            .write(help),
         );
         false
     }
@@ -148,7 +148,7 @@ impl<'a> Walk<'a> {
         if node.style == Style::Quoted && seen.contains("${") {
             fault = fault.help("take the quotes away: variables are filled into plain values only");
         } else if let Some(instead) = malformed.instead {
-            fault = fault.help(instead);
+            fault = fault.write(instead);
         }
         self.push(fault);
         false
@@ -317,11 +317,10 @@ impl<'a> Walk<'a> {
         match written.as_slice() {
             [] => {
                 let keys: Vec<&str> = named.iter().map(|(key, _)| *key).collect();
-                self.fault(
-                    "missing-key",
-                    at,
-                    format!("one of {} is missing here", nearest::list(&keys)),
-                );
+                if !keys.iter().any(|key| misspelt(schema, map, key)) {
+                    let missing = format!("one of {} is missing here", nearest::list(&keys));
+                    self.fault("missing-key", at, missing);
+                }
                 false
             }
             [(key, choice)] => self.chosen(schema, key, choice, map, node, at),
@@ -375,7 +374,7 @@ impl<'a> Walk<'a> {
         let place = self.places.at(entry.key_mark);
         let keys: Vec<&str> = known.keys().map(String::as_str).collect();
         let help = match nearest::to(&entry.key, keys.iter().copied()) {
-            Some(key) => format!("`{key}`"),
+            Some(key) => format!("write `{key}`"),
             None => format!("the keys here are {}", nearest::list(&keys)),
         };
         self.push(
@@ -398,30 +397,31 @@ impl<'a> Walk<'a> {
         let text_wanted = types(schema).any(|name| name == "string");
         let fault = match value {
             Value::Null if types(schema).any(|name| name == "object") => {
-                fault.help("`{}` for the defaults, or leave the key out")
+                fault.write("`{}` for the defaults, or leave the key out")
             }
-            Value::Null => fault.help("a value, or leave the key out"),
+            Value::Null => fault.write("a value, or leave the key out"),
             Value::Number(_) | Value::Bool(_)
                 if text_wanted && format_of(schema).is_none_or(|check| check(&raw).is_ok()) =>
             {
-                fault.help(format!("`\"{raw}\"`, in quotes"))
+                fault.write(format!("`\"{raw}\"`, in quotes"))
             }
             Value::Number(_) if text_wanted => {
                 match format_of(schema).and_then(|check| check(&raw).err()?.instead) {
-                    Some(instead) => fault.help(instead),
+                    Some(instead) => fault.write(instead),
                     None => fault,
                 }
             }
             Value::String(text) if typed(text).is_some_and(|value| accepts(schema, &value)) => {
-                fault.help(format!("`{text}`, without quotes"))
+                fault.write(format!("`{text}`, without quotes"))
             }
             Value::String(text) if accepts(schema, &Value::Bool(true)) => {
                 match text.to_lowercase().as_str() {
-                    "yes" | "on" | "y" => fault.help("`true`"),
-                    "no" | "off" | "n" => fault.help("`false`"),
-                    _ => fault,
+                    "yes" | "on" | "y" => fault.write("`true`"),
+                    "no" | "off" | "n" => fault.write("`false`"),
+                    _ => fault.write("`true` or `false`"),
                 }
             }
+            Value::String(_) if accepts(schema, &1.into()) => fault.write("digits, such as `2`"),
             _ => fault,
         };
         self.push(if raw.is_empty() { fault } else { fault.seen(raw) });

@@ -106,7 +106,9 @@ fn generations(lab: &Lab) -> String {
             "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation}{\"\\n\"}{end}",
         ],
     );
-    let containers = lab.run("docker", &["ps", "-aq", "--no-trunc"]);
+    let of_the_network = ["--filter", "network=topo-dev"];
+    let containers =
+        lab.run("docker", &[&["ps", "-aq", "--no-trunc"], &of_the_network[..]].concat());
     let volumes =
         lab.run("docker", &["volume", "ls", "-q", "--filter", "label=dev.topo.topology=dev"]);
     format!("{objects}{containers}{volumes}")

@@ -54,10 +54,7 @@ impl<'a> Example<'a> {
     /// Nodes and what runs on each come to rest some moments after they were made.
     #[track_caller]
     pub fn settles(&self) {
-        Lab::eventually("the topology to be in sync", || {
-            let ran = self.lab.topo(&["diff", &self.path()]);
-            if ran.code == 0 { Ok(()) } else { Err(ran.out) }
-        });
+        self.lab.comes_in_sync(&self.path());
     }
 
     #[track_caller]

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// Set where other scenarios run on the same engine at the same time.
+const BESIDE: &str = "TOPO_TEST_BESIDE";
+
 /// A user's surroundings: a home, a key to log in with, and the lab's engine.
 pub struct Lab {
     pub home: TempDir,
@@ -169,6 +172,15 @@ impl Lab {
         ran
     }
 
+    /// Nothing is left to do for a file, once what was made has come to rest.
+    #[track_caller]
+    pub fn comes_in_sync(&self, file: &str) {
+        Self::eventually("the topology to be in sync", || {
+            let ran = self.topo(&["diff", file]);
+            if ran.code == 0 { Ok(()) } else { Err(ran.out) }
+        });
+    }
+
     /// A program of the user's, on the same engine and cluster.
     #[track_caller]
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
@@ -204,7 +216,12 @@ impl Lab {
         add("network", self.run("docker", &["network", "ls", "--format", "{{.Name}}"]));
         add("volume", self.run("docker", &["volume", "ls", "--format", "{{.Name}}"]));
         add("image", self.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]));
-        add("file", files_under(self.home.path()));
+        // What is not its own comes and goes; that nothing is left is looked at when all have ended.
+        if std::env::var_os(BESIDE).is_some() {
+            let is_own = |line: &String| self.topologies.iter().any(|name| line.contains(name));
+            listing.retain(is_own);
+        }
+        listing.extend(files_under(self.home.path()).lines().map(|file| format!("file {file}")));
         // kubectl's own cache, made by the scenarios.
         listing.retain(|line| !line.contains("/.kube/cache/"));
         // A build leaves its untagged base layers in the engine's cache; they are no image tags.

@@ -1,7 +1,8 @@
 //! Scenarios on real parts: a Docker engine, kind, Kubernetes and MetalLB of the test lab.
 //!
 //! Each applies one of the topologies/ as a user would, and looks at the outcome with the user's
-//! own tools. They run one after another, because they share the machine and the example's names.
+//! own tools. Those of one lane of tests/run go one after another; names, subnets and ports of two
+//! lanes never meet.
 
 #![expect(
     clippy::print_stderr,
@@ -25,10 +26,8 @@ mod lab;
 mod nested;
 mod nfs;
 mod node_port;
-mod remote_engine;
 mod routed_host;
 mod shares;
 mod small;
-mod tunnel;
 mod two_teams;
 mod workloads;

@@ -103,10 +103,7 @@ impl<'a> File<'a> {
     /// A new node is not at rest until what runs on every node has come up on it.
     #[track_caller]
     pub fn settled(&self) {
-        Lab::eventually("the topology to be in sync", || {
-            let ran = self.lab.topo(&["diff", &self.path()]);
-            if ran.code == 0 { Ok(()) } else { Err(ran.out) }
-        });
+        self.lab.comes_in_sync(&self.path());
     }
 
     /// `diff` says it in a line that begins so, with this cause; answers all that it says.

@@ -12,4 +12,4 @@ pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program, find_program};
 pub use reach::{Reach, reach};
 pub use routes::routes;
-pub use state::{Lock, StateError, StateFolder, write_atomically};
+pub use state::{Lock, StateError, StateFolder, private_folder, remove_folder, write_atomically};

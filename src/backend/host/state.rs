@@ -63,11 +63,7 @@ impl StateFolder {
 
     /// Makes the folder, for the user alone.
     pub fn prepare(&self) -> Result<(), StateError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.path)
-            .map_err(|source| self.broken(source))
+        private_folder(&self.path).map_err(|source| self.broken(source))
     }
 
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
@@ -82,15 +78,7 @@ impl StateFolder {
 
     /// Removes the folder, and topo's own above it if that was the last.
     pub fn remove(&self) -> Result<(), StateError> {
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.broken(error)),
-            _ => {}
-        }
-        if let Some(parent) = self.path.parent() {
-            // Another topology's folder in it is the usual reason for this to fail.
-            let _ = fs::remove_dir(parent);
-        }
-        Ok(())
+        remove_folder(&self.path).map_err(|source| self.broken(source))
     }
 
     /// Takes the topology's lock. It lasts until this process and every child that inherited it have
@@ -153,6 +141,24 @@ impl Lock {
         fcntl_setfd(&self.file, flags)?;
         started
     }
+}
+
+/// Makes a folder, with those above it, for the user alone.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes a folder if it is there, and the one that it is in if it was the last there.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Some(parent) = path.parent() {
+        // Another folder in it is the usual reason for this to fail.
+        let _ = fs::remove_dir(parent);
+    }
+    Ok(())
 }
 
 /// By a temporary file beside it and a rename, so that nobody ever reads half of it.

@@ -67,8 +67,7 @@ impl Kube {
         judge: impl Fn(Option<&DynamicObject>) -> Verdict<T>,
         said: impl Fn(&str),
     ) -> Result<T, WaitError> {
-        let mut last = "nothing was seen of it".to_owned();
-        let mut answered = false;
+        let mut last = Last::unseen();
         let mut looks =
             pin!(watcher::watch_object(self.api(target.kind, target.namespace), target.name));
         while let Ok(look) = timeout_at(deadline.at, looks.next()).await {
@@ -76,25 +75,13 @@ impl Kube {
                 Some(Ok(object)) => match judge(object.as_ref()) {
                     Verdict::Done(value) => return Ok(value),
                     Verdict::Failed(why) => return Err(WaitError::Failed(why)),
-                    Verdict::NotYet(answer) if answer == last => {}
-                    Verdict::NotYet(answer) => {
-                        said(&answer);
-                        last = answer;
-                        answered = true;
-                    }
+                    Verdict::NotYet(answer) => last.answer(answer, &said),
                 },
-                // The watcher starts anew by itself, from where it was, so that what was seen still
-                // stands; a server that is coming up is given a breath.
-                Some(Err(error)) => {
-                    if !answered {
-                        last = error.to_string();
-                    }
-                    sleep(PAUSE).await;
-                }
+                Some(Err(error)) => last.trouble(&error).await,
                 None => break,
             }
         }
-        Err(WaitError::TooLate { after: deadline.after, last })
+        Err(deadline.missed(last.said))
     }
 
     /// Watches the objects of a kind until what they come to together is enough.
@@ -161,8 +148,7 @@ pub async fn until_all<K, T>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut last = "nothing was seen".to_owned();
-    let mut answered = false;
+    let mut last = Last::unseen();
     let mut seen: Vec<K> = Vec::new();
     let mut listing = true;
     let mut events = pin!(watcher(api, watcher::Config::default().labels(labels)));
@@ -180,12 +166,8 @@ where
             Some(Ok(watcher::Event::Delete(object))) => {
                 seen.retain(|old| old.meta().uid != object.meta().uid);
             }
-            // The watcher starts anew by itself; a server that is coming up is given a breath.
             Some(Err(error)) => {
-                if !answered {
-                    last = error.to_string();
-                }
-                sleep(PAUSE).await;
+                last.trouble(&error).await;
                 continue;
             }
             None => break,
@@ -196,15 +178,39 @@ where
         match judge(&seen) {
             Verdict::Done(value) => return Ok(value),
             Verdict::Failed(why) => return Err(WaitError::Failed(why)),
-            Verdict::NotYet(answer) if answer == last => {}
-            Verdict::NotYet(answer) => {
-                said(&answer);
-                last = answer;
-                answered = true;
-            }
+            Verdict::NotYet(answer) => last.answer(answer, &mut said),
         }
     }
-    Err(WaitError::TooLate { after: deadline.after, last })
+    Err(deadline.missed(last.said))
+}
+
+/// What a watch last heard: an answer, or the trouble that there is none yet.
+struct Last {
+    said: String,
+    answered: bool,
+}
+
+impl Last {
+    fn unseen() -> Self {
+        Self { said: "nothing was seen of it".to_owned(), answered: false }
+    }
+
+    fn answer(&mut self, answer: String, mut tell: impl FnMut(&str)) {
+        if answer != self.said {
+            tell(&answer);
+            self.said = answer;
+        }
+        self.answered = true;
+    }
+
+    /// The watcher starts anew by itself, from where it was, so that what was seen still stands; a
+    /// server that is coming up is given a breath.
+    async fn trouble(&mut self, error: &watcher::Error) {
+        if !self.answered {
+            self.said = error.to_string();
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 fn still_there(object: &DynamicObject) -> String {

@@ -1,8 +1,7 @@
 //! A tunnel's folder: what its process needs, and what it says.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::report::{Report, Standing};
 use super::{TunnelError, guard};
 use crate::backend::docker::Endpoint;
-use crate::backend::host::{Program, StateFolder, write_atomically};
+use crate::backend::host::{Program, StateFolder, private_folder, remove_folder, write_atomically};
 
 const FOLDER: &str = "tunnels";
 const FORMAT: u32 = 1;
@@ -196,15 +195,7 @@ impl Tunnel {
 
     /// Removes the folder, and the one of all tunnels if that was the last.
     pub fn remove(&self) -> Result<(), TunnelError> {
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.broken(error)),
-            _ => {}
-        }
-        if let Some(parent) = self.path.parent() {
-            // Another tunnel's folder in it is the usual reason for this to fail.
-            let _ = fs::remove_dir(parent);
-        }
-        Ok(())
+        remove_folder(&self.path).map_err(|source| self.broken(source))
     }
 
     pub(super) fn broken(&self, source: io::Error) -> TunnelError {
@@ -212,8 +203,7 @@ impl Tunnel {
     }
 
     fn prepare(&self) -> Result<(), TunnelError> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-        made.map_err(|source| self.broken(source))
+        private_folder(&self.path).map_err(|source| self.broken(source))
     }
 }
 

@@ -55,47 +55,33 @@ impl Tunnel {
 
     /// Ends the process, wherever it was started from.
     pub async fn stop(&self) -> Result<(), TunnelError> {
-        self.end_keeper().await?;
+        end(|| guard::holder(&self.lock())).await?;
         self.end_orphan().await
     }
 
-    async fn end_keeper(&self) -> Result<(), TunnelError> {
-        for signal in [Signal::TERM, Signal::KILL] {
-            let Some(holder) = guard::holder(&self.lock()) else { return Ok(()) };
-            tell(&holder, signal);
-            let deadline = Instant::now() + GRACE;
-            while Instant::now() < deadline {
-                if !guard::is_held(&self.lock()) {
-                    return Ok(());
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        }
-        match guard::holder(&self.lock()) {
-            Some(Holder { pid, .. }) => Err(TunnelError::Stubborn { pid }),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Tunnel {
     /// Ends an ssh whose keeper was killed: it goes on for as long as it carries connections, and
     /// would keep the next one from listening in its place.
     pub(super) async fn end_orphan(&self) -> Result<(), TunnelError> {
         let text = std::fs::read_to_string(self.child_file()).unwrap_or_default();
         let Ok(orphan) = text.parse::<Holder>() else { return Ok(()) };
-        for signal in [Signal::TERM, Signal::KILL] {
-            tell(&orphan, signal);
-            let deadline = Instant::now() + GRACE;
-            while Instant::now() < deadline {
-                if !orphan.is_alive() {
-                    return Ok(());
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        }
-        Err(TunnelError::Stubborn { pid: orphan.pid })
+        end(|| Some(orphan.clone()).filter(Holder::is_alive)).await
     }
+}
+
+/// Asks whoever `who` names to end, then insists, until it names nobody.
+async fn end(who: impl Fn() -> Option<Holder>) -> Result<(), TunnelError> {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let Some(holder) = who() else { return Ok(()) };
+        tell(&holder, signal);
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline {
+            if who().is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+    who().map_or(Ok(()), |Holder { pid, .. }| Err(TunnelError::Stubborn { pid }))
 }
 
 /// Only the process that took the lock, never a later one of its number.

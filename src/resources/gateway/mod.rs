@@ -256,11 +256,11 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         if needs_subnet { failure.hint(NEEDS_SUBNET) } else { failure }
     })?;
     if let Err(failure) = furnish(cx, turn, topology, record).await {
-        remove(cx, name).await?;
+        cx.remove_container(name).await?;
         return Err(failure);
     }
     if let Err(failure) = start(cx, name).await {
-        remove(cx, name).await?;
+        cx.remove_container(name).await?;
         return Err(failure);
     }
     pin(cx, turn).await
@@ -381,28 +381,16 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         if let Some(gateway) = &cx.topology()?.gateway {
             ensure_image(cx, turn, gateway).await?;
         }
-        remove(cx, name).await?;
+        cx.remove_container(name).await?;
         cx.forwards.interrupt();
-        return forget_image(cx, image.filter(|image| turn.text("image") != Some(image))).await;
+        let replaced = image.filter(|image| turn.text("image") != Some(image));
+        return image::KIND.forget(cx, replaced).await;
     }
-    remove(cx, name).await?;
+    cx.remove_container(name).await?;
     cx.hold(turn.id(), Vec::new()).await?;
     let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
     cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
-    forget_image(cx, image).await
-}
-
-async fn forget_image(cx: &Context, image: Option<&str>) -> Result<(), Failure> {
-    match image {
-        Some(image) => image::KIND.forget(cx, image).await,
-        None => Ok(()),
-    }
-}
-
-async fn remove(cx: &Context, name: &str) -> Result<(), Failure> {
-    let removed = cx.docker.remove_container(name).await.if_present();
-    removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
-    Ok(())
+    image::KIND.forget(cx, image).await
 }
 
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {

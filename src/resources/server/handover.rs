@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::layout::{self, Exports};
-use super::{CONFIG_LABEL, ensure_volumes, image, remove, settle_address, unrendered};
+use super::{CONFIG_LABEL, ensure_volumes, image, settle_address, unrendered};
 use crate::backend::docker::{Archived, Error};
 use crate::engine::{Failure, Turn};
 use crate::plan::Record;
@@ -28,7 +28,7 @@ pub async fn make(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     let plan = Plan::of(cx, turn).await?;
     // Of a run that was cut off.
-    remove(cx, &next(name)).await?;
+    cx.remove_container(&next(name)).await?;
     plan.create(cx, turn, name, Some(plan.address)).await?;
     plan.start(cx, name).await
 }
@@ -38,11 +38,11 @@ pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     let next = next(name);
     let plan = Plan::of(cx, turn).await?;
-    remove(cx, &next).await?;
+    cx.remove_container(&next).await?;
     plan.create(cx, turn, &next, None).await?;
     plan.start(cx, &next).await?;
     if let Err(failure) = until_healthy(cx, &next, super::READY_DEADLINE).await {
-        remove(cx, &next).await?;
+        cx.remove_container(&next).await?;
         return Err(failure);
     }
     let away = plan.swap(cx, name, &next).await?;
@@ -111,7 +111,7 @@ impl Plan {
             .collect();
         let put = cx.docker.put_files(name, layout::FILES, &files).await;
         if let Err(error) = put {
-            remove(cx, name).await?;
+            cx.remove_container(name).await?;
             return Err(failed("furnish", name, &error));
         }
         Ok(())
@@ -119,7 +119,7 @@ impl Plan {
 
     async fn start(&self, cx: &Context, name: &str) -> Result<(), Failure> {
         if let Err(error) = cx.docker.start_container(name).await {
-            remove(cx, name).await?;
+            cx.remove_container(name).await?;
             return Err(failed("start", name, &error));
         }
         Ok(())
@@ -145,11 +145,11 @@ impl Plan {
                 let back = cx.docker.connect_network(&network, name, &[self.address]).await;
                 back.map_err(|error| failed("give its address back to", name, &error))?;
             }
-            remove(cx, next).await?;
+            cx.remove_container(next).await?;
             return Err(refused(&error));
         }
         let away = away.elapsed();
-        remove(cx, name).await?;
+        cx.remove_container(name).await?;
         let renamed = cx.docker.rename_container(next, name).await;
         renamed.map_err(|error| failed("rename", next, &error))?;
         Ok(away)
@@ -158,11 +158,7 @@ impl Plan {
 
 fn failed(verb: &str, name: &str, error: &Error) -> Failure {
     let failure = Failure::because(format!("cannot {verb} `{name}`"), error);
-    if error.to_string().contains("user configured subnet") {
-        failure.hint(NEEDS_SUBNET)
-    } else {
-        failure
-    }
+    if error.is_for_want_of_a_subnet() { failure.hint(NEEDS_SUBNET) } else { failure }
 }
 
 /// Waits until it listens; one that ends instead is quoted.

@@ -194,23 +194,18 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => handover::make(cx, turn).await?,
         Work::Update => handover::take_over(cx, turn).await?,
-        Work::Start => start(cx, turn.id().name()).await?,
+        Work::Start => cx.start_container(turn.id().name()).await?,
         Work::Delete => delete(cx, turn).await?,
         Work::Keep => {}
     }
     Ok(Outputs::new())
 }
 
-async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
-    let started = cx.docker.start_container(name).await;
-    started.map_err(|error| Failure::because(format!("cannot start `{name}`"), &error))
-}
-
 /// Folders and volumes that it served stay as they are.
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
-    remove(cx, name).await?;
-    remove(cx, &handover::next(name)).await?;
+    cx.remove_container(name).await?;
+    cx.remove_container(&handover::next(name)).await?;
     if turn.action() == Action::Replace {
         return Ok(());
     }
@@ -224,16 +219,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         }
     }
     let image = fields.and_then(|fields| fields.get("image")?.as_str());
-    match image {
-        Some(image) => image::KIND.forget(cx, image).await,
-        None => Ok(()),
-    }
-}
-
-async fn remove(cx: &Context, name: &str) -> Result<(), Failure> {
-    let removed = cx.docker.remove_container(name).await.if_present();
-    removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
-    Ok(())
+    image::KIND.forget(cx, image).await
 }
 
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {

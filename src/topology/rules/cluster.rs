@@ -16,7 +16,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                 "cluster.controlPlanes",
                 format!("{count} control planes bear no more failures than {}", count - 1),
             )
-            .help(format!("{} or {}", count - 1, count + 1));
+            .write(format!("{} or {}", count - 1, count + 1));
         rules.report(problem);
     }
     groups(cluster, rules);
@@ -64,7 +64,7 @@ fn needs_cluster(topology: &Topology, rules: &mut Rules) {
     for (block, _) in blocks.into_iter().filter(|(_, written)| *written) {
         let problem = rules
             .misplaced("no-cluster", block, format!("`{block}` needs a cluster"))
-            .help("`cluster: {}` for one of one node, or `cluster: { context: NAME }` for one that exists");
+            .write("`cluster: {}` for one of one node, or `cluster: { context: NAME }` for one that exists");
         rules.report(problem);
     }
 }
@@ -90,7 +90,7 @@ fn groups(cluster: &Cluster, rules: &mut Rules) {
                         group.count
                     ),
                 )
-                .help("`count: 1`, or the gateway's `ports`");
+                .write("`count: 1`, or the gateway's `ports`");
             rules.report(problem);
         }
         for (key, value) in &group.labels {

@@ -13,13 +13,13 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                 "connector",
                 "engines from 28 on drop what comes to this network over a route",
             )
-            .help("`network: { gatewayMode: nat-unprotected }`");
+            .write("`network: { gatewayMode: nat-unprotected }`");
         rules.report(problem);
     }
     if !tunnel.addr().is_ipv4() {
         let problem = rules
             .error("address", "connector.addr", "the tunnel speaks IPv4 only")
-            .help("`192.168.251.1/24`")
+            .write("`192.168.251.1/24`")
             .seen(tunnel.to_string());
         rules.report(problem);
         return;
@@ -35,7 +35,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                         tunnel.subnet()
                     ),
                 )
-                .help("an address outside of it")
+                .write("an address outside of it")
                 .related(rules.places.find(&path), "the network");
             rules.report(problem);
         }

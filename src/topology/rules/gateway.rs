@@ -66,7 +66,7 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
                     "gateway.address",
                     "a fixed address needs a network with a subnet of its own",
                 )
-                .help("`network: { subnet: … }` that holds the address")
+                .write("`network: { subnet: … }` that holds the address")
                 .seen(addr.to_string());
             rules.report(problem);
         }
@@ -104,7 +104,7 @@ fn name(topology: &Topology, rules: &mut Rules) {
                 "gateway.name",
                 format!("`{name}` is the name of a node of this cluster"),
             )
-            .help(format!("`{}-gw`", topology.name));
+            .write(format!("`{}-gw`", topology.name));
         rules.report(problem);
     }
 }
@@ -118,7 +118,7 @@ fn single_ports(gateway: &Gateway, rules: &mut Rules) {
             let problem = rules
                 .error("listen", path, "one TCP port listens here")
                 .seen(listen.to_string())
-                .help(format!("`{}`", listen.ports.first()));
+                .write(format!("`{}`", listen.ports.first()));
             rules.report(problem);
         }
     }
@@ -229,12 +229,12 @@ fn budget(gateway: &Gateway, rules: &mut Rules) {
     if published >= TOO_SLOW && !gateway.allow_large_range {
         let problem = rules
             .error("range-is-slow", "gateway.publish", message)
-            .help("the ports that forwards need, with some room, or `allowLargeRange: true` where it must be");
+            .write("the ports that forwards need, with some room, or `allowLargeRange: true` where it must be");
         rules.report(problem);
     } else if published >= SLOW {
         let problem = rules
             .warning("range-is-slow", "gateway.publish", message)
-            .help("the ports that forwards need, with some room");
+            .write("the ports that forwards need, with some room");
         rules.report(problem);
     }
 }
@@ -246,7 +246,7 @@ fn keys(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
     if ssh.authorized_keys.is_empty() && !tunnel && rules.places.is_whole("gateway.ssh") {
         let problem = rules
             .warning("nobody-may-log-in", "gateway.ssh", "sshd takes keys only, and none is given")
-            .help("`authorizedKeys: [~/.ssh/id_ed25519.pub]`");
+            .write("`authorizedKeys: [~/.ssh/id_ed25519.pub]`");
         rules.report(problem);
     }
 }
@@ -263,7 +263,7 @@ fn expose(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
                 "gateway.expose",
                 "the tunnel ends at the gateway's sshd, and there is none",
             )
-            .help("`ssh: { listen: \"0.0.0.0:122\" }` beside it");
+            .write("`ssh: { listen: \"0.0.0.0:122\" }` beside it");
         rules.report(problem);
     }
     for (at, port) in gateway.ports.iter().enumerate() {
@@ -271,7 +271,7 @@ fn expose(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
             let path = format!("gateway.ports.{at}.listen");
             let problem = rules
                 .warning("udp-stays-there", &path, "ssh carries TCP only, so this port stays on the loopback of the engine's machine")
-                .help("an address of that machine in `publish`, `0.0.0.0:…/udp`");
+                .write("an address of that machine in `publish`, `0.0.0.0:…/udp`");
             rules.report(problem);
         }
     }
@@ -286,7 +286,7 @@ fn expose(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
                 &format!("shares.{at}.name"),
                 format!("`{EXPOSED}` is the name of the tunnel of `gateway.expose`"),
             )
-            .help("another name")
+            .write("another name")
             .related(rules.places.find("gateway.expose"), "which has a tunnel too");
         rules.report(problem);
     }
@@ -319,7 +319,7 @@ fn forward(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules
                 &path("proxyProtocol"),
                 "only nginx speaks the PROXY protocol, and only over TCP",
             )
-            .help("`mode: proxy` for the gateway, and a tcp port");
+            .write("`mode: proxy` for the gateway, and a tcp port");
         rules.report(problem);
     }
     inner_ports(gateway, &path("listen"), port, rules);
@@ -337,7 +337,7 @@ fn inner_ports(gateway: &Gateway, path: &str, port: &Port, rules: &mut Rules) {
     }) {
         let problem = rules
             .error("port-taken", path, format!("inside the gateway port {inner} is {program}'s"))
-            .help("another port to listen on")
+            .write("another port to listen on")
             .related(rules.places.find(at), "which is reached from here");
         rules.report(problem);
     }
@@ -352,7 +352,7 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
             let key = if matches!(port.to, Target::NodePort(_)) { "nodePort" } else { "service" };
             let problem = rules
                 .error("no-cluster", &path(key), "a Service needs a cluster")
-                .help("a `cluster` block, or `to: { address: …, port: … }`");
+                .write("a `cluster` block, or `to: { address: …, port: … }`");
             rules.report(problem);
         }
         Target::NodePort(range)
@@ -369,7 +369,7 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
                     ),
                 )
                 .seen(range.to_string())
-                .help("a port of that range, or `service-node-port-range` in `kindConfig`");
+                .write("a port of that range, or `service-node-port-range` in `kindConfig`");
             rules.report(problem);
         }
         Target::Address { address, .. } if gateway.address == Some(*address) => {
@@ -389,7 +389,7 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
                     &path("address"),
                     format!("`{address}` would be the gateway's own container"),
                 )
-                .help("an address of the network, or `service` or `nodePort`");
+                .write("an address of the network, or `service` or `nodePort`");
             rules.report(problem);
         }
         _ => {}
@@ -468,7 +468,7 @@ fn in_published(gateway: &Gateway, rules: &mut Rules) {
             )
         } else {
             format!(
-                "`publish: [{}]`, beside what is there",
+                "write `publish: [{}]`, beside what is there",
                 port.listen.to_string().trim_end_matches("/tcp")
             )
         };
@@ -511,7 +511,7 @@ fn told_apart(ports: &[Port], rules: &mut Rules) {
         let (here, before) = (ports[second].listen(), ports[first].listen());
         let problem = rules
             .error("same-port-elsewhere", &path(second), format!("`{here}` and `{before}` lead to different targets, and the gateway cannot tell them apart"))
-            .help("one target for both, or another port")
+            .write("one target for both, or another port")
             .related(rules.places.find(&path(first)), "the other one");
         rules.report(problem);
     }

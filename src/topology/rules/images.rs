@@ -37,7 +37,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                     &format!("images.{at}.name"),
                     "an image that is built cannot be named by its digest",
                 )
-                .help(format!("`{}:TAG`", image.name.name()));
+                .write(format!("`{}:TAG`", image.name.name()));
             rules.report(problem);
         }
     }

@@ -85,7 +85,7 @@ fn within(path: &str, range: AddressRange, subnets: &[Subnet], rules: &mut Rules
         .and_then(|subnet| carve(**subnet, &[], 50).ok())
         .and_then(|carved| carved.first().copied());
     rules.report(match suggestion {
-        Some(free) => problem.help(format!("addresses of the network, such as `{free}`")),
+        Some(free) => problem.write(format!("addresses of the network, such as `{free}`")),
         None => problem,
     });
 }
@@ -184,7 +184,7 @@ fn subnet_known(topology: &Topology, rules: &mut Rules) {
                 &format!("metallb.pools.{at}.addresses"),
                 "the network has no subnet written, so topo chooses one, and these addresses would not lie in it",
             )
-            .help("`network: { subnet: … }` that holds them, or a `size` instead of `addresses`");
+            .write("`network: { subnet: … }` that holds them, or a `size` instead of `addresses`");
         rules.report(problem);
     }
 }
@@ -205,7 +205,7 @@ fn sizes_have_a_network(topology: &Topology, rules: &mut Rules) {
                 &format!("metallb.pools.{at}.size"),
                 "the cluster exists already, and nothing says on which network its nodes are",
             )
-            .help("`addresses` that the nodes' network leaves free, or `network: { name: … }` if it is one of this engine, such as `kind`")
+            .write("`addresses` that the nodes' network leaves free, or `network: { name: … }` if it is one of this engine, such as `kind`")
             .related(rules.places.find("cluster.context"), "the cluster exists already");
         rules.report(problem);
     }

@@ -111,15 +111,15 @@ fn whole(topology: &Topology, rules: &mut Rules) {
     if nothing && rules.places.is_whole("") {
         let problem = rules
             .warning("nothing-to-make", "name", "nothing but a network would be made")
-            .help("a block such as `cluster: {}`");
+            .write("a block such as `cluster: {}`");
         rules.report(problem);
     }
     for name in topology.vars.keys() {
         let path = format!("vars.{name}");
         if let Err(malformed) = name.parse::<VariableName>() {
-            let mut problem = rules.misplaced("variable-name", &path, malformed.what).seen(name);
-            problem.help = malformed.instead.or_else(|| Some(format!("`{}`", spelled(name))));
-            rules.report(problem);
+            let problem = rules.misplaced("variable-name", &path, malformed.what).seen(name);
+            let instead = malformed.instead.unwrap_or_else(|| format!("`{}`", spelled(name)));
+            rules.report(problem.write(instead));
         } else if GIVEN.contains(&name.as_str()) {
             let problem = rules
                 .misplaced(
@@ -127,7 +127,7 @@ fn whole(topology: &Topology, rules: &mut Rules) {
                     &path,
                     format!("templates are given a `{name}` of topo's own"),
                 )
-                .help("another name");
+                .write("another name");
             rules.report(problem);
         }
     }

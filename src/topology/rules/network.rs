@@ -69,7 +69,7 @@ fn usable(path: &str, subnet: Subnet, rules: &mut Rules) {
     if first.is_loopback() || first.is_multicast() || first.is_unspecified() {
         let problem = rules
             .error("subnet", path, format!("`{subnet}` cannot be a network's"))
-            .help("a private one such as `172.22.0.0/16`");
+            .write("a private one such as `172.22.0.0/16`");
         rules.report(problem);
     } else if subnet.net().prefix_len() > smallest {
         let problem = rules
@@ -78,7 +78,7 @@ fn usable(path: &str, subnet: Subnet, rules: &mut Rules) {
                 path,
                 format!("`{subnet}` has no room for nodes, a gateway and a pool"),
             )
-            .help(format!("/{smallest} or larger"));
+            .write(format!("/{smallest} or larger"));
         rules.report(problem);
     }
 }

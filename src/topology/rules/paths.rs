@@ -33,7 +33,7 @@ pub(super) fn resolve(topology: &mut Topology, input: &Input, rules: &mut Rules)
                     &at,
                     "`~` is the user's home, and there is none in the environment",
                 )
-                .help("the absolute path");
+                .write("the absolute path");
             rules.report(problem);
         }
         path.resolve(folder, input.home);
@@ -97,7 +97,7 @@ fn stands(at: &str, wanted: Wanted, path: &HostPath, files: &dyn Files, rules: &
     let code = if found.is_none() { "missing-file" } else { "wrong-file" };
     let problem = rules.error(code, at, message).seen(path.written());
     let problem = match sibling(path.path(), files).filter(|_| found.is_none()) {
-        Some(near) => problem.help(format!("`{near}` is there")),
+        Some(near) => problem.write(format!("`{near}`, which is there")),
         None => problem,
     };
     rules.report(problem);

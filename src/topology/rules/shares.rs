@@ -66,7 +66,7 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{path}.{key}"),
                 format!("`{key}` does not go with `via: {}`", share.via),
             )
-            .help(format!("{wanted}, or no `{key}`"));
+            .write(format!("{wanted}, or no `{key}`"));
         rules.report(problem);
     }
     if !external {
@@ -79,14 +79,14 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
                 &format!("{path}.via"),
                 "`via: external` needs `server` beside it",
             )
-            .help("`server: nas.local`, or its address");
+            .write("`server: nas.local`, or its address");
         rules.report(problem);
     }
     if let Some(export) = share.path.as_ref().filter(|export| !export.written().starts_with('/')) {
         let problem = rules
             .error("host-path", &format!("{path}.path"), "an exported path begins with `/`")
             .seen(export.written())
-            .help("the path as the server exports it");
+            .write("the path as the server exports it");
         rules.report(problem);
     }
 }
@@ -100,7 +100,7 @@ fn reachable(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) 
         let at = format!("{path}.via");
         let problem = rules
             .error("no-gateway", &at, "the tunnel ends at the gateway's sshd, and there is none")
-            .help("`gateway: { ssh: { listen: 122 } }`");
+            .write("`gateway: { ssh: { listen: 122 } }`");
         rules.report(problem);
     }
     if share.via == Via::Mount
@@ -112,7 +112,7 @@ fn reachable(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) 
                 &format!("{path}.via"),
                 "a folder can be mounted only into nodes that topo makes",
             )
-            .help("`via: server`, `ssh` or `external`")
+            .write("`via: server`, `ssh` or `external`")
             .related(rules.places.find("cluster.context"), "the cluster exists already");
         rules.report(problem);
     }
@@ -140,7 +140,7 @@ fn nfs(path: &str, share: &Share, rules: &mut Rules) {
         };
         let problem = rules
             .error("unprivileged-port-refused", &at("unprivilegedPorts"), "pods and tunnels come from ports above 1023, and the server refuses them: access denied by server")
-            .help(fix);
+            .write(fix);
         rules.report(problem);
     }
     if tunnelled
@@ -153,7 +153,7 @@ fn nfs(path: &str, share: &Share, rules: &mut Rules) {
                 &at("clients"),
                 "the server sees the end of the tunnel, 127.0.0.1, and the export leaves it out",
             )
-            .help("`clients: [127.0.0.1]`");
+            .write("`clients: [127.0.0.1]`");
         rules.report(problem);
     }
     let wide =
@@ -165,7 +165,7 @@ fn nfs(path: &str, share: &Share, rules: &mut Rules) {
                 &at(&format!("clients.{index}")),
                 "the export is open to every machine",
             )
-            .help("the addresses that need it, or 127.0.0.1 for a tunnel");
+            .write("the addresses that need it, or 127.0.0.1 for a tunnel");
         rules.report(problem);
     }
     let udp = option("mountproto")
@@ -187,7 +187,7 @@ fn udp_only(path: &str, rules: &mut Rules) {
             path,
             "ssh carries TCP only, and mountd is asked over UDP",
         )
-        .help("`tcp`, and the server's fixed TCP port");
+        .write("`tcp`, and the server's fixed TCP port");
     rules.report(problem);
 }
 
@@ -212,7 +212,7 @@ fn versions(path: &str, share: &Share, nfs: &Nfs, rules: &mut Rules) {
                 &version_path,
                 "macOS serves NFS 2 and 3 only: Protocol not supported",
             )
-            .help("version 3");
+            .write("version 3");
         rules.report(problem);
     }
     let three = version == Some(NfsVersion::V3) || (version.is_none() && macos);
@@ -223,7 +223,7 @@ fn versions(path: &str, share: &Share, nfs: &Nfs, rules: &mut Rules) {
                 &format!("{path}.mountOptions"),
                 "version 3 locks through rpc.statd, which nodes do not run",
             )
-            .help("`nolock` among the options, or version 4");
+            .write("`nolock` among the options, or version 4");
         rules.report(problem);
     }
     if three
@@ -237,7 +237,7 @@ fn versions(path: &str, share: &Share, nfs: &Nfs, rules: &mut Rules) {
                 &format!("{path}.nfs"),
                 "version 3 needs mountd too, whose port on Linux is another after every start",
             )
-            .help(
+            .write(
                 "`mountPort: 20048`, with the same `port` under [mountd] in the server's nfs.conf",
             );
         rules.report(problem);

@@ -1,19 +1,24 @@
 //! MetalLB: its released manifest with topo's few changes, applied whole, and waited for until it
 //! really takes pools.
 
+mod release;
+mod serving;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+
+use release::Release;
+pub use serving::wait;
 
 use super::found::{self, Found};
-use super::{Context, drift, marks, pods, ready, stages};
-use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
-use crate::engine::{Amount, Failure, Tally, Turn, Work};
-use crate::manifest::{self, Kind, Kinds, Manifests, Source, Syntax};
+use super::{Context, drift, marks, ready, stages};
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict};
+use crate::engine::{Failure, Turn, Work};
+use crate::manifest::{Kind, Kinds};
 use crate::plan::{
     Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
@@ -25,16 +30,6 @@ pub const TABLE: Table =
 pub const NAMESPACE: &str = "metallb-system";
 const NAME: &str = "metallb";
 
-/// Releases whose manifests were read, with the checksum of the file that was.
-const RELEASES: &[(&str, &str)] = &[
-    ("v0.16.1", "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"),
-    ("v0.15.3", "84b4e102f2b65f5d69085f5816c29362b74641873d8ac3de996e5f86a8219176"),
-];
-
-/// Counts up when `rendered` changes what it makes of the same manifest.
-const RENDERING: u32 = 1;
-
-const WAIT: Duration = Duration::from_mins(3);
 const PASSING: Duration = Duration::from_secs(30);
 const GONE: Duration = Duration::from_mins(2);
 const AT_ONCE: usize = 16;
@@ -49,108 +44,6 @@ pub fn images(metallb: &Metallb) -> [String; 2] {
         .map(|part| format!("quay.io/metallb/{part}:{}", metallb.version.as_str()))
 }
 
-/// Where the manifest comes from, and what tells one from another.
-enum Origins {
-    Pinned { url: String, sha256: &'static str },
-    File { path: std::path::PathBuf, text: String },
-}
-
-impl Origins {
-    fn of(metallb: &Metallb) -> Result<Self, Failure> {
-        if let Some(file) = &metallb.manifest {
-            let text = std::fs::read_to_string(file.path()).map_err(|error| {
-                Failure::because(format!("cannot read `{}`", file.written()), &error)
-            })?;
-            return Ok(Self::File { path: file.path().to_owned(), text });
-        }
-        let version = metallb.version.as_str();
-        let Some((_, sha256)) = RELEASES.iter().find(|(known, _)| *known == version) else {
-            let known: Vec<&str> = RELEASES.iter().map(|(version, _)| *version).collect();
-            return Err(Failure::new(format!("the manifest of MetalLB {version} is not pinned in this topo"))
-                .hint(format!(
-                    "write `version: {}`, or download that release's metallb-native.yaml and name it with `manifest:`",
-                    known.join("` or `")
-                )));
-        };
-        let url = format!(
-            "https://raw.githubusercontent.com/metallb/metallb/{version}/config/manifests/metallb-native.yaml"
-        );
-        Ok(Self::Pinned { url, sha256 })
-    }
-
-    fn fingerprint(&self) -> String {
-        let content = match self {
-            Self::Pinned { sha256, .. } => (*sha256).to_owned(),
-            Self::File { text, .. } => format!("{:x}", Sha256::digest(text)),
-        };
-        format!("sha256:{content}+{RENDERING}")
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Pinned { url, .. } => url.clone(),
-            Self::File { path, .. } => path.display().to_string(),
-        }
-    }
-
-    /// The manifest's text if it is on this machine.
-    fn here(&self, cx: &Context) -> Option<String> {
-        match self {
-            Self::Pinned { sha256, .. } => std::fs::read_to_string(cx.downloads.kept(sha256)?).ok(),
-            Self::File { text, .. } => Some(text.clone()),
-        }
-    }
-
-    async fn fetched(&self, cx: &Context, turn: &Turn) -> Result<String, Failure> {
-        if let Self::Pinned { url, sha256 } = self {
-            let (events, id) = (turn.clone(), turn.id().clone());
-            let told = move |done, total: Option<u64>| {
-                let total = total.unwrap_or(done);
-                events
-                    .measure(format!("{id} manifest"), Amount { done, total, tally: Tally::Bytes });
-            };
-            cx.downloads
-                .fetch(url, sha256, told)
-                .await
-                .map_err(|error| Failure::because("cannot get MetalLB's manifest", &error))?;
-        }
-        self.here(cx).ok_or_else(|| Failure::new(format!("cannot read `{}`", self.name())))
-    }
-
-    /// The objects as they are applied: few and small changes, each for a reason.
-    fn rendered(&self, text: String) -> Result<Vec<(Arc<Kind>, Value)>, Failure> {
-        let source = Source { name: self.name().into(), text, syntax: Syntax::Yaml, entry: 0 };
-        let manifests: Manifests = manifest::read(vec![source], &mut Kinds::default(), &[])
-            .map_err(|faults| {
-                let mut faults = faults.into_iter().map(|fault| fault.to_string());
-                let first = faults.next().unwrap_or_default();
-                faults.fold(Failure::new(first), Failure::caused_by)
-            })?;
-        let bodies = manifests.objects.iter().map(|object| {
-            let mut body = manifests.body(object);
-            change_probes(&mut body);
-            if object.kind.is("apps", "Deployment") {
-                // Unsaid, it could be scaled to 0 without anybody owning that field.
-                body["spec"]["replicas"] = json!(1);
-            }
-            (object.kind.clone(), body)
-        });
-        Ok(bodies.collect())
-    }
-}
-
-/// Asked every second instead of every ten, the pods count as ready ten seconds sooner.
-fn change_probes(body: &mut Value) {
-    let containers =
-        body.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut);
-    for container in containers.into_iter().flatten() {
-        if let Some(probe) = container.get_mut("readinessProbe") {
-            probe["initialDelaySeconds"] = json!(1);
-            probe["periodSeconds"] = json!(1);
-        }
-    }
-}
-
 /// Those of its images that the file does not name itself: brought onto the nodes ahead, so that
 /// nothing has to be pulled while its webhook is waited for.
 pub fn images_to_bring(topology: &Topology) -> Vec<String> {
@@ -163,7 +56,7 @@ pub fn desired(topology: &Topology) -> Result<Option<Resource>, Failure> {
     let Some(metallb) = &topology.metallb else { return Ok(None) };
     let mut resource = Resource::new(id(), &TABLE)
         .field("version", Want::is(metallb.version.as_str()))
-        .field("manifest", Want::is(Origins::of(metallb)?.fingerprint()))
+        .field("manifest", Want::is(Release::of(metallb)?.fingerprint()))
         .origin(Origin::Key("metallb".into()));
     resource = stages::in_cluster(resource, topology);
     if topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists()) {
@@ -232,13 +125,13 @@ fn drifted(
 ) -> Vec<crate::plan::Drifted> {
     let crate::plan::Owner::Mine(record) = &seen.owner else { return Vec::new() };
     let metallb = cx.file.as_ref().and_then(|file| file.metallb.as_ref());
-    let Some(origins) = metallb.and_then(|metallb| Origins::of(metallb).ok()) else {
+    let Some(release) = metallb.and_then(|metallb| Release::of(metallb).ok()) else {
         return Vec::new();
     };
-    if record.fields.get("manifest") != Some(&json!(origins.fingerprint())) {
+    if record.fields.get("manifest") != Some(&json!(release.fingerprint())) {
         return Vec::new();
     }
-    let rendered = origins.here(cx).and_then(|text| origins.rendered(text).ok());
+    let rendered = release.here(cx).and_then(|text| release.rendered(text).ok());
     let mut drifted = Vec::new();
     for (kind, wanted) in rendered.unwrap_or_default() {
         let name = wanted["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -313,9 +206,9 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     else {
         return Ok(());
     };
-    let origins = Origins::of(metallb)?;
-    let text = origins.fetched(cx, turn).await?;
-    let objects = origins.rendered(text)?;
+    let release = Release::of(metallb)?;
+    let text = release.fetched(cx, turn).await?;
+    let objects = release.rendered(text)?;
     let kube = cx.kube().await?;
     if turn.work == Work::Create {
         refuse_foreign(cx, &kube).await?;
@@ -398,101 +291,6 @@ fn failed(error: &KubeError) -> Failure {
     Failure::because("cannot change MetalLB", error)
 }
 
-/// The controller being available does not mean that its webhook serves, so each part of the way
-/// is waited for, and at its end a pool is tried.
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    if turn.work == Work::Delete {
-        return Ok(Outputs::new());
-    }
-    let kube = cx.kube().await?;
-    let deadline = Deadline::after(turn.patience(WAIT));
-    let not_ready = |error: WaitError| Failure::because("MetalLB does not work yet", &error);
-    let definition = kind("apiextensions.k8s.io/v1", "CustomResourceDefinition");
-    for plural in ["ipaddresspools", "l2advertisements"] {
-        let name = format!("{plural}.metallb.io");
-        let target = Target { kind: &definition, namespace: None, name: &name };
-        until_ready(&kube, turn, &target, deadline).await.map_err(not_ready)?;
-    }
-    for (workload, name) in [("Deployment", "controller"), ("DaemonSet", "speaker")] {
-        let workload = kind("apps/v1", workload);
-        let target = Target { kind: &workload, namespace: Some(NAMESPACE), name };
-        if let Err(error) = until_ready(&kube, turn, &target, deadline).await {
-            let said = pods::why(&kube, &target).await;
-            return Err(said.into_iter().fold(not_ready(error), Failure::caused_by));
-        }
-    }
-    until_webhook_serves(&kube, turn, deadline).await.map_err(not_ready)?;
-    Ok(Outputs::new())
-}
-
-async fn until_ready(
-    kube: &Kube,
-    turn: &Turn,
-    target: &Target<'_>,
-    deadline: Deadline,
-) -> Result<(), WaitError> {
-    let said = |last: &str| turn.say(format!("{} {}: {last}", target.kind.name, target.name));
-    let judge = |live: Option<&DynamicObject>| ready::judge(target.kind, live);
-    kube.until(target, deadline, judge, said).await.map(drop)
-}
-
-async fn until_webhook_serves(
-    kube: &Kube,
-    turn: &Turn,
-    deadline: Deadline,
-) -> Result<(), WaitError> {
-    let said = |last: &str| turn.say(last);
-    let webhooks = kind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration");
-    let target = Target { kind: &webhooks, namespace: None, name: "metallb-webhook-configuration" };
-    kube.until(&target, deadline, has_certificates, said).await?;
-
-    let slices = kind("discovery.k8s.io/v1", "EndpointSlice");
-    let target = Target { kind: &slices, namespace: Some(NAMESPACE), name: "" };
-    let service = "kubernetes.io/service-name=metallb-webhook-service";
-    kube.until_all(&target, service, deadline, has_endpoint, said).await?;
-
-    let pool_kind = kind("metallb.io/v1beta1", "IPAddressPool");
-    let probe = json!({
-        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
-        "metadata": {"name": PROBE, "namespace": NAMESPACE},
-        // An address for documentation, which no pool has.
-        "spec": {"addresses": ["192.0.2.1/32"]},
-    });
-    let target = Target { kind: &pool_kind, namespace: Some(NAMESPACE), name: PROBE };
-    let how = Apply { force: true, dry_run: true };
-    kube.persist(deadline, said, || kube.apply(&target, &probe, how)).await?;
-    Ok(())
-}
-
-/// A pool that is only ever tried, never made.
-const PROBE: &str = "topo-probe";
-
-fn has_certificates(live: Option<&DynamicObject>) -> Verdict<()> {
-    let webhooks = live.and_then(|live| live.data.get("webhooks")?.as_array());
-    let served = webhooks.is_some_and(|webhooks| {
-        let certificate = |hook: &Value| hook["clientConfig"]["caBundle"].as_str().is_some();
-        !webhooks.is_empty() && webhooks.iter().all(certificate)
-    });
-    if served {
-        Verdict::Done(())
-    } else {
-        Verdict::NotYet("its webhook has no certificate yet".to_owned())
-    }
-}
-
-fn has_endpoint(slices: &[DynamicObject]) -> Verdict<()> {
-    let ready = slices
-        .iter()
-        .filter_map(|slice| slice.data["endpoints"].as_array())
-        .flatten()
-        .any(|endpoint| endpoint["conditions"]["ready"] == true);
-    if ready {
-        Verdict::Done(())
-    } else {
-        Verdict::NotYet("its webhook has no endpoint yet".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -519,41 +317,5 @@ mod tests {
             let owner = owner(image, namespace);
             assert!(matches!(owner, crate::plan::Owner::Foreign(_)), "{image}");
         }
-    }
-
-    #[test]
-    fn the_manifest_is_changed_where_it_must_be_and_nowhere_else() {
-        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: controller, namespace: metallb-system}\n\
-            spec: {template: {spec: {containers: [{name: c, readinessProbe: {periodSeconds: 10, timeoutSeconds: 1}, livenessProbe: {periodSeconds: 10}}]}}}\n";
-        let origins = Origins::File { path: "m.yaml".into(), text: text.to_owned() };
-        let objects = origins.rendered(text.to_owned()).expect("renders");
-        assert_eq!(
-            objects[0].1["spec"],
-            json!({"replicas": 1, "template": {"spec": {"containers": [{
-                "name": "c",
-                "livenessProbe": {"periodSeconds": 10},
-                "readinessProbe": {"periodSeconds": 1, "timeoutSeconds": 1, "initialDelaySeconds": 1},
-            }]}}})
-        );
-    }
-
-    #[test]
-    fn an_unknown_release_says_what_to_write() {
-        let metallb: Metallb = serde_yaml::from_str("{version: v0.14.9}").expect("valid");
-        let failure = Origins::of(&metallb).err().expect("unknown");
-        assert!(failure.hint.expect("a hint").contains("`version: v0.16.1` or `v0.15.3`"));
-    }
-
-    #[test]
-    fn the_webhook_serves_with_all_certificates_and_an_endpoint() {
-        let hooks = |bundles: Value| -> DynamicObject {
-            serde_json::from_value(json!({"metadata": {}, "webhooks": bundles})).expect("an object")
-        };
-        let ready = json!([{"clientConfig": {"caBundle": "x"}}]);
-        assert_eq!(has_certificates(Some(&hooks(ready))), Verdict::Done(()));
-        let half = json!([{"clientConfig": {"caBundle": "x"}}, {"clientConfig": {}}]);
-        assert!(matches!(has_certificates(Some(&hooks(half))), Verdict::NotYet(_)));
-        assert!(matches!(has_certificates(None), Verdict::NotYet(_)));
-        assert!(matches!(has_endpoint(&[]), Verdict::NotYet(_)));
     }
 }

@@ -1,5 +1,8 @@
 //! "Another machine": the lab's second engine, reached over TLS.
 
+mod remote_engine;
+mod tunnel;
+
 use crate::lab::Lab;
 
 /// The address of that machine.
