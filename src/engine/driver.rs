@@ -1,6 +1,6 @@
 //! The seam between the engine, which knows order, and the resources, which know how.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -74,6 +74,7 @@ pub struct Turn {
     pub events: Events,
     pub cancel: Cancel,
     pub(super) herald: Herald,
+    pub(super) remark: Arc<OnceLock<String>>,
 }
 
 impl Turn {
@@ -119,6 +120,15 @@ impl Turn {
             detail: detail.into(),
             amount: Some(amount),
         });
+    }
+
+    /// What came of it, shown with its end. The first remark counts.
+    pub fn remark(&self, what: impl Into<String>) {
+        let _ = self.remark.set(what.into());
+    }
+
+    pub(super) fn remarked(&self) -> Option<String> {
+        self.remark.get().cloned()
     }
 
     pub fn warn(&self, message: impl Into<String>) {

@@ -91,6 +91,8 @@ struct Queue<D> {
     ahead: HashMap<usize, Vec<usize>>,
     ended: Vec<Option<Outcome>>,
     given: HashMap<Id, Outputs>,
+    /// What came of steps, in their own words.
+    remarks: HashMap<usize, String>,
     /// Steps that will not be started.
     doomed: HashMap<usize, Doom>,
 }
@@ -130,6 +132,7 @@ impl<D: Driver> Queue<D> {
             stages: Stages::new(),
             ahead: HashMap::new(),
             given: HashMap::new(),
+            remarks: HashMap::new(),
             doomed: HashMap::new(),
             shared: Arc::new(Shared::new(run)),
         }
@@ -225,7 +228,8 @@ impl<D: Driver> Queue<D> {
 
     fn settle(&mut self, Ended { step, elapsed, result }: Ended) {
         let outcome = match result {
-            Ok(Performed { did, outputs }) => {
+            Ok(Performed { did, outputs, remark }) => {
+                self.remarks.extend(remark.map(|remark| (step, remark)));
                 let Step { item, phase } = self.graph.steps[step];
                 if phase == Phase::Make {
                     self.given.insert(self.shared.items[item].id.clone(), outputs);
@@ -288,7 +292,7 @@ impl<D: Driver> Queue<D> {
         };
         self.shared.events.tell(match outcome {
             Outcome::Done(_) | Outcome::Skipped(_) if halfway => return,
-            Outcome::Done(did) => step(*did, StepPhase::Done, None),
+            Outcome::Done(did) => step(*did, StepPhase::Done, self.remarks.get(&at).cloned()),
             Outcome::Pending(why) => step(item.action, StepPhase::Pending, Some(why.clone())),
             Outcome::Skipped(why) => step(item.action, StepPhase::Skipped, Some(why.clone())),
             Outcome::Failed(failure) => Event::Failed {

@@ -40,6 +40,8 @@ struct Look {
 pub(super) struct Performed {
     pub(super) did: Action,
     pub(super) outputs: Outputs,
+    /// What came of it.
+    pub(super) remark: Option<String>,
 }
 
 /// Why a step gave nothing.
@@ -93,7 +95,7 @@ impl<D: Driver> Shared<D> {
         let item = Arc::clone(&self.items[item]);
         let (action, world) = self.action_at_its_turn(&item, phase, given).await?;
         if action == Action::None && self.is_looked_up_in_vain(&item.id, &world) {
-            return Ok(Performed { did: Action::Deferred, outputs: Outputs::new() });
+            return Ok(Performed { did: Action::Deferred, outputs: Outputs::new(), remark: None });
         }
         let turn = self.turn(item, phase, action, &world, given, herald);
         if let Some(why) = self.pending(&turn).await {
@@ -104,10 +106,11 @@ impl<D: Driver> Shared<D> {
             _ => self.change(&turn, action).await?,
         };
         if turn.work == Work::Delete {
-            return Ok(Performed { did: action, outputs: changed });
+            return Ok(Performed { did: action, outputs: changed, remark: turn.remarked() });
         }
         self.tell(&turn, action, StepPhase::Waiting);
         let waited = self.driver.wait(&turn).await?;
+        let remark = turn.remarked();
 
         // What was made or started gives what it gives now; what stayed also what it gave before.
         let mut outputs = match turn.work {
@@ -121,7 +124,7 @@ impl<D: Driver> Shared<D> {
         }
         outputs.extend(changed);
         outputs.extend(waited);
-        Ok(Performed { did: action, outputs })
+        Ok(Performed { did: action, outputs, remark })
     }
 
     /// What topo only looks up is not waited for.
@@ -245,6 +248,7 @@ impl<D: Driver> Shared<D> {
             events: self.events.clone(),
             cancel: self.cancel.clone(),
             herald,
+            remark: Arc::default(),
             resource: resource.clone(),
         };
         let lookup = |giver: &Id, output: &str| given.get(giver)?.get(output).cloned();

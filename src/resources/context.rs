@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::claim::{self, Claim};
 use super::existing::Existing;
 use super::gateway::Writer;
+use super::image::Stores;
 use super::inventory::Inventory;
 use super::objects::Objects;
 use super::pool::Gaps;
@@ -61,6 +62,7 @@ pub struct Held {
     force_conflicts: AtomicBool,
     without_cluster: AtomicBool,
     machine: OnceCell<Option<Machine>>,
+    pub(super) stores: Stores,
     /// The topology's, while this topo changes it; let go with the context.
     pub(super) lock: Option<Lock>,
     /// Held by whoever changes the keys that tunnels come in with.

@@ -295,6 +295,17 @@ async fn every_step_that_was_told_to_start_is_told_to_end() {
 }
 
 #[tokio::test]
+async fn what_came_of_a_step_is_told_with_its_end() {
+    let fake = Fake::new();
+    let (run, events) = fake.run(&[want("telling")]);
+    assert!(run.carry_out().await.is_complete());
+    assert_eq!(
+        told(events).last().map(String::as_str),
+        Some("box/telling create Done as good as new")
+    );
+}
+
+#[tokio::test]
 async fn frees_come_before_takes() {
     let pool = |name: &str, first: u128, last: u128| {
         want(name)

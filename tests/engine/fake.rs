@@ -274,6 +274,9 @@ impl Driver for Fake {
             turn.reached(HALF);
             self.meet(turn, Spot::AfterStage).await?;
         }
+        if turn.id().name().starts_with("telling") {
+            turn.remark("as good as new");
+        }
         let interrupt = {
             let inside = self.inside();
             inside.interrupt.filter(|(after, _)| inside.changes.len() >= *after)

@@ -14,6 +14,7 @@ fn changes_of_the_file() {
     file.answers(12300);
 
     forwards(&lab, &mut file);
+    images(&lab, &mut file);
     workers(&mut file);
     pools(&lab, &mut file);
     manifests(&mut file);
@@ -62,6 +63,42 @@ fn forwards(lab: &Lab, file: &mut File) {
     assert!(lab.get("http://127.0.0.1:12302/").is_err(), "it still answers");
     file.answers(12300);
     assert!(changed(&before, &file.things()).is_empty());
+}
+
+/// A changed image costs what changed in it: its base is on the nodes already.
+fn images(lab: &Lab, file: &mut File) {
+    let id = || lab.run("docker", &["images", "--quiet", "localhost/chg:1"]).trim().to_owned();
+    std::fs::create_dir(lab.home.path().join("word")).expect("a folder");
+    file.put("word/Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY word /\nCMD [\"cat\", \"/word\"]\n");
+    file.put("word/word", "first");
+    let built = "  - name: localhost/chg:1
+    build: word
+    args:
+      BASE: ${GATEWAY_BASE}
+";
+    file.change("images:\n", &format!("images:\n{built}"));
+    file.differs("+ image/localhost/chg:1", "file");
+    let said = file.apply();
+    assert!(said.contains("onto 2 nodes, ") && !said.contains(" MB of "), "{said}");
+    assert_eq!(word_of_a_pod(file), "first");
+
+    let first = id();
+    file.put("word/word", "second");
+    file.differs("~ image/localhost/chg:1", "file");
+    let said = file.apply();
+    assert!(said.contains("onto 2 nodes, 0.1 MB of "), "{said}");
+    assert_eq!(word_of_a_pod(file), "second");
+
+    file.change(built, "");
+    file.differs("- image/localhost/chg:1", "file");
+    file.apply();
+    lab.run("docker", &["rmi", &id(), &first]);
+}
+
+fn word_of_a_pod(file: &File) -> String {
+    let arguments = ["--image=localhost/chg:1", "--image-pull-policy=Never", "--restart=Never"];
+    let attached = ["run", "word", "--quiet", "--rm", "--attach"];
+    file.kubectl(&[attached.as_slice(), &arguments].concat())
 }
 
 fn workers(file: &mut File) {

@@ -35,6 +35,8 @@ pub struct Amount {
 pub struct ImageDetails {
     pub id: String,
     pub tags: Vec<String>,
+    /// In bytes, as the engine counts them.
+    pub size: u64,
     /// The layers' diff ids, lowest first.
     pub layers: Vec<String>,
     pub labels: Labels,
@@ -97,6 +99,7 @@ impl Docker {
         Ok(ImageDetails {
             id: image.id.unwrap_or_default(),
             tags: image.repo_tags.unwrap_or_default(),
+            size: image.size.and_then(|size| size.try_into().ok()).unwrap_or_default(),
             layers: image.root_fs.and_then(|root| root.layers).unwrap_or_default(),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
             entrypoint: config.entrypoint.unwrap_or_default(),

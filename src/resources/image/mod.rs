@@ -1,0 +1,230 @@
+//! Images that every node shall have, by image id, without a registry in between.
+
+mod archive;
+mod containerd;
+mod delivery;
+mod legacy;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use futures::future::{join_all, try_join_all};
+use serde_json::{Value, json};
+
+use super::build_folder::BuildFolder;
+use super::{Context, cluster, metallb, pulled, stages};
+use crate::backend::docker::{BuildRequest, Container, Error, ImageDetails, Snapshot};
+use crate::engine::{Failure, Turn, Work};
+use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
+use crate::topology::{Build, Cluster, Topology};
+
+use containerd::{Stock, full_name, stock};
+use delivery::{Addressee, Parcel, deliver};
+
+pub use containerd::Stores;
+
+pub const TABLE: Table = Table::plain("image");
+
+const PULL_HINT: &str =
+    "the image is not on the engine either: check its name, or build it there first";
+
+pub fn id(name: &str) -> Id {
+    Id::new(TABLE.kind, name)
+}
+
+pub fn desired(
+    topology: &Topology,
+    nodes: &[String],
+    snapshot: &Snapshot,
+) -> Result<Vec<Resource>, Failure> {
+    if topology.cluster.as_ref().is_none_or(Cluster::exists) {
+        return Ok(Vec::new());
+    }
+    let asked = topology.images.iter().enumerate().map(|(at, image)| {
+        let key = format!("images.{at}");
+        (image.name.to_string(), image.build.as_ref(), key)
+    });
+    let mut resources = Vec::new();
+    for (name, build, key) in asked {
+        let mut resource = on_nodes(topology, nodes, snapshot, &name);
+        if let Some(build) = build {
+            let content = BuildFolder::read(build)?.fingerprint()?;
+            resource =
+                resource.field("build", Want::Is(json!(build))).field("content", Want::is(content));
+        }
+        resources.push(resource.origin(Origin::Key(key.into())));
+    }
+    for name in metallb::images_to_bring(topology) {
+        let resource = on_nodes(topology, nodes, snapshot, &name);
+        resources.push(resource.origin(Origin::Key("metallb".into())));
+    }
+    Ok(resources)
+}
+
+fn on_nodes(topology: &Topology, nodes: &[String], snapshot: &Snapshot, name: &str) -> Resource {
+    let cluster = topology.name.as_str();
+    let local = snapshot.image(name).map(|image| Want::is(image.id.as_str()));
+    let mut resource = Resource::new(id(name), &TABLE)
+        .field("id", local.unwrap_or(Want::Auto))
+        .field("nodes", Want::Is(json!(nodes)))
+        .bond(Bond::Inside(cluster::id(cluster)))
+        .from_stage(cluster::id(cluster), stages::CONTAINERD);
+    // Those that kind makes with the cluster are there with it.
+    if cluster::containers(snapshot, cluster).next().is_none() {
+        return resource;
+    }
+    let workers = nodes.iter().filter(|node| cluster::is_worker_name(cluster, node));
+    resource.bonds.extend(workers.map(|node| Bond::Uses(Id::new("node", node))));
+    resource
+}
+
+pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
+    let Some(claim) = cx.claim().await else { return };
+    let records: Vec<(&Id, &Record)> =
+        claim.records.iter().filter(|(id, _)| id.kind() == TABLE.kind).collect();
+    if records.is_empty() {
+        return;
+    }
+    for (id, record) in &records {
+        world.remembered.insert((*id).clone(), (*record).clone());
+    }
+    let (running, still): (Vec<&Container>, Vec<&Container>) =
+        cluster::kubernetes_nodes(snapshot, &cx.name).partition(|node| node.is_running());
+    let nodes: Vec<&str> = running.iter().map(|node| node.name.as_str()).collect();
+    // What a node that stands still has cannot be seen, so it has what it was given.
+    let stopped: Vec<&str> = still.iter().map(|node| node.name.as_str()).collect();
+    let stocks = join_all(nodes.iter().map(|node| stock(&cx.docker, node))).await;
+    // A node whose containerd does not answer is not one without images.
+    if nodes.is_empty() || stocks.iter().any(Result::is_err) {
+        return;
+    }
+    let stocks: Vec<(&str, Stock)> =
+        nodes.into_iter().zip(stocks.into_iter().filter_map(Result::ok)).collect();
+    for (id, record) in records {
+        let name = full_name(id.name());
+        let wanted = record.fields.get("id").and_then(Value::as_str).unwrap_or_default();
+        let mut holders: Vec<&str> = stocks
+            .iter()
+            .filter(|(_, stock)| stock.get(&name).is_some_and(|held| held == wanted))
+            .map(|(node, _)| *node)
+            .chain(brought_before(record).filter(|node| stopped.contains(node)))
+            .collect();
+        holders.sort_unstable();
+        let mut seen = Seen::mine(record.clone());
+        seen.fields = Fields::new().with("nodes", json!(holders));
+        world.add(id.clone(), seen);
+    }
+}
+
+fn brought_before(record: &Record) -> impl Iterator<Item = &str> {
+    let nodes = record.fields.get("nodes").and_then(Value::as_array);
+    nodes.into_iter().flatten().filter_map(Value::as_str)
+}
+
+pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    match turn.work {
+        // What a node has been given stays: other things may have come to need it.
+        Work::Delete => {
+            cx.change_claim(|claim| {
+                claim.records.remove(turn.id());
+            })
+            .await?;
+            Ok(Outputs::new())
+        }
+        Work::Keep | Work::Start => Ok(Outputs::new()),
+        Work::Create | Work::Update => supply(cx, turn).await,
+    }
+}
+
+async fn supply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+    let image = have_locally(cx, turn).await?;
+    let snapshot = cx.snapshot().await?;
+    // A node that is about to leave needs it no more.
+    let wanted = turn.value("nodes").cloned().unwrap_or_default();
+    let is_wanted =
+        |name: &str| wanted.as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let mut nodes: Vec<&Container> = cluster::kubernetes_nodes(&snapshot, &cx.name)
+        .filter(|node| node.is_running() && is_wanted(&node.name))
+        .collect();
+    nodes.sort_unstable_by_key(|node| &node.name);
+    bring(cx, turn, &image, &nodes).await.map_err(|error| {
+        Failure::because(format!("cannot bring `{}` onto the nodes", turn.id().name()), &error)
+    })?;
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let values = turn.values.clone().with("id", json!(image.id)).with("nodes", json!(names));
+    remember(cx, turn, &values).await?;
+    Ok(values)
+}
+
+/// Onto those of the nodes that lack it.
+async fn bring(
+    cx: &Context,
+    turn: &Turn,
+    image: &ImageDetails,
+    nodes: &[&Container],
+) -> Result<(), Error> {
+    let name = turn.id().name();
+    let full_name = full_name(name);
+    let stores = try_join_all(nodes.iter().map(|node| cx.held.stores.of(&cx.docker, node))).await?;
+    let lacking: Vec<Addressee> = nodes
+        .iter()
+        .zip(&stores)
+        .filter(|(_, store)| store.stock.get(&full_name).is_none_or(|held| *held != image.id))
+        .map(|(node, store)| Addressee { node: &node.name, has: store.blobs.clone() })
+        .collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let sent = deliver(&cx.docker, &Parcel { name, image }, lacking, turn).await?;
+    // Others may need the same layers.
+    cx.held.stores.forget(nodes).await;
+    turn.remark(sent.to_string());
+    Ok(())
+}
+
+async fn remember(cx: &Context, turn: &Turn, values: &Fields<Value>) -> Result<(), Failure> {
+    let Some(resource) = &turn.resource else { return Ok(()) };
+    let record = Record::of(resource, values, &cx.key);
+    cx.change_claim(|claim| {
+        claim.records.insert(turn.id().clone(), record);
+    })
+    .await
+}
+
+/// The image on the engine, built or pulled where it must be.
+async fn have_locally(cx: &Context, turn: &Turn) -> Result<ImageDetails, Failure> {
+    if turn.value("build").is_some() {
+        build(cx, turn).await?;
+    }
+    pulled::ensure(cx, turn, turn.id().name(), PULL_HINT).await
+}
+
+async fn build(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    turn.say("building");
+    let build = build_of(cx, name)?;
+    let request = BuildRequest {
+        tag: name,
+        context: BuildFolder::read(build)?.pack()?,
+        dockerfile: build.dockerfile.as_deref().unwrap_or("Dockerfile"),
+        args: build.args.clone().into_iter().collect(),
+        labels: BTreeMap::new(),
+    };
+    let built = cx.docker.build_image(request, |line| turn.say(line)).await;
+    built.map_err(|error| Failure::because(format!("cannot build `{name}`"), &error))
+}
+
+/// How the file says that the image is built, with the folder's home and place filled in.
+fn build_of<'a>(cx: &'a Context, name: &str) -> Result<&'a Build, Failure> {
+    let images = &cx.topology()?.images;
+    let image = images.iter().find(|image| image.name.to_string() == name);
+    image
+        .and_then(|image| image.build.as_ref())
+        .ok_or_else(|| Failure::new(format!("the file no longer says how `{name}` is built")))
+}
+
+/// What has been imported can be run.
+pub async fn wait(_cx: &Context, _turn: &Turn) -> Result<Outputs, Failure> {
+    std::future::ready(Ok(Outputs::new())).await
+}
