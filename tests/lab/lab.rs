@@ -116,7 +116,14 @@ impl Lab {
     }
 
     pub fn topo(&self, arguments: &[&str]) -> Ran {
-        let ran = Ran::from(self.command(arguments).output().expect("topo runs"));
+        self.topo_with(arguments, &[])
+    }
+
+    /// The same, with variables of its own.
+    pub fn topo_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Ran {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().cloned());
+        let ran = Ran::from(command.output().expect("topo runs"));
         self.tell(arguments, &ran);
         ran
     }
