@@ -119,7 +119,7 @@ impl Lab {
         self.topo_with(arguments, &[])
     }
 
-    /// The same, with other surroundings.
+    /// The same, with variables of its own.
     pub fn topo_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Ran {
         let mut command = self.command(arguments);
         command.envs(variables.iter().cloned());
