@@ -191,3 +191,34 @@ fn hash(content: &[u8]) -> String {
 fn broken(path: &str, why: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("`{path}` of the archive {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Legacy;
+
+    /// As an engine of release 20.10 says it of a layer that is not the highest.
+    const EMPTY: &str = r#"{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null}"#;
+
+    #[test]
+    fn layers_are_told_apart_in_an_archive_of_an_older_engine() {
+        let diff_ids = [
+            "sha256:8b119aa2d2f6df810e5d46da4f6704473a768ffa845e15a5d4151dbcae22c446",
+            "sha256:7233dc71a750f122f2d68767479361db24dec7e8cee10dea0473b844f4ef6bbd",
+        ]
+        .map(str::to_owned);
+        let lowest = "aba90a3ab43ee1404d76a661bd7a057c96ac5645f21f842aeb74bab89b820b5a";
+        let second = "fa0718ae769b1325fbebc598c4574cd5a82cb3b9b0cefb93b7039bde318576a0";
+        let mut legacy = Legacy::new(&diff_ids);
+        let mut layer_in = |folder: &str, parent: &str| {
+            let about = format!(
+                r#"{{"id":"{folder}",{parent}"created":"1970-01-01T00:00:00Z","container_config":{EMPTY},"os":"linux"}}"#
+            );
+            legacy.note(&format!("{folder}/json"), about.into_bytes());
+            legacy.layer(&format!("{folder}/layer.tar"), 1)
+        };
+        let below = format!(r#""parent":"{lowest}","#);
+        assert_eq!(layer_in(second, &below).as_ref(), Some(&diff_ids[1]));
+        assert_eq!(layer_in(lowest, "").as_ref(), Some(&diff_ids[0]));
+        assert_eq!(layer_in(lowest, &below), None);
+    }
+}
