@@ -82,6 +82,13 @@ impl Comparison<'_> {
     fn field(&self, name: &FieldName, want: &Want, difference: &mut Difference) {
         let recorded = self.record.fields.get(name);
         let live = self.seen.fields.get(name);
+        // So it is with nearly every field of nearly every plan.
+        if let Want::Is(wanted) = want
+            && recorded == Some(wanted)
+            && live.is_none_or(|live| live == wanted)
+        {
+            return;
+        }
         // Chosen once: there is nothing to choose again about a thing that is there.
         if matches!(want, Want::Auto) && recorded.is_none() {
             return;

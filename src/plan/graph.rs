@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
+use rayon::prelude::*;
 
 use super::{Id, IdMap, Resource};
 
@@ -35,7 +36,7 @@ impl Graph {
     /// The order of the given resources does not matter.
     pub fn of(resources: &[Resource]) -> Result<Self, GraphError> {
         let mut ids: Vec<&Id> = resources.iter().map(|resource| &resource.id).collect();
-        ids.sort_unstable();
+        ids.par_sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(GraphError::Twice(pair[0].clone()));
         }

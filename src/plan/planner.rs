@@ -66,7 +66,7 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
 }
 
 fn refuse_newer_records(world: &World) -> Result<(), PlanError> {
-    let seen = world.things.keys().filter_map(|id| Some((id, world.record(id)?)));
+    let seen = world.records();
     seen.chain(&world.remembered)
         .filter(|(_, record)| record.is_from_the_future())
         .min_by_key(|(id, _)| *id)

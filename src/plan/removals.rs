@@ -12,12 +12,8 @@ pub(super) fn removals(
     decided: &IdMap<Id, Decision>,
 ) -> Vec<Item> {
     let world = request.world;
-    let leaving: HashMap<&Id, &Record> = world
-        .things
-        .keys()
-        .filter(|id| !desired.contains_key(id))
-        .filter_map(|id| Some((id, world.record(id)?)))
-        .collect();
+    let leaving: HashMap<&Id, &Record> =
+        world.records().filter(|(id, _)| !desired.contains_key(id)).collect();
     let mut removals = Removals { request, decided, leaving, kept: HashMap::new() };
     removals.keep_what_is_protected();
     let mut items: Vec<Item> = world

@@ -52,7 +52,7 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
     let stages = Stages::of(plan, &mut graph);
 
     for item in &plan.items {
-        graph.edges(stages.of_needs(item, resources.get(&item.id).copied(), world));
+        stages.needs(item, resources.get(&item.id).copied(), world, |edge| graph.edge(edge));
     }
     graph.edges_unless_circular(
         plan.items.iter().filter_map(|item| stages.of_hidden(item, world)).collect(),
@@ -77,11 +77,9 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
 }
 
 impl StepGraph {
-    fn edges(&mut self, edges: impl IntoIterator<Item = (usize, usize)>) {
-        for (first, then) in edges {
-            self.followers[first].push(then);
-            self.waits_for[then] += 1;
-        }
+    fn edge(&mut self, (first, then): Edge) {
+        self.followers[first].push(then);
+        self.waits_for[then] += 1;
     }
 
     /// Adds those that do not close a circle, with what is there or among themselves.
@@ -102,7 +100,8 @@ impl StepGraph {
                 circle[member.index()] = number;
             }
         }
-        self.edges(edges.into_iter().filter(|(first, then)| circle[*first] != circle[*then]));
+        let straight = edges.into_iter().filter(|(first, then)| circle[*first] != circle[*then]);
+        straight.for_each(|edge| self.edge(edge));
     }
 
     /// The steps that must end before each.
@@ -147,10 +146,19 @@ impl<'a> Stages<'a> {
     }
 
     /// What is needed is made first; what was there goes first, by itself or with what it lives in.
-    fn of_needs(&self, item: &Item, resource: Option<&Resource>, world: &World) -> Vec<Edge> {
-        let Some(make) = self.makes.get(&item.id) else { return Vec::new() };
-        let mut edges: Vec<Edge> = Vec::new();
-        let mut needed = |id: &Id| edges.extend(self.makes.get(id).map(|first| (*first, *make)));
+    fn needs(
+        &self,
+        item: &Item,
+        resource: Option<&Resource>,
+        world: &World,
+        mut edge: impl FnMut(Edge),
+    ) {
+        let Some(make) = self.makes.get(&item.id) else { return };
+        let mut needed = |id: &Id| {
+            if let Some(first) = self.makes.get(id) {
+                edge((*first, *make));
+            }
+        };
         match resource {
             Some(resource) => resource.needs().for_each(&mut needed),
             // Its record, and records of different days may contradict one another.
@@ -163,8 +171,9 @@ impl<'a> Stages<'a> {
             }
             None => {}
         }
-        edges.extend(self.removal_of(&item.id, world).map(|remove| (remove, *make)));
-        edges
+        if let Some(remove) = self.removal_of(&item.id, world) {
+            edge((remove, *make));
+        }
     }
 
     /// What is made anew, of what is made anew, where no look decides what is to be done.
@@ -202,8 +211,7 @@ impl<'a> Stages<'a> {
         if self.removes.is_empty() {
             return (own, held);
         }
-        let recorded = world.things.keys().filter_map(|id| Some((id, world.record(id)?)));
-        for (id, record) in recorded.chain(&world.remembered) {
+        for (id, record) in world.records().chain(&world.remembered) {
             let mut needed =
                 record.needs.iter().filter_map(|bond| self.removes.get(bond.id())).peekable();
             if needed.peek().is_some()

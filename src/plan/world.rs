@@ -29,6 +29,14 @@ impl World {
         }
     }
 
+    /// Of everything that bears this topology's mark.
+    pub fn records(&self) -> impl Iterator<Item = (&Id, &Record)> {
+        self.things.iter().filter_map(|(id, seen)| match &seen.owner {
+            Owner::Mine(record) => Some((id, record)),
+            Owner::Foreign(_) | Owner::Borrowed => None,
+        })
+    }
+
     /// Whether what is in a thing cannot be seen: it stands still, or did not answer.
     pub fn is_closed(&self, id: &Id) -> bool {
         self.blind.contains_key(id)

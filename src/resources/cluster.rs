@@ -6,12 +6,13 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Context, api_server, context_name, kind_config, node, pin, stages};
+use super::{Context, api_server, context_name, image, kind_config, node, pin, stages};
 use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
 use crate::backend::kind::{self, Kind, NewCluster};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::plan::{
-    Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
+    Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
+    World,
 };
 use crate::topology::{Target, Topology};
 use api_server::Door;
@@ -312,6 +313,9 @@ async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     remove_nodes(cx, |_| true).await?;
     cx.forget_kube().await;
+    if turn.action() == Action::Delete {
+        image::forget_built(cx).await?;
+    }
     if let Some(file) = &cx.kubeconfig {
         file.remove(&context_name(&cx.name)).map_err(|error| {
             Failure::because("cannot take the cluster out of the kubeconfig", &error)

@@ -3,6 +3,7 @@
 use std::future::{Ready, ready};
 use std::net::{IpAddr, SocketAddr};
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::gateway::{self, Edit, Entry, Forward, Live, Saved};
@@ -27,11 +28,12 @@ pub fn id(port: &Port) -> Id {
 pub fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Failure> {
     let mut resources = Vec::new();
     let mut faults = Vec::new();
-    for (at, port) in topology.ports().iter().enumerate() {
-        let aim = match &port.to {
-            Target::Service { service, port } => aim_at(objects, service, port),
-            Target::NodePort(_) | Target::Address { .. } => Ok(Aim::ByNumber),
-        };
+    let aim = |port: &Port| match &port.to {
+        Target::Service { service, port } => aim_at(objects, service, port),
+        Target::NodePort(_) | Target::Address { .. } => Ok(Aim::ByNumber),
+    };
+    let aims: Vec<Result<Aim, String>> = topology.ports().par_iter().map(aim).collect();
+    for (at, (port, aim)) in topology.ports().iter().zip(aims).enumerate() {
         match aim {
             Ok(aim) => {
                 let mut resource = aimed(Resource::new(id(port), &TABLE), topology, &port.to, aim)

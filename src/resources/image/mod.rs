@@ -1,6 +1,7 @@
 //! Images that every node shall have, by image id, without a registry in between.
 
 mod archive;
+mod built;
 mod containerd;
 mod delivery;
 mod legacy;
@@ -22,6 +23,7 @@ use crate::topology::{Build, Cluster, Topology};
 use containerd::{Stock, full_name, stock};
 use delivery::{Addressee, Parcel, deliver};
 
+pub use built::forget_all as forget_built;
 pub use containerd::Stores;
 
 pub const TABLE: Table = Table::plain("image");
@@ -126,6 +128,9 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         // What a node has been given stays: other things may have come to need it.
         Work::Delete => {
+            if let Some(record) = &turn.record {
+                built::forget(cx, turn.id(), record).await?;
+            }
             cx.change_claim(|claim| {
                 claim.records.remove(turn.id());
             })
