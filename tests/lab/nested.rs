@@ -4,8 +4,7 @@
 use crate::example::Example;
 use crate::lab::Lab;
 
-/// As the firewalls of some distributions end their FORWARD chain.
-/// As distributions have it, after what lets the packets of known connections through.
+/// As the firewalls of some distributions end their FORWARD chain, after what lets the packets of known connections through.
 const REJECT: [&str; 10] = [
     "-I",
     "FORWARD",
