@@ -125,12 +125,12 @@ fn its_unit_is_one(lab: &Lab) {
     let file = lab.home.path().join("topo-tun-docs.service");
     std::fs::write(&file, unit).expect("written");
     let node = "tun-control-plane";
-    lab.run("docker", &["cp", &file.display().to_string(), &format!("{node}:/run/")]);
+    lab.run("docker", &["cp", &file.display().to_string(), &format!("{node}:/kind/")]);
     let program = Path::new(env!("CARGO_BIN_EXE_topo"));
     let folder = program.parent().expect("a folder").display();
     let there = format!("mkdir -p '{folder}' && cp /bin/true '{}'", program.display());
     lab.run("docker", &["exec", node, "sh", "-ec", &there]);
-    let verify = ["systemd-analyze", "verify", "/run/topo-tun-docs.service"];
+    let verify = ["systemd-analyze", "verify", "/kind/topo-tun-docs.service"];
     let ran = lab.try_run("docker", &[&["exec", node], &verify[..]].concat());
     assert_eq!((ran.code, ran.out + &ran.err), (0, String::new()));
 }
