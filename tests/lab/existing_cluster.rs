@@ -143,8 +143,10 @@ fn a_folder_is_served_to_it(lab: &Lab) {
     let line = status.out.lines().find(|line| line.contains("via server"));
     assert!(line.is_some_and(|line| line.contains(" ready ")), "{}", status.out);
     assert!(!applied.err.contains("could not be tried"), "{}", applied.err);
-    let phase = kubectl(lab, &["get", "pvc/docs", "-o", "jsonpath={.status.phase}"]);
-    assert_eq!(phase, "Bound");
+    Lab::eventually("the claim", || {
+        let phase = kubectl(lab, &["get", "pvc/docs", "-o", "jsonpath={.status.phase}"]);
+        if phase == "Bound" { Ok(()) } else { Err(phase) }
+    });
 }
 
 #[track_caller]

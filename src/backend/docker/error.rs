@@ -56,6 +56,10 @@ impl Error {
         if message.is_empty() {
             message = format!("HTTP status {status} and not a word");
         }
+        // A network has its first address from whichever network has that subnet already.
+        if message.contains("failed to allocate gateway") {
+            return Self::SubnetTaken(message);
+        }
         let in_use = message.contains("already allocated")
             || message.to_ascii_lowercase().contains("address already in use");
         if in_use {

@@ -47,6 +47,9 @@ fn tunnel() {
     its_unit_is_one(&lab);
     through_a_jump_host(&mut lab, &server);
     lab.expect(0, &["destroy", "--yes", "--moved", FILE]);
+    for own in [".ssh", "bin"] {
+        std::fs::remove_dir_all(lab.home.path().join(own)).expect("removed");
+    }
     let after = lab.listing();
     let left: BTreeSet<_> = after.difference(&before).collect();
     assert!(left.is_empty(), "left behind: {left:#?}");
@@ -132,6 +135,7 @@ fn its_unit_is_one(lab: &Lab) {
     lab.run("docker", &["exec", node, "sh", "-ec", &there]);
     let verify = ["systemd-analyze", "verify", "/kind/topo-tun-docs.service"];
     let ran = lab.try_run("docker", &[&["exec", node], &verify[..]].concat());
+    std::fs::remove_file(file).expect("removed");
     assert_eq!((ran.code, ran.out + &ran.err), (0, String::new()));
 }
 
