@@ -92,7 +92,8 @@ fn images(lab: &Lab, file: &mut File) {
     file.change(built, "");
     file.differs("- image/localhost/chg:1", "file");
     file.apply();
-    lab.run("docker", &["rmi", &id(), &first]);
+    assert_eq!(id(), "", "the tag of what topo built has gone");
+    lab.run("docker", &["rmi", &first]);
 }
 
 fn word_of_a_pod(file: &File) -> String {

@@ -68,7 +68,9 @@ impl Error {
                 None => Self::AddressTaken(message),
             };
         }
-        if message.contains("Pool overlaps") || message.contains("is already used on the host") {
+        let overlaps =
+            ["Pool overlaps", "is already used on the host", "networks have overlapping"];
+        if overlaps.iter().any(|words| message.contains(words)) {
             return Self::SubnetTaken(message);
         }
         match status {
@@ -165,8 +167,14 @@ mod tests {
 
     #[test]
     fn a_taken_subnet_is_told_apart() {
-        let message = "invalid pool request: Pool overlaps with other one on this address space";
-        assert!(matches!(Error::from_response(403, message.to_owned()), Error::SubnetTaken(_)));
+        for message in [
+            "invalid pool request: Pool overlaps with other one on this address space",
+            "cannot create network a (br-a): conflicts with network b (br-b): networks have overlapping IPv4",
+            "failed to allocate gateway (172.24.0.1): Address already in use",
+        ] {
+            let told = Error::from_response(403, message.to_owned());
+            assert!(matches!(told, Error::SubnetTaken(_)), "{message}");
+        }
     }
 
     #[test]
