@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Set where other scenarios run on the same engine at the same time.
-const BESIDE: &str = "TOPO_TEST_BESIDE";
+/// The label of what a scenario on another machine needs on this one, where others run beside it.
+pub const BESIDE: &str = "lab.beside";
 
 /// A user's surroundings: a home, a key to log in with, and the lab's engine.
 pub struct Lab {
@@ -220,16 +220,13 @@ impl Lab {
         let mut add = |kind: &str, text: String| {
             listing.extend(text.lines().map(|line| format!("{kind} {line}")));
         };
-        add("container", self.run("docker", &["ps", "-a", "--format", "{{.Names}}"]));
+        let format = format!("{{{{.Names}}}}{{{{if .Label \"{BESIDE}\"}}}} {BESIDE}{{{{end}}}}");
+        add("container", self.run("docker", &["ps", "-a", "--format", &format]));
         add("network", self.run("docker", &["network", "ls", "--format", "{{.Name}}"]));
         add("volume", self.run("docker", &["volume", "ls", "--format", "{{.Name}}"]));
         add("image", self.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]));
-        // What is not its own comes and goes; that nothing is left is looked at when all have ended.
-        if std::env::var_os(BESIDE).is_some() {
-            let is_own = |line: &String| self.topologies.iter().any(|name| line.contains(name));
-            listing.retain(is_own);
-        }
-        listing.extend(files_under(self.home.path()).lines().map(|file| format!("file {file}")));
+        add("file", files_under(self.home.path()));
+        listing.retain(|line| !line.ends_with(BESIDE));
         // kubectl's own cache, made by the scenarios.
         listing.retain(|line| !line.contains("/.kube/cache/"));
         // A build leaves its untagged base layers in the engine's cache; they are no image tags.

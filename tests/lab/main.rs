@@ -1,8 +1,8 @@
 //! Scenarios on real parts: a Docker engine, kind, Kubernetes and MetalLB of the test lab.
 //!
 //! Each applies one of the topologies/ as a user would, and looks at the outcome with the user's
-//! own tools. Those of one lane of tests/run go one after another; names, subnets and ports of two
-//! lanes never meet.
+//! own tools. They run one after another, because they share the engine and what it is compared
+//! with; those on another machine run beside them.
 
 #![expect(
     clippy::print_stderr,

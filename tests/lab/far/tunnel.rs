@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::far;
-use crate::lab::Lab;
+use crate::lab::{BESIDE, Lab};
 
 const FILE: &str = "topologies/share-ssh.yaml";
 const NFS_PORT: &str = "12149";
@@ -278,6 +278,8 @@ impl NfsServer {
             "-d",
             "--name",
             SERVER,
+            "--label",
+            &format!("{BESIDE}=tunnel"),
             "--cap-add",
             "DAC_READ_SEARCH",
             "--cap-add",
