@@ -1,4 +1,4 @@
-//! Starting and removing containers of topo's own, in the words of a step.
+//! Starting and removing containers and images of topo's own, in the words of a step.
 
 use super::Context;
 use crate::backend::docker::AbsentIsFine;
@@ -13,6 +13,13 @@ impl Context {
     /// One that is gone already is fine.
     pub async fn remove_container(&self, name: &str) -> Result<(), Failure> {
         let removed = self.docker.remove_container(name).await.if_present();
+        removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
+        Ok(())
+    }
+
+    /// The tag alone, where the image has others; one that is gone already is fine.
+    pub async fn remove_image(&self, name: &str) -> Result<(), Failure> {
+        let removed = self.docker.remove_image(name).await.if_present();
         removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
         Ok(())
     }

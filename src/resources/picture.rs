@@ -140,9 +140,7 @@ impl Kind {
         if snapshot.containers.iter().any(|container| container.image == image) {
             return Ok(());
         }
-        let removed = cx.docker.remove_image(image).await.if_present();
-        removed.map_err(|error| Failure::because(format!("cannot remove `{image}`"), &error))?;
-        Ok(())
+        cx.remove_image(image).await
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::TABLE;
-use crate::backend::docker::{AbsentIsFine, Snapshot};
+use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
 use crate::resources::{Claims, Context};
@@ -26,10 +26,7 @@ pub async fn forget(cx: &Context, id: &Id, record: &Record) -> Result<(), Failur
     if !is_as_built(id, record, &snapshot) || is_used(cx, id, &snapshot) {
         return Ok(());
     }
-    let name = id.name();
-    let removed = cx.docker.remove_image(name).await.if_present();
-    removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
-    Ok(())
+    cx.remove_image(id.name()).await
 }
 
 fn is_as_built(id: &Id, record: &Record, snapshot: &Snapshot) -> bool {
