@@ -1,6 +1,7 @@
 //! topo: a real Kubernetes environment on your own machine, from one topology file.
 
 pub mod backend;
+mod causes;
 pub mod cli;
 pub mod engine;
 pub mod error;

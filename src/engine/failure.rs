@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::causes::causes;
+
 /// `error:`, `Caused by:` and `hint:` of one failed step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -18,13 +20,7 @@ impl Failure {
 
     /// `what` failed because of `error` and what lies behind it.
     pub fn because(what: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
-        let mut causes = vec![error.to_string()];
-        let mut behind = error.source();
-        while let Some(error) = behind {
-            causes.push(error.to_string());
-            behind = error.source();
-        }
-        Self { message: what.into(), causes, hint: None }
+        Self { message: what.into(), causes: causes(error), hint: None }
     }
 
     pub fn caused_by(mut self, cause: impl Into<String>) -> Self {

@@ -1,6 +1,8 @@
 //! A network as kind makes its own: an IPv6 subnet that somebody chose and an IPv4 one that Docker
 //! did. The engine gives no fixed addresses on it, so nodes cannot be pinned, and that is said.
 
+use std::path::{Path, PathBuf};
+
 use crate::lab::Lab;
 
 const NETWORK: &str = "like-kind";
@@ -12,6 +14,7 @@ cluster:
 images:
   - ${ECHO_IMAGE}
 metallb:
+  manifest: metallb.yaml
   pools: [{ name: guest, size: 5 }]
 vars:
   webImage: ${ECHO_IMAGE}
@@ -33,10 +36,12 @@ fn on_a_network_without_a_subnet_of_its_own_nodes_are_not_pinned() {
     lab.run("docker", &["network", "create", "--ipv6", "--subnet", "fd00:21:7::/64", NETWORK]);
     let id = || lab.run("docker", &["network", "inspect", NETWORK, "--format", "{{.Id}}"]);
     let before = id();
+    let before_apply = lab.listing();
     let file = lab.home.path().join("topo.yaml");
     std::fs::write(&file, TOPOLOGY).expect("written");
-    let hello = "topologies/manifests/hello.yaml.j2";
-    std::fs::copy(hello, lab.home.path().join("hello.yaml.j2")).expect("copied");
+    let hello = lab.home.path().join("hello.yaml.j2");
+    std::fs::copy("topologies/manifests/hello.yaml.j2", &hello).expect("copied");
+    let manifest = metallb_that_tells_more(&lab);
     let file = file.display().to_string();
 
     let ran = lab.expect(0, &["apply", &file]);
@@ -44,9 +49,36 @@ fn on_a_network_without_a_subnet_of_its_own_nodes_are_not_pinned() {
     assert!(said.contains("was made without a subnet of its own"), "{said}");
     let said = Lab::eventually("the pod", || lab.get("http://127.0.0.1:12385/"));
     assert!(said.starts_with("pod=hello-"), "{said}");
+    tells_more(&lab);
     lab.expect(0, &["diff", &file]);
-    lab.expect(0, &["destroy", "--yes", &file]);
 
+    // By its name alone, without the file.
+    for file in [Path::new(&file), &hello, &manifest] {
+        std::fs::remove_file(file).expect("removed");
+    }
+    lab.expect(0, &["destroy", "--yes", "--name", "guest"]);
+    let after = lab.listing();
+    let left: Vec<_> = after.difference(&before_apply).collect();
+    assert!(left.is_empty(), "left behind: {left:#?}");
     assert_eq!(id(), before, "it was not topo's to remove");
     lab.run("docker", &["network", "rm", NETWORK]);
+}
+
+/// A manifest of the user's own: the release's, with another log level.
+fn metallb_that_tells_more(lab: &Lab) -> PathBuf {
+    let downloads = std::env::var("TOPO_CACHE_DIR").expect("set by the lab");
+    let known = lab.run("grep", &["-rl", "metallb/controller:v0.16.1", &downloads]);
+    let release = known.lines().next().expect("the release's manifest");
+    let text = std::fs::read_to_string(release).expect("readable");
+    assert!(text.contains("--log-level=info"), "{release} says nothing of its log");
+    let own = lab.home.path().join("metallb.yaml");
+    std::fs::write(&own, text.replace("--log-level=info", "--log-level=debug")).expect("written");
+    own
+}
+
+fn tells_more(lab: &Lab) {
+    let arguments = "jsonpath={.spec.template.spec.containers[0].args}";
+    let controller = ["-n", "metallb-system", "get", "deployment/controller", "-o", arguments];
+    let said = lab.run("kubectl", &[&["--context", "kind-guest"], &controller[..]].concat());
+    assert!(said.contains("--log-level=debug"), "{said}");
 }

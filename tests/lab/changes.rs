@@ -1,24 +1,27 @@
 //! Changes of the file, one at a time: `diff` says so with its line, `apply` does that and no more.
+//! Before them, on the same cluster, a topo that was killed, and changes of the world.
 
 use crate::lab::Lab;
 use crate::small::{File, changed};
+use crate::{drift, interrupted};
 
 #[test]
 #[ignore = "needs the lab"]
-fn changes_of_the_file() {
+fn interrupted_drift_and_changes_of_the_file() {
     let lab = Lab::open("changes").of(&["chg"]);
     let before = lab.listing();
     let mut file = File::new(&lab);
-    lab.expect(0, &["apply", &file.path()]);
+    interrupted::killed_in_kind_create_then_finished(&lab, &file);
     file.settled();
     file.answers(12300);
 
+    drift::is_named_and_mended_and_nothing_else(&lab, &file);
     forwards(&lab, &mut file);
     images(&lab, &mut file);
     workers(&mut file);
     pools(&lab, &mut file);
     manifests(&mut file);
-    metallb(&lab, &mut file);
+    metallb(&mut file);
     keys_while_the_gateway_stands_still(&lab, &mut file);
 
     file.change("publish: [12300-12309]", "publish: [12300-12319]");
@@ -44,12 +47,17 @@ fn forwards(lab: &Lab, file: &mut File) {
     let before = file.things();
     let first = "    - { listen: 12300, to: { service: web, port: 80 } }\n";
     let second = first.replace("12300", "12301");
-    file.change(first, &format!("{first}{second}"));
+    let third = first.replace("12300", "12303");
+    file.change(first, &format!("{first}{second}{third}"));
     let said = file.differs("+ port/127.0.0.1:12301/tcp", "file");
     let line = format!("topo.yaml:{}", file.line_of("12301"));
     assert!(said.contains(&line), "`{line}` is not in {said}");
-    file.apply();
+    lab.expect(0, &["apply", "--target", "port/127.0.0.1:12301/tcp", &file.path()]);
     file.answers(12301);
+    assert!(lab.get("http://127.0.0.1:12303/").is_err(), "it was not asked for");
+    file.differs("+ port/127.0.0.1:12303/tcp", "file");
+    file.change(&third, "");
+    file.settled();
 
     file.change("listen: 12301", "listen: 12302");
     file.differs("- port/127.0.0.1:12301/tcp", "file");
@@ -63,6 +71,10 @@ fn forwards(lab: &Lab, file: &mut File) {
     assert!(lab.get("http://127.0.0.1:12302/").is_err(), "it still answers");
     file.answers(12300);
     assert!(changed(&before, &file.things()).is_empty());
+
+    lab.expect(0, &["apply", "--yes", "--replace", "gateway/chg-gw", &file.path()]);
+    file.answers(12300);
+    assert!(changed(&before, &file.things()).iter().eq(["container chg-gw"]));
 }
 
 /// A changed image costs what changed in it: its base is on the nodes already.
@@ -164,27 +176,20 @@ fn manifests(file: &mut File) {
     assert!(!file.kubectl(&["get", "configmaps", "-o", "name"]).contains("extra"));
 }
 
-/// The lab has the images of one release, so what changes is that release's manifest, kept beside
-/// the file: the way of a new version, but for the version's number.
-fn metallb(lab: &Lab, file: &mut File) {
-    let downloads = std::env::var("TOPO_CACHE_DIR").expect("set by the lab");
-    let known = lab.run("grep", &["-rl", "metallb-webhook-configuration", &downloads]);
-    let manifest = known.lines().next().expect("the release's manifest");
-    let text = std::fs::read_to_string(manifest).expect("readable");
-    assert!(text.contains("--log-level=info"), "{manifest} says nothing of its log");
-    file.put("metallb.yaml", &text.replace("--log-level=info", "--log-level=debug"));
-    file.change("metallb:\n", "metallb:\n  manifest: metallb.yaml\n");
-    file.differs("~ metallb/metallb", "file");
+/// In place: the pool and the address stay, and the new release serves them.
+fn metallb(file: &mut File) {
+    file.change("version: v0.15.3", "version: v0.16.1");
+    let said = file.differs("~ metallb/metallb", "file");
+    let line = format!("topo.yaml:{}", file.line_of("v0.16.1"));
+    assert!(said.contains(&line) && said.contains("v0.15.3"), "{said}");
     file.apply();
-    let arguments = file.kubectl(&[
-        "-n",
-        "metallb-system",
-        "get",
-        "deployment/controller",
-        "-o",
-        "jsonpath={.spec.template.spec.containers[0].args}",
-    ]);
-    assert!(arguments.contains("--log-level=debug"), "{arguments}");
+    let images = "jsonpath={.items[*].spec.template.spec.containers[0].image}";
+    let workloads = ["-n", "metallb-system", "get", "deployments,daemonsets", "-o", images];
+    let running = file.kubectl(&workloads);
+    assert_eq!(
+        running.split(' ').collect::<Vec<_>>(),
+        ["quay.io/metallb/controller:v0.16.1", "quay.io/metallb/speaker:v0.16.1"]
+    );
     file.answers(12300);
 }
 

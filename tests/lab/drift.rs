@@ -15,15 +15,7 @@ struct Drift<'a> {
     mends: &'a [&'a str],
 }
 
-#[test]
-#[ignore = "needs the lab"]
-fn drift_is_named_and_mended_and_nothing_else() {
-    let lab = Lab::open("drift").of(&["chg"]);
-    let file = File::new(&lab);
-    lab.expect(0, &["apply", &file.path()]);
-    file.settled();
-    file.answers(12300);
-
+pub fn is_named_and_mended_and_nothing_else(lab: &Lab, file: &File) {
     let inspect = |format: &str| lab.run("docker", &["inspect", "chg-gw", "--format", format]);
     let image = inspect("{{.Config.Image}}").trim().to_owned();
     let base = std::env::var("GATEWAY_BASE").expect("set by the lab");
@@ -95,10 +87,8 @@ fn drift_is_named_and_mended_and_nothing_else() {
             mends: &["container chg-worker"],
         },
     ] {
-        is_mended(&lab, &file, &drift);
+        is_mended(lab, file, &drift);
     }
-
-    lab.expect(0, &["destroy", "--yes", &file.path()]);
 }
 
 #[track_caller]

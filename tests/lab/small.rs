@@ -23,6 +23,7 @@ cluster:
 images:
   - ${ECHO_IMAGE}
 metallb:
+  version: v0.15.3
   pools:
     - { name: main, addresses: [172.20.127.200-172.20.127.209] }
 manifests:

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::endpoint::EndpointError;
 use super::ssh::SshError;
+use crate::causes::causes;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -46,7 +47,7 @@ impl From<bollard::errors::Error> for Error {
                 Self::from_response(status_code, message.trim().to_owned())
             }
             Api::DockerStreamError { error } => Self::Failed(error),
-            other => Self::Lost(with_causes(&other)),
+            other => Self::Lost(causes(&other).join(": ")),
         }
     }
 }
@@ -125,20 +126,6 @@ fn port_in(message: &str) -> Option<u16> {
         };
         address.parse::<SocketAddr>().ok().map(|address| address.port())
     })
-}
-
-/// Client libraries hide the reason behind "client error (Connect)".
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use crate::causes::causes;
+
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
     #[error("the kubeconfig cannot be used")]
     Kubeconfig(#[source] kube::config::KubeconfigError),
     #[error("the cluster at {server} does not answer")]
-    Unreachable { server: String, source: kube::Error },
+    Unreachable { server: String, source: Box<dyn Error + Send + Sync> },
     #[error("the cluster at {server} did not answer within {} s", .after.as_secs())]
     Stuck { server: String, after: Duration },
     #[error("{0}")]
@@ -39,11 +41,15 @@ impl KubeError {
     pub(super) fn from_call(server: &str, error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(*status),
-            kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => {
-                Self::Unreachable { server: server.to_owned(), source: error }
-            }
+            kube::Error::Service(why) => Self::unreachable(server, why),
+            kube::Error::HyperError(why) => Self::unreachable(server, why.into()),
+            kube::Error::ReadEvents(why) => Self::unreachable(server, why.into()),
             other => Self::Answer(other),
         }
+    }
+
+    fn unreachable(server: &str, source: Box<dyn Error + Send + Sync>) -> Self {
+        Self::Unreachable { server: server.to_owned(), source }
     }
 
     fn from_status(status: Status) -> Self {
@@ -81,16 +87,7 @@ impl KubeError {
 
     /// The error and what lies behind it, in one line.
     pub fn full(&self) -> String {
-        let mut text = self.to_string();
-        let mut behind = self.source();
-        while let Some(error) = behind {
-            let more = error.to_string();
-            if !text.contains(&more) {
-                text = format!("{text}: {more}");
-            }
-            behind = error.source();
-        }
-        text
+        causes(self).join(": ")
     }
 }
 

@@ -19,8 +19,8 @@ use super::nfs4::{NFS4, Reached};
 use super::portmap::{self, Registered};
 use super::rpc::{Caller, Program, random};
 
-/// What is done beside the trial, such as tidying up after it and asking why it failed, has a time
-/// of its own, so that it is done when the trial has used up its own.
+/// What is done beside the trial, such as tidying up after it, has a time of its own, so that it is
+/// done when the trial has used up its own.
 const ASIDE: Duration = Duration::from_secs(2);
 const PROBE: &[u8] = b"written by topo to see whether this share can be used\n";
 
@@ -79,7 +79,7 @@ pub async fn check<D: Dial>(dial: &D, trial: &Trial, limit: Duration) -> Result<
     match attempt(dial, trial, Instant::now() + limit).await {
         Ok(proof) => Ok(proof),
         Err(failed) => {
-            let evidence = Evidence::gather(dial, trial, &failed, Instant::now() + ASIDE).await;
+            let evidence = Evidence::gather(dial, trial, &failed).await;
             Err(diagnosis::name(trial, limit, &failed, &evidence))
         }
     }

@@ -1,6 +1,7 @@
 //! What else the server says, asked once a trial has failed and only as far as it helps to name why.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::time::Instant;
@@ -12,6 +13,10 @@ use super::mount3::{self, Exported, MOUNT};
 use super::nfs4::{links_of_root, minor_is_served};
 use super::portmap::Registered;
 use super::status::{ACCES, MINOR_VERS_MISMATCH, PERM};
+
+/// What one service does not tell, such as a port mapper behind a firewall, takes no time from the
+/// questions to another.
+const EACH: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
@@ -39,15 +44,18 @@ pub enum Admission {
 }
 
 impl Evidence {
-    pub async fn gather<D: Dial>(dial: &D, trial: &Trial, failed: &Failed, until: Instant) -> Self {
+    pub async fn gather<D: Dial>(dial: &D, trial: &Trial, failed: &Failed) -> Self {
         let mut evidence = Self::default();
+        let until = Instant::now() + EACH;
         let mount_is_lost = matches!(failed.step, Step::ConnectMount | Step::GreetMount);
         if mount_is_lost || (trial.mount_port.is_none() && is_about_admission(failed)) {
             evidence.mount = registered(dial, trial, MOUNT, until).await.ok();
         }
         if is_about_admission(failed) {
-            evidence.ask_for_exports(dial, trial, failed.step, until).await;
-            evidence.links_of_root = links(dial, trial, until).await.ok();
+            let until = Instant::now() + EACH;
+            let exports = evidence.ask_for_exports(dial, trial, failed.step, until);
+            let ((), links) = tokio::join!(exports, links(dial, trial, until));
+            evidence.links_of_root = links.ok();
         }
         if matches!(&failed.fault, Fault::Status(status) if status.code == MINOR_VERS_MISMATCH) {
             evidence.minors = minors(dial, trial, until).await.unwrap_or_default();

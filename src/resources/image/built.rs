@@ -11,22 +11,26 @@ use crate::resources::{Claims, Context};
 /// Of the whole topology, whose cluster has gone.
 pub async fn forget_all(cx: &Context) -> Result<(), Failure> {
     let records = cx.claim().await.map(|claim| claim.records).unwrap_or_default();
-    for (id, record) in records.iter().filter(|(id, _)| id.kind() == TABLE.kind) {
-        forget(cx, id, record).await?;
-    }
-    Ok(())
+    let images = records.iter().filter(|(id, _)| id.kind() == TABLE.kind);
+    forget(cx, images).await
 }
 
-/// Takes the tag away, if it is still what topo built and nothing else uses it.
-pub async fn forget(cx: &Context, id: &Id, record: &Record) -> Result<(), Failure> {
-    if record.fields.get("build").is_none() {
+/// Takes their tags away, where they are still what topo built and nothing else uses them.
+pub async fn forget(
+    cx: &Context,
+    images: impl Iterator<Item = (&Id, &Record)>,
+) -> Result<(), Failure> {
+    let built: Vec<_> = images.filter(|(_, record)| record.fields.get("build").is_some()).collect();
+    if built.is_empty() {
         return Ok(());
     }
     let snapshot = cx.snapshot().await?;
-    if !is_as_built(id, record, &snapshot) || is_used(cx, id, &snapshot) {
-        return Ok(());
+    for (id, record) in built {
+        if is_as_built(id, record, &snapshot) && !is_used(cx, id, &snapshot) {
+            cx.remove_image(id.name()).await?;
+        }
     }
-    cx.remove_image(id.name()).await
+    Ok(())
 }
 
 fn is_as_built(id: &Id, record: &Record, snapshot: &Snapshot) -> bool {

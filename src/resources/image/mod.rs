@@ -129,7 +129,7 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         // What a node has been given stays: other things may have come to need it.
         Work::Delete => {
             if let Some(record) = &turn.record {
-                built::forget(cx, turn.id(), record).await?;
+                built::forget(cx, std::iter::once((turn.id(), record))).await?;
             }
             cx.change_claim(|claim| {
                 claim.records.remove(turn.id());

@@ -12,6 +12,11 @@ control_plane_image() { # TAG PROGRAMS
   build_image "$1" "$context" --build-arg "BASE=$(part_image debian)"
 }
 
+metallb_images() { # PROGRAMS VERSION
+  local name
+  for name in controller speaker; do image_of_files "quay.io/metallb/$name:v$2" "$name" "$1/bin/$name"; done
+}
+
 carried_images() { # PROGRAMS VERSION: the public names of what kubeadm starts
   "$1/bin/kubeadm" config images list --kubernetes-version "v$2" 2>/dev/null
 }

@@ -16,4 +16,4 @@ compile() { # MODFILE KUBERNETES-VERSION PACKAGE...: and the one binary of Kuber
   done
 }
 
-module_folder() { (cd "$lab_home/go" && go list -m -f '{{.Dir}}' "$1"); }
+module_folder() { (cd "$lab_home/go" && go list -m -modfile="${2:-go.mod}" -f '{{.Dir}}' "$1"); } # MODULE [MODFILE]

@@ -45,11 +45,12 @@ link_programs() { # where `env` points PATH at
 }
 
 fill_topo_cache() { # topo looks for what a pinned address gives under its checksum
-  local manifest sum
-  manifest=$(part_folder programs)/metallb-native.yaml
-  sum=$(sha256sum "$manifest" | cut -d' ' -f1)
+  local part manifest
   mkdir -p "$lab_cache/topo/sha256"
-  cp "$manifest" "$lab_cache/topo/sha256/$sum"
+  for part in programs old-programs; do
+    manifest=$(part_folder $part)/metallb-native.yaml
+    cp "$manifest" "$lab_cache/topo/sha256/$(sha256sum "$manifest" | cut -d' ' -f1)"
+  done
 }
 
 lab_env() {

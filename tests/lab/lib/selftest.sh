@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # The lab proves itself: one line a check, with its seconds. The checks share three clusters.
+# A proof holds for the same parts and scripts until the machine starts anew.
 
 selftest_checks=(
   "engine|the engine answers, builds with apt and runs"
@@ -23,9 +24,18 @@ selftest_checks=(
   "delete|deleting leaves no container, network or volume behind"
 )
 
-lab_selftest() { # [NAME]
-  local wanted=${1:-} entry name title passed=0 failed=0 started status
+lab_selftest() { # [NAME | --unless-proved]
+  local wanted=${1:-} entry name title passed=0 failed=0 started status proof
   read_parts
+  proof=$lab_state/proved/$(what_is_proved)
+  if [ "$wanted" = --unless-proved ]; then
+    if [ -s "$proof" ]; then
+      printf 'proved %s; %s proves it again\n' "$(date -r "$proof" '+on %F at %T')" "tests/lab/lab selftest"
+      cat "$proof"
+      return
+    fi
+    wanted=
+  fi
   use_engine
   look_at_images
   if ! engine_answers || ! remote_answers; then die "the lab is not up; run \`tests/lab/lab up\` first"; fi
@@ -35,6 +45,7 @@ lab_selftest() { # [NAME]
   for entry in "$lab_home"/selftest/*.sh; do source "$entry"; done
   trap clear_selftest EXIT
   clear_selftest
+  : >"$selftest_folder/report"
   for entry in "${selftest_checks[@]}"; do
     name=${entry%%|*} title=${entry#*|}
     [ -z "$wanted" ] || [ "$wanted" = "$name" ] || continue
@@ -46,7 +57,7 @@ lab_selftest() { # [NAME]
     ) >"$selftest_folder/$name.log" 2>&1 </dev/null &
     status=ok
     wait $! || status=FAILED
-    printf '%-6s %6.1fs  %s: %s\n' "$status" "$(seconds_since "$started")" "$name" "$title"
+    printf '%-6s %6.1fs  %s: %s\n' "$status" "$(seconds_since "$started")" "$name" "$title" | tee -a "$selftest_folder/report"
     if [ $status = ok ]; then
       passed=$((passed + 1))
     else
@@ -56,8 +67,23 @@ lab_selftest() { # [NAME]
     fi
   done
   [ $((passed + failed)) -gt 0 ] || die "there is no check \`$wanted\`; there are: $(printf '%s\n' "${selftest_checks[@]%%|*}" | paste -sd ' ')"
-  printf 'selftest: %d passed, %d failed\n' "$passed" "$failed"
-  [ $failed = 0 ]
+  printf 'selftest: %d passed, %d failed\n' "$passed" "$failed" | tee -a "$selftest_folder/report"
+  [ $failed = 0 ] || return
+  if [ -z "$wanted" ]; then keep_proof "$proof"; fi
+}
+
+what_is_proved() {
+  {
+    printf '%s\n' "${part_key[@]}" | sort
+    (cd "$lab_home" && find lab lib selftest engine remote -type f -print0 | sort -z | xargs -0 sha256sum)
+    cat /proc/sys/kernel/random/boot_id
+  } | sha256sum | cut -c1-12
+}
+
+keep_proof() { # FILE: it alone
+  rm -rf "$lab_state/proved"
+  mkdir -p "$lab_state/proved"
+  mv "$selftest_folder/report" "$1"
 }
 
 seconds_since() { awk -v since="$1" -v now="$EPOCHREALTIME" 'BEGIN {print now - since}'; }

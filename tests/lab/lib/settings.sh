@@ -7,7 +7,8 @@ lab_socket=$lab_state/engine/docker.sock
 
 kubernetes_version=$(awk '$1 == "k8s.io/kubernetes" {print substr($2, 2)}' "$lab_home/go/go.mod")
 metallb_version=$(awk '$1 == "go.universe.tf/metallb" {print substr($2, 2)}' "$lab_home/go/go.mod")
-old_kubernetes_version=1.34.3
+old_kubernetes_version=$(awk '$1 == "k8s.io/kubernetes" {print substr($2, 2)}' "$lab_home/go/old.mod")
+old_metallb_version=$(awk '$1 == "go.universe.tf/metallb" {print substr($2, 2)}' "$lab_home/go/old.mod")
 envoy_version=1.40.0
 
 node_image=kindest/node:v$kubernetes_version

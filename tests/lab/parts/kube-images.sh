@@ -13,9 +13,7 @@ build() {
       */pause:*) image_of_files "$reference" pause "$(part_folder nfs-client)/pause" ;;
     esac
   done < <(carried_images "$programs" "$kubernetes_version")
-  for name in controller speaker; do
-    image_of_files "quay.io/metallb/$name:v$metallb_version" "$name" "$programs/bin/$name"
-  done
+  metallb_images "$programs" "$metallb_version"
   control_plane_image "$image" "$programs"
   for name in "${control_plane[@]}"; do docker tag "$image" "registry.k8s.io/$name:v$kubernetes_version"; done
 }
