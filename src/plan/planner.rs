@@ -40,27 +40,25 @@ pub enum PlanError {
 pub fn plan(request: &Request) -> Result<Plan, PlanError> {
     refuse_newer_records(request.world)?;
     let order = Graph::of(request.desired)?.order()?;
-    let by_id: IdMap<&Id, &Resource> =
-        request.desired.iter().map(|resource| (&resource.id, resource)).collect();
-
     let mut planner = Planner {
         request,
+        desired: request.desired.iter().map(|resource| (&resource.id, resource)).collect(),
         shelter: Shelter::over(request.desired, request.world),
         decided: IdMap::default(),
     };
-    planner.decided.reserve(by_id.len());
-    let mut items = Vec::with_capacity(by_id.len());
+    planner.decided.reserve(planner.desired.len());
+    let mut items = Vec::with_capacity(planner.desired.len());
     for id in order {
-        let resource = by_id[&id];
+        let resource = planner.desired[&id];
         let item = planner.decide(resource);
         let decision = planner.decision(&item, resource);
         planner.decided.insert(id, decision);
         items.push(item);
     }
-    let leaving = removals(request, &by_id, &planner.decided);
+    let leaving = removals(request, &planner.desired, &planner.decided);
     items.extend(leaving);
     for item in &mut items {
-        planner.ask_for_what_is_in_use(&by_id, item);
+        planner.ask_for_what_is_in_use(item);
     }
     Ok(Plan { topology: request.topology.to_owned(), items })
 }
@@ -77,6 +75,7 @@ fn refuse_newer_records(world: &World) -> Result<(), PlanError> {
 
 struct Planner<'a> {
     request: &'a Request<'a>,
+    desired: IdMap<&'a Id, &'a Resource>,
     shelter: Shelter,
     decided: IdMap<Id, Decision>,
 }
@@ -303,7 +302,7 @@ impl Planner<'_> {
             seen,
             key: self.request.key,
             given: &|giver, output| self.given(giver, output),
-            stirred: &|giver| self.decided.get(giver)?.cause,
+            stirred: &|giver| self.stirred(giver),
             places: self.request.places,
         }
         .difference();
@@ -349,6 +348,14 @@ impl Planner<'_> {
         Some((why, decision.cause.unwrap_or(Cause::File)))
     }
 
+    /// Why the outputs of a resource come out otherwise: it changes, or what it uses does, as a pool
+    /// that takes a Service its address.
+    fn stirred(&self, giver: &Id) -> Option<Cause> {
+        let cause_of = |id: &Id| self.decided.get(id)?.cause;
+        let used = || self.desired.get(giver)?.bonds.iter().find_map(|bond| cause_of(bond.id()));
+        cause_of(giver).or_else(used)
+    }
+
     /// Outputs of a resource that will not change them; those of others are not known yet.
     fn given(&self, giver: &Id, output: &str) -> Option<Value> {
         if self.decided.get(giver).is_some_and(|decision| decision.unsettled) {
@@ -379,7 +386,7 @@ impl Planner<'_> {
     }
 
     /// What gives up something that others are using asks first. Those that leave too lose nothing.
-    fn ask_for_what_is_in_use(&self, desired: &IdMap<&Id, &Resource>, item: &mut Item) {
+    fn ask_for_what_is_in_use(&self, item: &mut Item) {
         if !matches!(item.action, Action::Update | Action::Replace | Action::Delete)
             || item.asks.is_some()
         {
@@ -387,12 +394,12 @@ impl Planner<'_> {
         }
         let world = self.request.world;
         let Some(seen) = world.things.get(&item.id) else { return };
-        let kept = desired.get(&item.id).map_or(&[][..], |resource| &resource.takes);
+        let kept = self.desired.get(&item.id).map_or(&[][..], |resource| &resource.takes);
         let losers: Vec<String> = seen
             .in_use
             .iter()
             .filter(|(span, _)| item.action != Action::Update || !span.lies_in(kept))
-            .filter(|(_, user)| desired.contains_key(user) || world.record(user).is_none())
+            .filter(|(_, user)| self.desired.contains_key(user) || world.record(user).is_none())
             .map(|(_, user)| format!("`{user}`"))
             .collect();
         if !losers.is_empty() {

@@ -160,6 +160,7 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Found, world: &mut World)
             Some((defined, marks::kube_id(object)?))
         })
         .collect();
+    let leaving = pool::Leaving::of(cx.file.as_deref(), world);
     for (kind, object) in live.all().filter(|(_, object)| is_object(object)) {
         let Some(id) = marks::kube_id(object) else { continue };
         let mut needs: Vec<Bond> = Vec::new();
@@ -179,7 +180,10 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Found, world: &mut World)
             needs.extend(pools.map(|(id, _)| Bond::Uses(id.clone())));
         }
         needs.extend(share::held_by(world, object));
-        let seen = see(objects, &id, kind, object, needs);
+        let mut seen = see(objects, &id, kind, object, needs);
+        if kind.is("", "Service") {
+            seen.outputs = leaving.but(seen.outputs);
+        }
         world.add(id, seen);
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::inventory::{self, Gone};
 use super::objects::{self, Objects, id, parts, service_id, target};
 use super::{Context, found, marks, pods, pool, ready, service, stages};
-use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
+use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Facts, Kind, Object};
 use crate::plan::{
@@ -368,7 +368,16 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     }
     let kube = cx.kube().await?;
     let target = target(&object.kind, object);
-    let judge = |live: Option<&DynamicObject>| ready::judge(&object.kind, live);
+    // What is as the file has it was given its address before pools changed in this run.
+    let pools = match object.facts {
+        Facts::Balanced { .. } if turn.work == Work::Keep => pool::Pools::list(&kube).await.ok(),
+        _ => None,
+    };
+    let judge =
+        |live: Option<&DynamicObject>| match (ready::judge(&object.kind, live), live, &pools) {
+            (Verdict::Done(outputs), Some(live), Some(pools)) => pools.judge(live, outputs),
+            (verdict, ..) => verdict,
+        };
     let deadline = Deadline::after(turn.patience(limit));
     let mut waited = kube.until(&target, deadline, judge, |said| turn.say(said)).await;
     if waited.is_ok() && matches!(object.facts, Facts::Runs { .. }) {

@@ -150,14 +150,11 @@ fn pools(lab: &Lab, file: &mut File) {
     assert!(said.contains("in no pool for"), "{said}");
 }
 
-/// MetalLB gives another address in its own time, and the next apply follows.
+/// MetalLB gives another address in its own time, which the same apply waits for.
 #[track_caller]
 fn follows(lab: &Lab, file: &File) -> String {
     let ran = lab.expect(0, &["apply", "--yes", &file.path()]);
-    Lab::eventually("the Service's next address to be followed", || {
-        let next = lab.topo(&["apply", &file.path()]);
-        if next.code == 0 { lab.get("http://127.0.0.1:12300/") } else { Err(next.err) }
-    });
+    file.answers(12300);
     file.settled();
     format!("{}{}", ran.out, ran.err)
 }

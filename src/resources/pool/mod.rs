@@ -2,6 +2,7 @@
 
 mod carve;
 mod gaps;
+mod leaving;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use crate::plan::{
 use crate::topology::{self, AddressRange, Pool, Subnet, Topology};
 
 pub use gaps::Gaps;
+pub use leaving::{Leaving, Pools};
 
 pub const TABLE: Table = Table::plain("pool");
 
