@@ -373,6 +373,12 @@ pub async fn explain(
                 pool::warn_of_losses(item, by_id.get(&item.id).copied(), seen, &services);
             }
         }
+        let losers = pool::Leaving::of(cx.file.as_deref(), world).losers(&services, &cx.name);
+        for item in plan.items.iter_mut().filter(|item| item.action == Action::None) {
+            if let Some(address) = losers.get(&item.id) {
+                item.waits = Some(format!("{address} leaves its pool"));
+            }
+        }
     }
     for item in plan.items.iter_mut().filter(|item| share::is_explained(item)) {
         share::explain(cx, &kube, item, world.things.get(&item.id)).await.map_err(failed)?;

@@ -58,8 +58,18 @@ pub struct Document {
 }
 
 pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
+    // The parser of values takes a byte order mark for a document of its own.
+    let marked = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let values = || serde_yaml::from_str(marked);
+    let places = || locate(text, DuplicateKeyPolicy::Error);
+    let (located, early) = if is_worth_both_at_once(text) {
+        let (located, value) = rayon::join(places, values);
+        (located, Some(value))
+    } else {
+        (places(), None)
+    };
     let mut faults = Vec::new();
-    let root = match locate(text, DuplicateKeyPolicy::Error) {
+    let root = match located {
         Ok(root) => root,
         Err(error) if matches!(cause(&error), Error::DuplicateMappingKey { .. }) => {
             // Reading on finds what else is wrong; the last one wins, as it does for the values.
@@ -73,11 +83,17 @@ pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
         }
         Err(error) => return Err(Box::new(syntax(file, text, &error))),
     };
-    // The parser of values takes a byte order mark for a document of its own.
-    let marked = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value =
-        serde_yaml::from_str(marked).map_err(|error| Box::new(undecoded(file, text, &error)))?;
+        early.unwrap_or_else(values).map_err(|error| Box::new(undecoded(file, text, &error)))?;
     Ok(Document { value, places: Places { file: file.to_owned(), root }, faults })
+}
+
+/// Long, and without an alias that repeats what the parser of places would refuse: that one keeps to
+/// limits, so otherwise the values wait for it.
+fn is_worth_both_at_once(text: &str) -> bool {
+    const LONG: usize = 64 << 10;
+    // A value takes two bytes at least, its own and what parts it from the next.
+    (LONG..=2 * MOST_NODES).contains(&text.len()) && !text.contains('*')
 }
 
 /// Reports every key that a map has twice, and keeps the last of each.

@@ -66,11 +66,8 @@ fn on_a_network_without_a_subnet_of_its_own_nodes_are_not_pinned() {
 
 /// A manifest of the user's own: the release's, with another log level.
 fn metallb_that_tells_more(lab: &Lab) -> PathBuf {
-    let downloads = std::env::var("TOPO_CACHE_DIR").expect("set by the lab");
-    let known = lab.run("grep", &["-rl", "metallb/controller:v0.16.1", &downloads]);
-    let release = known.lines().next().expect("the release's manifest");
-    let text = std::fs::read_to_string(release).expect("readable");
-    assert!(text.contains("--log-level=info"), "{release} says nothing of its log");
+    let text = std::fs::read_to_string(lab.metallb_manifest()).expect("readable");
+    assert!(text.contains("--log-level=info"), "MetalLB's manifest says nothing of its log");
     let own = lab.home.path().join("metallb.yaml");
     std::fs::write(&own, text.replace("--log-level=info", "--log-level=debug")).expect("written");
     own

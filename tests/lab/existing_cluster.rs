@@ -156,10 +156,7 @@ fn answers(lab: &Lab) {
 }
 
 fn a_metallb_that_serves_is_used_and_stays(lab: &Lab) {
-    let downloads = std::env::var("TOPO_CACHE_DIR").expect("set by the lab");
-    let known = lab.run("grep", &["-rl", "metallb-webhook-configuration", &downloads]);
-    let manifest = known.lines().next().expect("the release's manifest");
-    kubectl(lab, &["apply", "-f", manifest]);
+    kubectl(lab, &["apply", "-f", &lab.metallb_manifest().display().to_string()]);
     let metallb = &["-n", "metallb-system"];
     let on = |arguments: &[&str]| kubectl(lab, &[metallb, arguments].concat());
     let wait = ["wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"];

@@ -252,6 +252,13 @@ impl Lab {
         }
     }
 
+    /// The manifest of MetalLB's release that clusters get where they ask for none.
+    pub fn metallb_manifest(&self) -> PathBuf {
+        let downloads = std::env::var("TOPO_CACHE_DIR").expect("set by the lab");
+        let found = self.run("grep", &["-rl", "metallb/controller:v0.16.1", &downloads]);
+        PathBuf::from(found.lines().next().expect("the release's manifest"))
+    }
+
     pub fn get(&self, url: &str) -> Result<String, String> {
         let ran = self.try_run("curl", &["-sS", "--max-time", "3", url]);
         if ran.code == 0 { Ok(ran.out) } else { Err(ran.err) }

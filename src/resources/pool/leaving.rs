@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::{desired, kept_by, kinds, ranges};
 use crate::backend::kube::{Kube, KubeError, Verdict};
 use crate::plan::{Id, Outputs, Owner, Resource, World};
-use crate::resources::service::ADDRESS;
+use crate::resources::marks;
+use crate::resources::service::{self, ADDRESS};
 use crate::topology::{AddressRange, Topology};
 
 /// Says, where MetalLB gave a Service its address, from which pool.
@@ -42,18 +43,31 @@ impl Leaving {
         leaving
     }
 
-    /// What a Service gives, without an address that it will not have.
+    /// What a Service gives: nothing while it has an address that it will not keep.
     pub fn but(&self, outputs: Outputs) -> Outputs {
         let address = outputs.get(ADDRESS).and_then(Value::as_str);
-        match address.and_then(|address| address.parse().ok()) {
-            Some(address) if self.takes(address) => {
-                outputs.into_iter().filter(|(name, _)| &**name != ADDRESS).collect()
-            }
-            _ => outputs,
-        }
+        if address.is_some_and(|address| self.take(address)) { Outputs::new() } else { outputs }
     }
 
-    fn takes(&self, address: IpAddr) -> bool {
+    /// Those of a topology's Services that have to wait for another address.
+    pub fn losers<'a>(
+        &self,
+        services: &'a [DynamicObject],
+        topology: &str,
+    ) -> HashMap<Id, &'a str> {
+        let loser = |service: &'a DynamicObject| {
+            let address = service::address(&service.data).filter(|address| self.take(address))?;
+            Some((marks::kube_id(service)?, address))
+        };
+        services
+            .iter()
+            .filter(|service| marks::is_mine(service, topology))
+            .filter_map(loser)
+            .collect()
+    }
+
+    fn take(&self, address: &str) -> bool {
+        let Ok(address) = address.parse::<IpAddr>() else { return false };
         let holds = |ranges: &[AddressRange]| ranges.iter().any(|range| range.contains(address));
         holds(&self.had) && !holds(&self.kept)
     }
