@@ -63,7 +63,8 @@ fn stand_in(lab: &Lab) {
     let folder = lab.home.path().join("connector");
     std::fs::create_dir(&folder).expect("made");
     let base = std::env::var("GATEWAY_BASE").expect("set by the lab");
-    let text = format!("FROM {base}\nCMD [\"sh\", \"-c\", \"sleep infinity\"]\n");
+    let program = "RUN printf '#!/bin/sh\\nexec sleep infinity\\n' >/bin/connector && chmod +x /bin/connector";
+    let text = format!("FROM {base}\n{program}\nCMD [\"connector\"]\n");
     std::fs::write(folder.join("Dockerfile"), text).expect("written");
     lab.run("docker", &["build", "-q", "-t", STAND_IN, &folder.display().to_string()]);
 }
