@@ -109,9 +109,13 @@ fn images(lab: &Lab, file: &mut File) {
 }
 
 fn word_of_a_pod(file: &File) -> String {
-    let arguments = ["--image=localhost/chg:1", "--image-pull-policy=Never", "--restart=Never"];
-    let attached = ["run", "word", "--quiet", "--rm", "--attach"];
-    file.kubectl(&[attached.as_slice(), &arguments].concat())
+    let of_the_node = ["--image-pull-policy=Never", "--restart=Never"];
+    file.kubectl(&[&["run", "word", "--image=localhost/chg:1"], &of_the_node[..]].concat());
+    let ended = "--for=jsonpath={.status.phase}=Succeeded";
+    file.kubectl(&["wait", ended, "pod/word", "--timeout=60s"]);
+    let said = file.kubectl(&["logs", "word"]);
+    file.kubectl(&["delete", "pod/word"]);
+    said
 }
 
 fn workers(file: &mut File) {
