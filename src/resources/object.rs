@@ -387,9 +387,11 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         waited = stayed.and(waited);
     }
     match waited {
-        Ok(outputs) if object.kind.is("", "Service") => service::at_a_node(&kube, outputs)
-            .await
-            .map_err(|error| Failure::because("cannot look for a node", &error)),
+        Ok(outputs) if object.kind.is("", "Service") => {
+            service::at_a_node(&kube, outputs, deadline, |said| turn.say(said))
+                .await
+                .map_err(|error| Failure::because("cannot look for a node", &error))
+        }
         Ok(outputs) => Ok(outputs),
         Err(error) => {
             let verb =

@@ -1,12 +1,13 @@
 //! Services as forwards see them: an address and ports that can be reached from the network.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::backend::kube::{Kube, KubeError, Verdict};
-use crate::manifest::Kinds;
+use crate::backend::kube::{Deadline, Kube, KubeError, Target, Verdict, WaitError};
+use crate::manifest::{Kind, Kinds};
 use crate::plan::Outputs;
 
 /// The output of a Service and of a cluster that a forward leads to.
@@ -92,28 +93,43 @@ pub fn ports(body: &Value) -> Value {
     ports
 }
 
-/// Adds the address of a node to what a Service gives that every node serves.
-pub async fn at_a_node(kube: &Kube, outputs: Outputs) -> Result<Outputs, KubeError> {
+/// Adds the address of a node to what a Service gives that every node serves. While a cluster comes
+/// up it may have no node yet, or none with an address.
+pub async fn at_a_node(
+    kube: &Kube,
+    outputs: Outputs,
+    deadline: Deadline,
+    said: impl FnMut(&str),
+) -> Result<Outputs, WaitError> {
     if outputs.get(PORTS).is_none() || outputs.get(ADDRESS).is_some() {
         return Ok(outputs);
     }
-    let node = node_address(kube).await?;
-    Ok(match node {
-        Some(node) => outputs.with(ADDRESS, json!(node)),
-        None => outputs,
-    })
+    let judge = |nodes: &[DynamicObject]| match first_address(nodes) {
+        Some(address) => Verdict::Done(address),
+        None => Verdict::NotYet("no node has an address yet".to_owned()),
+    };
+    let nodes = Target { kind: &node(), namespace: None, name: "" };
+    let address = kube.until_all(&nodes, "", deadline, judge, said).await?;
+    Ok(outputs.with(ADDRESS, json!(address)))
+}
+
+pub async fn node_address(kube: &Kube) -> Result<Option<IpAddr>, KubeError> {
+    Ok(first_address(&kube.list(&node(), "").await?))
+}
+
+fn node() -> Arc<Kind> {
+    Kinds::default().named(&"v1".into(), &"Node".into())
 }
 
 /// Of the node that everybody would call the first: a control plane, by name.
-pub async fn node_address(kube: &Kube) -> Result<Option<IpAddr>, KubeError> {
-    let kind = Kinds::default().named(&"v1".into(), &"Node".into());
-    let mut nodes = kube.list(&kind, "").await?;
+fn first_address(nodes: &[DynamicObject]) -> Option<IpAddr> {
+    let mut nodes: Vec<&DynamicObject> = nodes.iter().collect();
     nodes.sort_by_key(|node| {
         let labels = node.metadata.labels.as_ref();
         let is_plane = labels.is_some_and(|labels| labels.contains_key(CONTROL_PLANE));
-        (!is_plane, node.metadata.name.clone())
+        (!is_plane, &node.metadata.name)
     });
-    Ok(nodes.iter().find_map(internal_address))
+    nodes.into_iter().find_map(internal_address)
 }
 
 fn internal_address(node: &DynamicObject) -> Option<IpAddr> {
@@ -172,11 +188,22 @@ mod tests {
 
     #[test]
     fn a_node_is_reached_at_its_address_inside() {
-        let node = json!({"metadata": {"name": "n"}, "status": {"addresses": [
-            {"type": "Hostname", "address": "n"},
-            {"type": "InternalIP", "address": "172.22.0.2"},
-        ]}});
-        let node = serde_json::from_value(node).expect("a node");
-        assert_eq!(internal_address(&node), "172.22.0.2".parse().ok());
+        let node = |name: &str, labels: Value, addresses: Value| -> DynamicObject {
+            let metadata = json!({"name": name, "labels": labels});
+            let node = json!({"metadata": metadata, "status": {"addresses": addresses}});
+            serde_json::from_value(node).expect("a node")
+        };
+        let inside = |address: &str| {
+            json!([
+                {"type": "Hostname", "address": "n"},
+                {"type": "InternalIP", "address": address},
+            ])
+        };
+        let worker = || node("a", json!({}), inside("172.22.0.3"));
+        let plane = |addresses| node("b", json!({CONTROL_PLANE: ""}), addresses);
+        let first = |nodes: &[DynamicObject]| first_address(nodes).map(|first| first.to_string());
+        let both = [worker(), plane(inside("172.22.0.2"))];
+        assert_eq!(first(&both).as_deref(), Some("172.22.0.2"));
+        assert_eq!(first(&[plane(Value::Null)]), None, "it has just joined");
     }
 }

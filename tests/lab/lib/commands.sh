@@ -13,7 +13,7 @@ lab_up() {
   read_parts
   use_engine
   look_at_images
-  if engine_answers && all_whole && remote_answers; then
+  if engine_answers && all_whole && remote_answers && [ -z "$(images_missing_there)" ]; then
     link_programs
     say "everything is up"
     return

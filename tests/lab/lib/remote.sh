@@ -118,13 +118,26 @@ stop_remote() {
 }
 
 carry_images() { # nothing can be pulled there either
-  local image wanted=("$node_image" "$(part_image debian)" "$(part_image echo)" "$(part_image sshd)" "$(part_image client)"
-    "quay.io/metallb/controller:v$metallb_version" "quay.io/metallb/speaker:v$metallb_version") missing=() there
-  there=$(remote_docker image ls -q --no-trunc)
-  for image in "${wanted[@]}"; do
-    grep -qF "$(docker image inspect -f '{{.Id}}' "$image")" <<<"$there" || missing+=("$image")
+  local image missing
+  mapfile -t missing < <(images_missing_there)
+  if [ ${#missing[@]} -gt 0 ]; then
+    say "remote: taking in ${#missing[@]} images"
+    docker save "${missing[@]}" | remote_docker load -q >/dev/null
+  fi
+  remote_docker image ls --format '{{.Repository}}:{{.Tag}}' | grep '^lab/' | while read -r image; do # of earlier keys
+    images_wanted_there | grep -qxF "$image" || remote_docker image rm "$image" >/dev/null 2>&1 || true
   done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  say "remote: taking in ${#missing[@]} images"
-  docker save "${missing[@]}" | remote_docker load -q >/dev/null
+}
+
+images_wanted_there() {
+  printf '%s\n' "$node_image" "$(part_image debian)" "$(part_image echo)" "$(part_image sshd)" "$(part_image client)" \
+    "quay.io/metallb/controller:v$metallb_version" "quay.io/metallb/speaker:v$metallb_version"
+}
+
+images_missing_there() { # under that name, with what it means here
+  local there image
+  there=$(remote_docker image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}')
+  images_wanted_there | while read -r image; do
+    grep -qxF "$image $(docker image inspect -f '{{.Id}}' "$image")" <<<"$there" || echo "$image"
+  done
 }
