@@ -133,7 +133,15 @@ impl Times {
     fn of(file: &Path) -> Result<Self> {
         let bytes = fs::read(file)?;
         let (topology, loaded) = timed(|| {
-            load(&Input { path: file, bytes: &bytes, vars: &|_| None, home: None, files: &Disk })
+            let folder = file.parent().unwrap_or(file);
+            load(&Input {
+                path: file,
+                folder,
+                bytes: &bytes,
+                vars: &|_| None,
+                home: None,
+                files: &Disk,
+            })
         });
         let topology_file = loaded.map_err(|problems| format!("{problems:?}"))?.topology;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

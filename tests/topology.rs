@@ -57,7 +57,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn load_bytes(path: &Path, bytes: &[u8]) -> Result<Loaded, Problems> {
-    load(&Input { path, bytes, vars: &variable, home: Some(&root().join("home")), files: &Disk })
+    let (folder, home) = (path.parent().expect("a folder"), root().join("home"));
+    load(&Input { path, folder, bytes, vars: &variable, home: Some(&home), files: &Disk })
 }
 
 fn fixtures(folder: &str) -> BTreeMap<String, PathBuf> {

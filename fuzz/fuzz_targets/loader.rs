@@ -23,7 +23,7 @@ impl Files for Empty {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let input = Input { path: Path::new("topo.yaml"), bytes, vars: &|name| (name.len() > 1).then(|| name.to_owned()), home: None, files: &Empty };
+    let input = Input { path: Path::new("topo.yaml"), folder: Path::new("/"), bytes, vars: &|name| (name.len() > 1).then(|| name.to_owned()), home: None, files: &Empty };
     if let Err(problems) = load(&input) {
         assert!(problems.errors().count() > 0, "refused without an error");
         assert!(problems.errors().all(|problem| problem.code != "undecodable"), "{problems:?}");

@@ -55,8 +55,10 @@ pub fn check(
 ) -> Result<(Sources, Result<Loaded, Problems>), Error> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     let home = variable("HOME").map(PathBuf::from);
+    let absolute = std::path::absolute(path).map_err(|error| unreadable(path, &error))?;
     let result = topology::load(&Input {
         path,
+        folder: absolute.parent().unwrap_or(path),
         bytes: &bytes,
         vars: &|name| variable(name),
         home: home.as_deref(),

@@ -11,8 +11,10 @@ use super::{Topology, interpolate, nearest, rules, schema, shape, yaml};
 
 /// The file, and all that reading it depends on.
 pub struct Input<'a> {
-    /// Its path; relative paths in it start at its folder.
+    /// As a person names it, and as problems do.
     pub path: &'a Path,
+    /// Where relative paths in it start: its folder, absolute.
+    pub folder: &'a Path,
     pub bytes: &'a [u8],
     /// The environment's variables.
     pub vars: &'a dyn Fn(&str) -> Option<String>,

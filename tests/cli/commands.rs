@@ -43,6 +43,24 @@ fn the_graph_is_drawn_in_every_format() {
 }
 
 #[test]
+fn a_folder_beside_the_file_is_mounted_by_its_whole_path() {
+    let machine = Machine::new();
+    machine.folder("docs");
+    machine.write(
+        "topo.yaml",
+        &format!("{SMALL}shares: [{{ name: docs, path: docs, via: mount }}]\n"),
+    );
+    let kind = machine.topo(&["render", "kind", "-f", "topo.yaml"]);
+    let whole = machine.path().join("docs").display().to_string();
+    assert!(
+        kind.stdout.contains(&format!("hostPath: {whole}\n")),
+        "{}{}",
+        kind.stdout,
+        kind.stderr
+    );
+}
+
+#[test]
 fn render_prints_one_part_alone_and_hides_secrets() {
     let machine = Machine::new();
     let manifests = "manifests:\n  - { path: db.yaml }\n";

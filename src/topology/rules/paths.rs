@@ -24,7 +24,6 @@ struct Named<'a> {
 
 /// Makes every path absolute: from the file's folder, or from the user's home.
 pub(super) fn resolve(topology: &mut Topology, input: &Input, rules: &mut Rules) {
-    let folder = input.path.parent().unwrap_or(Path::new(""));
     for Named { at, path, .. } in named(topology) {
         if path.needs_home() && input.home.is_none() {
             let problem = rules
@@ -36,7 +35,7 @@ pub(super) fn resolve(topology: &mut Topology, input: &Input, rules: &mut Rules)
                 .write("the absolute path");
             rules.report(problem);
         }
-        path.resolve(folder, input.home);
+        path.resolve(input.folder, input.home);
     }
 }
 
