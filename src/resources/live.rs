@@ -161,6 +161,11 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Found, world: &mut World)
         })
         .collect();
     let leaving = pool::Leaving::of(cx.file.as_deref(), world);
+    let pools = world
+        .things
+        .iter()
+        .filter(|(id, seen)| id.kind() == pool::TABLE.kind && matches!(seen.owner, Owner::Mine(_)));
+    let pools: Vec<Id> = pools.map(|(id, _)| id.clone()).collect();
     for (kind, object) in live.all().filter(|(_, object)| is_object(object)) {
         let Some(id) = marks::kube_id(object) else { continue };
         let mut needs: Vec<Bond> = Vec::new();
@@ -174,10 +179,7 @@ fn see_objects(cx: &Context, objects: &Objects, live: &Found, world: &mut World)
         }
         needs.extend(definitions.get(&(&*kind.group, &*kind.name)).cloned().map(Bond::Holds));
         if kind.is("", "Service") && object.data["spec"]["type"] == "LoadBalancer" {
-            let pools = world.things.iter().filter(|(id, seen)| {
-                id.kind() == pool::TABLE.kind && matches!(seen.owner, Owner::Mine(_))
-            });
-            needs.extend(pools.map(|(id, _)| Bond::Uses(id.clone())));
+            needs.extend(pools.iter().cloned().map(Bond::Uses));
         }
         needs.extend(share::held_by(world, object));
         let mut seen = see(objects, &id, kind, object, needs);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::{desired, kept_by, kinds, ranges};
+use super::{desired, hold, kept_by, kinds, ranges};
 use crate::backend::kube::{Kube, KubeError, Verdict};
 use crate::plan::{Id, Outputs, Owner, Resource, World};
 use crate::resources::marks;
@@ -68,8 +68,7 @@ impl Leaving {
 
     fn take(&self, address: &str) -> bool {
         let Ok(address) = address.parse::<IpAddr>() else { return false };
-        let holds = |ranges: &[AddressRange]| ranges.iter().any(|range| range.contains(address));
-        holds(&self.had) && !holds(&self.kept)
+        hold(&self.had, address) && !hold(&self.kept, address)
     }
 }
 
@@ -91,15 +90,11 @@ impl Pools {
             service.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(POOL));
         let address = outputs.get(ADDRESS).and_then(Value::as_str).unwrap_or_default();
         match address.parse() {
-            Ok(parsed) if from_a_pool && !self.have(parsed) => {
+            Ok(parsed) if from_a_pool && !hold(&self.0, parsed) => {
                 Verdict::NotYet(format!("it still has {address}, which is in no pool any more"))
             }
             _ => Verdict::Done(outputs),
         }
-    }
-
-    fn have(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|range| range.contains(address))
     }
 }
 

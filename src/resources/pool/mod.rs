@@ -90,6 +90,10 @@ fn spans(ranges: &[AddressRange]) -> Vec<Span> {
     ranges.iter().map(span).collect()
 }
 
+fn hold(ranges: &[AddressRange], address: IpAddr) -> bool {
+    ranges.iter().any(|range| range.contains(address))
+}
+
 fn ranges(value: Option<&Value>) -> Vec<AddressRange> {
     let texts = value.and_then(Value::as_array).into_iter().flatten();
     texts.filter_map(|text| text.as_str()?.parse().ok()).collect()
@@ -295,7 +299,7 @@ pub fn users(services: &[DynamicObject], ranges: &[AddressRange]) -> Vec<String>
         .filter_map(|service| {
             let address = service::address(&service.data)?;
             let parsed: IpAddr = address.parse().ok()?;
-            ranges.iter().any(|range| range.contains(parsed)).then(|| {
+            hold(ranges, parsed).then(|| {
                 let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
                 let name = service.metadata.name.as_deref().unwrap_or_default();
                 format!("{namespace}/{name} ({address})")
@@ -319,7 +323,7 @@ pub fn warn_of_losses(
         .iter()
         .filter(|service| {
             let address = service::address(&service.data).and_then(|text| text.parse().ok());
-            address.is_some_and(|address| !kept.iter().any(|range| range.contains(address)))
+            address.is_some_and(|address| !hold(&kept, address))
         })
         .cloned()
         .collect();
