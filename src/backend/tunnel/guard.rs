@@ -108,17 +108,25 @@ impl FromStr for Holder {
     }
 }
 
-/// When a process started, in the words of the system; only good for being compared.
+/// When a process started, in the words of the system; only good for being compared. None for one
+/// that has ended, also where nobody asks for its exit code: in a container whose first process
+/// does not look after orphans it stays listed for good.
 fn born(pid: i32) -> Option<String> {
-    // The 22nd field; the second, the program's name, may hold blanks and parentheses.
+    // The third field and the 22nd; the second, the program's name, may hold blanks and parentheses.
     if let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) {
-        let after_name = stat.rsplit_once(')')?.1;
-        return after_name.split_whitespace().nth(19).map(str::to_owned);
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let runs = !has_ended(fields.next()?);
+        return fields.nth(18).filter(|_| runs).map(str::to_owned);
     }
     let listed =
-        Command::new("ps").args(["-o", "lstart=", "-p", &pid.to_string()]).output().ok()?;
+        Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
     let text = String::from_utf8(listed.stdout).ok()?;
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    let (state, since) = text.trim().split_once(char::is_whitespace)?;
+    Some(since.trim().to_owned()).filter(|_| !has_ended(state))
+}
+
+fn has_ended(state: &str) -> bool {
+    state.starts_with(['Z', 'X'])
 }
 
 #[cfg(test)]
@@ -144,6 +152,20 @@ mod tests {
     fn a_number_that_another_process_has_now_is_not_the_holders() {
         let own = i32::try_from(std::process::id()).expect("a pid");
         assert!(!Holder { pid: own, born: "another day".to_owned() }.is_alive());
+    }
+
+    #[test]
+    fn one_that_has_ended_is_gone_before_its_exit_code_is_asked_for() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("starts");
+        let holder = Holder::of(child.id()).expect("runs");
+        assert!(holder.is_alive());
+        child.kill().expect("killed");
+        let patience = Instant::now() + Duration::from_secs(10);
+        while holder.is_alive() {
+            assert!(Instant::now() < patience, "it is taken for alive");
+            std::thread::sleep(TRY_AGAIN);
+        }
+        child.wait().expect("ended");
     }
 
     #[test]

@@ -138,18 +138,19 @@ unmount_below() {
 }
 
 prune_parts() { # keys of earlier scripts
-  local name keep=() entry
-  for name in "${parts[@]}" "${peers[@]}"; do keep+=("$name-${part_key[$name]:-$(describe_part "$name" | cut -d'|' -f3)}"); done
+  local name entry
+  local -A keep
+  for name in "${parts[@]}" "${peers[@]}"; do keep["$name-${part_key[$name]:-$(describe_part "$name" | cut -d'|' -f3)}"]=yes; done
   for entry in "$lab_cache"/parts/*; do
     [ -e "$entry" ] || continue
     entry=${entry##*/}
-    printf '%s\n' "${keep[@]}" | grep -qxF "${entry%.made}" || rm -rf --one-file-system "${lab_cache:?}/parts/$entry"
+    [ -n "${keep[${entry%.made}]:-}" ] || rm -rf --one-file-system "${lab_cache:?}/parts/$entry"
   done
   look_at_images
-  grep '^lab/' <<<"$images_there" | while read -r entry; do
+  while read -r entry; do
     name=${entry#lab/}
-    printf '%s\n' "${keep[@]}" | grep -qxF "${name/:/-}" || docker image rm "$entry" >/dev/null 2>&1 || true # a container may still use it
-  done
+    [ -n "${keep[${name/:/-}]:-}" ] || docker image rm "$entry" >/dev/null 2>&1 || true # a container may still use it
+  done < <(grep '^lab/' <<<"$images_there")
 }
 
 print_table() { # NAME...

@@ -4,6 +4,7 @@
 
 remote_folder=$lab_state/remote
 remote_link=lab-remote
+names_and_ids=(--no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}')
 
 remote_docker() { docker --host "tcp://$remote_host:$remote_port" --tlsverify \
   --tlscacert "$remote_folder/certs/ca.pem" --tlscert "$remote_folder/certs/cert.pem" --tlskey "$remote_folder/certs/key.pem" "$@"; }
@@ -118,15 +119,14 @@ stop_remote() {
 }
 
 carry_images() { # nothing can be pulled there either
-  local image missing
+  local image missing earlier
   mapfile -t missing < <(images_missing_there)
   if [ ${#missing[@]} -gt 0 ]; then
     say "remote: taking in ${#missing[@]} images"
     docker save "${missing[@]}" | remote_docker load -q >/dev/null
   fi
-  remote_docker image ls --format '{{.Repository}}:{{.Tag}}' | grep '^lab/' | while read -r image; do # of earlier keys
-    images_wanted_there | grep -qxF "$image" || remote_docker image rm "$image" >/dev/null 2>&1 || true
-  done
+  mapfile -t earlier < <(remote_docker image ls --format '{{.Repository}}:{{.Tag}}' | grep '^lab/' | grep -vxFf <(images_wanted_there))
+  for image in "${earlier[@]}"; do remote_docker image rm "$image" >/dev/null 2>&1 || true; done
 }
 
 images_wanted_there() {
@@ -135,9 +135,11 @@ images_wanted_there() {
 }
 
 images_missing_there() { # under that name, with what it means here
-  local there image
-  there=$(remote_docker image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}')
+  local image id
+  local -A here there
+  while read -r image id; do here[$image]=$id; done < <(docker image ls "${names_and_ids[@]}")
+  while read -r image id; do there[$image]=$id; done < <(remote_docker image ls "${names_and_ids[@]}")
   images_wanted_there | while read -r image; do
-    grep -qxF "$image $(docker image inspect -f '{{.Id}}' "$image")" <<<"$there" || echo "$image"
+    [ "${there[$image]:-none}" = "${here[$image]:-unknown}" ] || echo "$image"
   done
 }
