@@ -6,6 +6,9 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::places::{Node, Places, Shape, Style};
 use super::text::Malformed;
 
+/// What to do about a quoted value that a variable was meant to be filled into.
+pub const UNQUOTE: &str = "take the quotes away: variables are filled into plain values only";
+
 /// Fills variables into every plain scalar; keys and quoted scalars stay as they are. Faulty ones are left as written.
 pub fn interpolate(
     value: &mut Value,

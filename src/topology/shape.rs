@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::interpolate::typed;
+use super::interpolate::{UNQUOTE, typed};
 use super::places::{Entry, Mark, Node, Places, Shape, Style};
 use super::text::{Malformed, Text};
 use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
             Diagnostic::new(Severity::Error, code_of(schema), self.places.at(at), malformed.what)
                 .seen(seen.clone());
         if node.style == Style::Quoted && seen.contains("${") {
-            fault = fault.help("take the quotes away: variables are filled into plain values only");
+            fault = fault.help(UNQUOTE);
         } else if let Some(instead) = malformed.instead {
             fault = fault.write(instead);
         }

@@ -57,9 +57,7 @@ fn on_a_network_without_a_subnet_of_its_own_nodes_are_not_pinned() {
         std::fs::remove_file(file).expect("removed");
     }
     lab.expect(0, &["destroy", "--yes", "--name", "guest"]);
-    let after = lab.listing();
-    let left: Vec<_> = after.difference(&before_apply).collect();
-    assert!(left.is_empty(), "left behind: {left:#?}");
+    lab.is_as_before(&before_apply);
     assert_eq!(id(), before, "it was not topo's to remove");
     lab.run("docker", &["network", "rm", NETWORK]);
 }

@@ -33,13 +33,7 @@ fn interrupted_drift_and_changes_of_the_file() {
     another_node_image_is_a_replace_that_asks(&lab, &mut file);
     a_cluster_deleted_by_hand_is_made_again_or_forgotten(&lab, &file);
 
-    let left: Vec<_> = lab
-        .listing()
-        .difference(&before)
-        .filter(|line| !line.contains(&lab.home.path().display().to_string()))
-        .cloned()
-        .collect();
-    assert!(left.is_empty(), "left behind: {left:#?}");
+    lab.is_as_before(&before);
 }
 
 /// Added, moved and removed, without touching the container or anything else.

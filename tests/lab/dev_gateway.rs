@@ -1,7 +1,5 @@
 //! topologies/dev-gateway.yaml: the jump host before a cluster, from nothing to nothing.
 
-use std::collections::BTreeSet;
-
 use crate::lab::Lab;
 
 const FILE: &str = "topologies/dev-gateway.yaml";
@@ -24,9 +22,7 @@ fn dev_gateway() {
     a_service_at_another_address_is_followed(&lab);
 
     lab.expect(0, &["destroy", "--yes", FILE]);
-    let after = lab.listing();
-    let left: BTreeSet<_> = after.difference(&before).collect();
-    assert!(left.is_empty(), "left behind: {left:#?}");
+    lab.is_as_before(&before);
 }
 
 fn answers(lab: &Lab) {

@@ -80,14 +80,7 @@ impl<'a> Example<'a> {
     #[track_caller]
     pub fn destroy(&self) {
         self.lab.expect(0, &["destroy", "--yes", &self.path()]);
-        let after = self.lab.listing();
-        let left: Vec<_> = after
-            .difference(&self.before)
-            .filter(|line| !line.contains(&self.folder.display().to_string()))
-            .collect();
-        assert!(left.is_empty(), "left behind: {left:#?}");
-        let gone: Vec<_> = self.before.difference(&after).collect();
-        assert!(gone.is_empty(), "taken away: {gone:#?}");
+        self.lab.is_as_before(&self.before);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, assert_same};
 
 const FILE: &str = "topologies/existing-cluster.yaml";
 const NETWORK: &str = "ext";
@@ -122,10 +122,7 @@ fn applied_and_taken_out_by_name(lab: &Lab, before: &BTreeSet<String>) {
     let ran = lab.expect(0, &["destroy", "--yes", "--name", "ext"]);
     assert!(ran.err.contains("docker volume rm ext-docs"), "{}", ran.err);
     lab.run("docker", &["volume", "rm", "ext-docs"]);
-    let after = objects(lab);
-    let left: Vec<_> = after.difference(before).collect();
-    let gone: Vec<_> = before.difference(&after).collect();
-    assert!(left.is_empty() && gone.is_empty(), "left {left:#?}, gone {gone:#?}");
+    assert_same(before, &objects(lab));
 }
 
 /// By a server on the network where its nodes are.
@@ -191,10 +188,7 @@ fn a_metallb_that_serves_is_used_and_stays(lab: &Lab) {
     answers(lab);
     lab.expect(0, &["diff", FILE]);
     lab.expect(0, &["destroy", "--yes", FILE]);
-    let after = objects(lab);
-    let left: Vec<_> = after.difference(&before).collect();
-    let gone: Vec<_> = before.difference(&after).collect();
-    assert!(left.is_empty() && gone.is_empty(), "left {left:#?}, gone {gone:#?}");
+    assert_same(&before, &objects(lab));
 }
 
 fn a_context_that_is_gone_holds_nobody_up(lab: &Lab) {

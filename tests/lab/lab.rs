@@ -214,6 +214,12 @@ impl Lab {
         Ran::from(output.unwrap_or_else(|error| panic!("{program} does not run: {error}")))
     }
 
+    /// Nothing has come or gone since: neither what topo makes nor what others have.
+    #[track_caller]
+    pub fn is_as_before(&self, before: &BTreeSet<String>) {
+        assert_same(before, &self.listing());
+    }
+
     /// Everything on the engine and in the home that topo could leave behind.
     pub fn listing(&self) -> BTreeSet<String> {
         let mut listing = BTreeSet::new();
@@ -225,7 +231,9 @@ impl Lab {
         add("network", self.run("docker", &["network", "ls", "--format", "{{.Name}}"]));
         add("volume", self.run("docker", &["volume", "ls", "--format", "{{.Name}}"]));
         add("image", self.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]));
-        add("file", files_under(self.home.path()));
+        for folder in hidden_folders(self.home.path()) {
+            add("file", files_under(&folder));
+        }
         listing.retain(|line| !line.ends_with(BESIDE));
         // kubectl's own cache, made by the scenarios.
         listing.retain(|line| !line.contains("/.kube/cache/"));
@@ -284,6 +292,20 @@ impl From<Output> for Ran {
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+#[track_caller]
+pub fn assert_same(before: &BTreeSet<String>, after: &BTreeSet<String>) {
+    let left: Vec<_> = after.difference(before).collect();
+    let gone: Vec<_> = before.difference(after).collect();
+    assert!(left.is_empty() && gone.is_empty(), "left behind: {left:#?}, taken away: {gone:#?}");
+}
+
+/// Where programs keep what is theirs; all else in a home is the scenario's own.
+fn hidden_folders(home: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
+    let hidden = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with('.'));
+    hidden.map(|entry| entry.path()).collect()
 }
 
 fn files_under(folder: &Path) -> String {

@@ -29,9 +29,7 @@ fn two_topologies_share_a_network_and_never_an_address() {
     assert!(networks().lines().any(|name| name == "two-teams"), "it went with the first");
     lab.expect(0, &["diff", FILES[1]]);
     lab.expect(0, &["destroy", "--yes", FILES[1]]);
-    let after = lab.listing();
-    let left: Vec<_> = after.difference(&before).collect();
-    assert!(left.is_empty(), "left behind: {left:#?}");
+    lab.is_as_before(&before);
 }
 
 /// Every address of a team's pool, one by one.

@@ -3,6 +3,7 @@
 
 mod release;
 mod serving;
+mod shared_key;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,11 +209,12 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     };
     let release = Release::of(metallb)?;
     let text = release.fetched(cx, turn).await?;
-    let objects = release.rendered(text)?;
+    let mut objects = release.rendered(text)?;
     let kube = cx.kube().await?;
     if turn.work == Work::Create {
         refuse_foreign(cx, &kube).await?;
     }
+    objects.extend(shared_key::missing(&kube, &objects).await?);
     let record = Record::of(resource, &turn.values, &cx.key);
     let mut stages: [Vec<(Arc<Kind>, Value)>; 3] = Default::default();
     for (kind, mut body) in objects {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::files::{FileKind, Files};
+use super::super::interpolate::UNQUOTE;
 use super::super::load::Input;
 use super::super::{AuthorizedKey, HostPath, Topology, Via};
 use super::Rules;
@@ -97,6 +98,7 @@ fn stands(at: &str, wanted: Wanted, path: &HostPath, files: &dyn Files, rules: &
     let problem = rules.error(code, at, message).seen(path.written());
     let problem = match sibling(path.path(), files).filter(|_| found.is_none()) {
         Some(near) => problem.write(format!("`{near}`, which is there")),
+        None if found.is_none() && path.written().contains("${") => problem.help(UNQUOTE),
         None => problem,
     };
     rules.report(problem);

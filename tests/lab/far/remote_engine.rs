@@ -1,7 +1,5 @@
 //! topologies/remote-engine.yaml: a cluster on another machine, used as if it were here.
 
-use std::collections::BTreeSet;
-
 use crate::far::{self, OverSsh};
 use crate::lab::Lab;
 
@@ -32,7 +30,7 @@ fn remote_engine() {
     let (_, logins) = ssh.expect(&lab, 0, &["destroy", "--yes", FILE]);
     assert_eq!(logins, 1);
     assert_eq!(ssh.running(&lab), "");
-    nothing_is_left(&lab, &before);
+    lab.is_as_before(&before);
     assert!(has_ended(&lab, keeper), "the tunnel's process {keeper} goes on");
 }
 
@@ -161,10 +159,4 @@ fn tunnel_file(lab: &Lab, name: &str) -> String {
 fn has_ended(lab: &Lab, pid: u32) -> bool {
     let state = lab.try_run("ps", &["-o", "stat=", "-p", &pid.to_string()]).out;
     state.is_empty() || state.starts_with('Z')
-}
-
-fn nothing_is_left(lab: &Lab, before: &BTreeSet<String>) {
-    let after = lab.listing();
-    let left: BTreeSet<_> = after.difference(before).collect();
-    assert!(left.is_empty(), "left behind: {left:#?}");
 }

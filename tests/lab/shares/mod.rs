@@ -128,11 +128,7 @@ impl Scenario {
 
     pub fn destroy(self) {
         self.topo(0, &["destroy", "--yes"]);
-        let home = self.lab.home.path().display().to_string();
-        let after = self.lab.listing();
-        let left: Vec<_> =
-            after.difference(&self.before).filter(|line| !line.contains(&home)).collect();
-        assert!(left.is_empty(), "left behind: {left:#?}");
+        self.lab.is_as_before(&self.before);
     }
 }
 
