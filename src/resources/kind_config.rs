@@ -8,6 +8,21 @@ use crate::topology::{Cluster, Group, ImageRef, Mount, PortMapping, Proto, Topol
 /// The label that tells which group of the file a worker belongs to.
 pub const GROUP_LABEL: &str = "topo.dev/group";
 
+/// Kubernetes' controllers begin one after the other, each when the limit on their calls lets it: by
+/// default that takes some five seconds, in which the machine has nothing to do.
+const MORE_CALLS: &str = r#"kind: ClusterConfiguration
+controllerManager:
+  extraArgs: { kube-api-qps: "200", kube-api-burst: "400" }
+"#;
+
+/// Whoever is alone would wait some seconds to be elected.
+const NO_ELECTION: &str = r#"kind: ClusterConfiguration
+controllerManager:
+  extraArgs: { leader-elect: "false" }
+scheduler:
+  extraArgs: { leader-elect: "false" }
+"#;
+
 /// A worker as the file asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worker {
@@ -29,7 +44,20 @@ pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Valu
         .collect();
     nodes.extend(workers.iter().map(|worker| worker.spec.clone()));
     config.insert("nodes".to_owned(), Value::Array(nodes));
+    hurry(&mut config, cluster);
     Value::Object(config)
+}
+
+/// The file's own patches come after these, and win.
+fn hurry(config: &mut Map<String, Value>, cluster: &Cluster) {
+    let mut own = vec![json!(MORE_CALLS)];
+    if cluster.control_planes() == 1 {
+        own.push(json!(NO_ELECTION));
+    }
+    let patches = config.entry("kubeadmConfigPatches").or_insert_with(|| json!([]));
+    if let Some(patches) = patches.as_array_mut() {
+        patches.splice(0..0, own);
+    }
 }
 
 /// What can only be given when the cluster is made: everything but its workers, which come and go.
@@ -146,5 +174,28 @@ mod tests {
         let topology = topology(json!({}));
         let cluster = topology.cluster.as_ref().expect("a cluster");
         assert!(fixed(&topology, cluster).get("nodes").is_none());
+    }
+
+    #[test]
+    fn the_files_own_patches_come_last() {
+        let topology = topology(json!({ "kubeadmConfigPatches": ["kind: Mine"] }));
+        let cluster = topology.cluster.as_ref().expect("a cluster");
+        let config = whole(&topology, cluster, &[]);
+        let patches = config["kubeadmConfigPatches"].as_array().expect("a list");
+        assert_eq!(*patches, [MORE_CALLS, NO_ELECTION, "kind: Mine"]);
+        assert_eq!(fixed(&topology, cluster)["kubeadmConfigPatches"], json!(["kind: Mine"]));
+    }
+
+    #[test]
+    fn several_control_planes_elect_one() {
+        let mut topology = topology(json!({}));
+        let mut config_of = |planes: u64| {
+            let cluster = topology.cluster.as_mut().expect("a cluster");
+            cluster.control_planes = serde_json::from_value(json!(planes)).expect("a number");
+            let cluster = topology.cluster.as_ref().expect("a cluster");
+            whole(&topology, cluster, &[])["kubeadmConfigPatches"].to_string()
+        };
+        assert!(config_of(1).contains("leader-elect"));
+        assert!(!config_of(3).contains("leader-elect"));
     }
 }
