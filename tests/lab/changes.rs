@@ -246,4 +246,10 @@ fn a_cluster_deleted_by_hand_is_made_again_or_forgotten(lab: &Lab, file: &File) 
     let ran = lab.expect(2, &["destroy", "--yes", &moved]);
     assert!(ran.err.contains("--moved"), "{}", ran.err);
     lab.expect(0, &["destroy", "--yes", "--moved", &moved]);
+
+    // kind took its entry out, and leaves a file with nothing in it.
+    let kubeconfig = lab.home.path().join(".kube/config");
+    let text = std::fs::read_to_string(&kubeconfig).expect("kind's kubeconfig");
+    assert!(!text.contains("chg"), "{text}");
+    std::fs::remove_file(kubeconfig).expect("removed");
 }
