@@ -71,6 +71,22 @@ pub async fn system(
     Ok(())
 }
 
+/// `DaemonSet`s with these labels run on every node that they are meant for.
+pub async fn daemons(
+    client: &Client,
+    labels: &str,
+    limit: Duration,
+    tell: impl FnMut(&str),
+) -> Result<(), WaitError> {
+    let judge = |seen: &[DaemonSet]| match seen.iter().find(|daemon| !is_everywhere(daemon)) {
+        None => Verdict::Done(()),
+        Some(daemon) => {
+            Verdict::NotYet(format!("DaemonSet {} is not on every node yet", daemon.name_any()))
+        }
+    };
+    until_all(Api::all(client.clone()), labels, Deadline::after(limit), judge, tell).await
+}
+
 fn up<K: Resource>(kind: &str, seen: &[K], is_up: impl Fn(&K) -> bool) -> Verdict<()> {
     let waiting: Vec<String> =
         seen.iter().filter(|one| !is_up(one)).map(ResourceExt::name_any).collect();

@@ -16,7 +16,7 @@ use super::inventory::Inventory;
 use super::objects::Objects;
 use super::pool::Gaps;
 use super::tunnel::carried_to;
-use super::{api_server, cluster, context_name};
+use super::{api_server, cluster, context_name, marks};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateFolder};
@@ -30,6 +30,9 @@ use crate::topology::Topology;
 
 /// How long an API server that should be up may take to answer before it counts as not answering.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a pod may take onto a node that has just come.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(30);
 
 pub type Variables = dyn Fn(&str) -> Option<String> + Send + Sync;
 
@@ -283,16 +286,21 @@ impl Context {
         })
     }
 
+    /// The nodes are Ready, and the topology's own `DaemonSet`s have followed onto them: those were
+    /// waited for when the nodes had not come yet. Ones that cannot run are told of by their own steps.
     pub async fn wait_for_nodes(
         &self,
         nodes: &BTreeSet<String>,
         limit: Duration,
-        tell: impl FnMut(&str),
+        tell: impl FnMut(&str) + Clone,
     ) -> Result<(), Failure> {
         let kube = self.kube().await?;
-        readiness::nodes(kube.client(), nodes, limit, tell)
+        readiness::nodes(kube.client(), nodes, limit, tell.clone())
             .await
-            .map_err(|error| Failure::because("the nodes did not become Ready", &error))
+            .map_err(|error| Failure::because("the nodes did not become Ready", &error))?;
+        let own = marks::selector(&self.name);
+        let _ = readiness::daemons(kube.client(), &own, FOLLOW_LIMIT.min(limit), tell).await;
+        Ok(())
     }
 
     /// The nodes are Ready and the system pods are up.
