@@ -72,8 +72,11 @@ fn write_topology(folder: &Path, objects: usize, ports: usize) -> Result<()> {
     let mut file = String::from(
         "apiVersion: topo/v1alpha1\nkind: Topology\nname: bench\ncluster: {}\n\
          metallb: {pools: [{name: dev, size: 50}]}\nmanifests: [{path: manifests}]\n\
-         gateway:\n  publish: [10000-19999]\n  allowLargeRange: true\n  ports:\n",
+         gateway:\n  publish: [10000-19999]\n  allowLargeRange: true\n",
     );
+    if ports > 0 {
+        file.push_str("  ports:\n");
+    }
     for port in 0..ports {
         writeln!(
             file,
