@@ -1,6 +1,7 @@
 //! This machine: files, processes, the user's folders.
 
 mod files;
+mod holder;
 mod kubeconfig;
 mod process;
 mod reach;
@@ -8,6 +9,7 @@ mod routes;
 mod state;
 
 pub use files::{Disk, exports, owner};
+pub use holder::Holder;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program, Terminal, find_program};
 pub use reach::{Reach, reach};

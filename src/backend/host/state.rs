@@ -5,9 +5,10 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+
+use super::holder::Holder;
 use super::process;
-use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
-use rustix::process::{Pid, test_kill_process};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -121,8 +122,8 @@ impl StateFolder {
 /// Whether the process that wrote `pid 4711: topo apply` is still there.
 fn is_running(holder: &str) -> bool {
     let digits = holder.strip_prefix("pid ").and_then(|rest| rest.split(':').next());
-    let pid = digits.and_then(|digits| digits.parse().ok()).and_then(Pid::from_raw);
-    pid.is_none_or(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+    let pid = digits.and_then(|digits| digits.parse().ok());
+    pid.is_none_or(|pid| Holder::of(pid).is_some())
 }
 
 /// Held for as long as it lives.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::guard::{self, Holder};
+use super::guard;
 use super::{Tunnel, TunnelError};
-use crate::backend::host::Lock;
+use crate::backend::host::{Holder, Lock};
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
