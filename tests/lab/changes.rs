@@ -74,7 +74,7 @@ fn forwards(lab: &Lab, file: &mut File) {
 /// A changed image costs what changed in it: its base is on the nodes already.
 fn images(lab: &Lab, file: &mut File) {
     let id = || lab.run("docker", &["images", "--quiet", "localhost/chg:1"]).trim().to_owned();
-    std::fs::create_dir(lab.home.path().join("word")).expect("a folder");
+    std::fs::create_dir(lab.own("word")).expect("a folder");
     file.put("word/Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY word /\nCMD [\"cat\", \"/word\"]\n");
     file.put("word/word", "first");
     let built = "  - name: localhost/chg:1
@@ -240,8 +240,8 @@ fn a_cluster_deleted_by_hand_is_made_again_or_forgotten(lab: &Lab, file: &File) 
 
     // A file that has moved says so, or is refused; then what is left goes.
     delete();
-    let moved = lab.home.path().join("moved.yaml");
-    std::fs::rename(lab.home.path().join("topo.yaml"), &moved).expect("moved");
+    let moved = lab.own("moved.yaml");
+    std::fs::rename(lab.own("topo.yaml"), &moved).expect("moved");
     let moved = moved.display().to_string();
     let ran = lab.expect(2, &["destroy", "--yes", &moved]);
     assert!(ran.err.contains("--moved"), "{}", ran.err);

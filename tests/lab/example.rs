@@ -15,7 +15,7 @@ pub struct Example<'a> {
 
 impl<'a> Example<'a> {
     pub fn of(lab: &'a Lab, name: &'static str) -> Self {
-        let folder = lab.home.path().join("topologies");
+        let folder = lab.own("topologies");
         copy(Path::new("topologies"), &folder);
         let path = folder.join(format!("{name}.yaml"));
         Self { lab, path, name, before: lab.listing(), folder }

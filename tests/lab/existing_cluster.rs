@@ -171,7 +171,7 @@ fn a_metallb_that_serves_is_used_and_stays(lab: &Lab) {
     on(&["rollout", "status", "deployment/controller", "--timeout=120s"]);
 
     let pool = "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: { name: ext, namespace: metallb-system }\nspec: { addresses: [172.21.255.1-172.21.255.2] }\n";
-    let file = lab.home.path().join("pool.yaml");
+    let file = lab.own("pool.yaml");
     std::fs::write(&file, pool).expect("written");
     let file = file.display().to_string();
     Lab::eventually("the pool of somebody else", || {

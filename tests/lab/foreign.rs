@@ -33,7 +33,7 @@ fn a_foreign_container_is_refused_and_untouched() {
 #[ignore = "needs the lab"]
 fn a_foreign_network_is_refused_and_untouched() {
     let lab = Lab::open("foreign-network").of(&["stranger"]);
-    let file = lab.home.path().join("topo.yaml");
+    let file = lab.own("topo.yaml");
     let write = |network: &str| {
         let text = format!("name: stranger\n{network}gateway: {{ publish: [12380] }}\n");
         std::fs::write(&file, text).expect("written");

@@ -31,11 +31,11 @@ impl Ganesha {
     /// Starts it, in the place of the one before.
     pub fn start(&self, lab: &Lab, setup: &Setup) {
         self.remove(lab);
-        let file = lab.home.path().join(format!("{}.conf", self.name));
+        let file = lab.own(format!("{}.conf", self.name));
         std::fs::write(&file, setup.text(&self.path)).expect("written");
         let settings = format!("{}:/etc/ganesha/ganesha.conf:ro", file.display());
         // Without this name rpcbind listens on no port.
-        let services = lab.home.path().join("services");
+        let services = lab.own("services");
         std::fs::write(&services, "portmapper 111/tcp\nportmapper 111/udp\n").expect("written");
         let services = format!("{}:/etc/services:ro", services.display());
         let sort = if self.source.starts_with('/') { "bind" } else { "volume" };

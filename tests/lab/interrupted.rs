@@ -16,7 +16,7 @@ pub fn killed_in_kind_create_then_finished(lab: &Lab, file: &File) {
 
 /// That is while kind is still at work, and with a record of the image in the claim.
 fn killed_when_an_image_is_on_the_nodes(lab: &Lab, file: &File) {
-    let mut topo = lab.start(&["apply", &file.path()], &[]);
+    let mut topo = lab.begin(&["apply", &file.path()], &[]);
     let list = ["exec", "chg-worker", "ctr", "--namespace=k8s.io", "images", "list"];
     let deadline = Instant::now() + Duration::from_mins(2);
     while !lab.try_run("docker", &list).out.contains("dev.topo.image=") {
@@ -28,7 +28,7 @@ fn killed_when_an_image_is_on_the_nodes(lab: &Lab, file: &File) {
 }
 
 fn another_file_of_the_same_name_is_refused(lab: &Lab, file: &File) {
-    let other = lab.home.path().join("other.yaml");
+    let other = lab.own("other.yaml");
     std::fs::copy(file.path(), &other).expect("copied");
     let ran = lab.expect(2, &["apply", &other.display().to_string()]);
     assert!(

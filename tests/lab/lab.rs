@@ -13,9 +13,12 @@ use tempfile::TempDir;
 /// The label of what a scenario on another machine needs on this one, where others run beside it.
 pub const BESIDE: &str = "lab.beside";
 
-/// A user's surroundings: a home, a key to log in with, and the lab's engine.
+/// A user's surroundings: a home, a folder with files of his own, a key to log in with, and the
+/// lab's engine.
 pub struct Lab {
+    /// What comes into it by topo is topo's to remove.
     pub home: TempDir,
+    own: TempDir,
     surroundings: BTreeMap<&'static str, String>,
     started: Instant,
     name: &'static str,
@@ -42,6 +45,7 @@ impl Lab {
         }
         let lab = Self {
             home: TempDir::new().expect("a home"),
+            own: TempDir::new().expect("a folder"),
             surroundings: BTreeMap::new(),
             started: Instant::now(),
             name,
@@ -107,12 +111,17 @@ impl Lab {
         eprintln!("logs of {}: {}", self.name, folder.display());
     }
 
+    /// A file or folder of the scenario's own, as the user's projects are: topo leaves nothing there.
+    pub fn own(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.own.path().join(name)
+    }
+
     pub fn key(&self) -> PathBuf {
-        self.home.path().join("key")
+        self.own("key")
     }
 
     fn public_key(&self) -> PathBuf {
-        self.home.path().join("key.pub")
+        self.own("key.pub")
     }
 
     pub fn topo(&self, arguments: &[&str]) -> Ran {
@@ -128,28 +137,25 @@ impl Lab {
         ran
     }
 
-    /// Begins a run of topo that is not to end by itself.
-    pub fn start(&self, arguments: &[&str], variables: &[(&str, String)]) -> Child {
+    /// Begins a run of topo, to go on beside it.
+    pub fn begin(&self, arguments: &[&str], variables: &[(&str, String)]) -> Child {
         let mut command = self.command(arguments);
         command.envs(variables.iter().cloned()).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("topo runs")
+    }
+
+    /// How it ended.
+    pub fn end(&self, topo: Child, arguments: &[&str]) -> Ran {
+        let ran = Ran::from(topo.wait_with_output().expect("topo ends"));
+        self.tell(arguments, &ran);
+        ran
     }
 
     /// Several runs of topo, begun at the same moment.
     pub fn topo_at_once(&self, runs: &[&[&str]]) -> Vec<Ran> {
-        let begin = |arguments: &&[&str]| {
-            let mut command = self.command(arguments);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
-            command.spawn().expect("topo runs")
-        };
-        let begun: Vec<Child> = runs.iter().map(begin).collect();
-        let ended = begun.into_iter().zip(runs).map(|(child, arguments)| {
-            let ran = Ran::from(child.wait_with_output().expect("topo ends"));
-            self.tell(arguments, &ran);
-            ran
-        });
-        ended.collect()
+        let begun: Vec<Child> = runs.iter().map(|arguments| self.begin(arguments, &[])).collect();
+        begun.into_iter().zip(runs).map(|(topo, arguments)| self.end(topo, arguments)).collect()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -231,9 +237,7 @@ impl Lab {
         add("network", self.run("docker", &["network", "ls", "--format", "{{.Name}}"]));
         add("volume", self.run("docker", &["volume", "ls", "--format", "{{.Name}}"]));
         add("image", self.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]));
-        for folder in hidden_folders(self.home.path()) {
-            add("file", files_under(&folder));
-        }
+        add("file", files_under(self.home.path()));
         listing.retain(|line| !line.ends_with(BESIDE));
         // kubectl's own cache, made by the scenarios.
         listing.retain(|line| !line.contains("/.kube/cache/"));
@@ -299,13 +303,6 @@ pub fn assert_same(before: &BTreeSet<String>, after: &BTreeSet<String>) {
     let left: Vec<_> = after.difference(before).collect();
     let gone: Vec<_> = before.difference(after).collect();
     assert!(left.is_empty() && gone.is_empty(), "left behind: {left:#?}, taken away: {gone:#?}");
-}
-
-/// Where programs keep what is theirs; all else in a home is the scenario's own.
-fn hidden_folders(home: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
-    let hidden = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with('.'));
-    hidden.map(|entry| entry.path()).collect()
 }
 
 fn files_under(folder: &Path) -> String {

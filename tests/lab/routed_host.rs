@@ -60,7 +60,7 @@ fn routed_host() {
 
 /// It stays up, whatever it is told.
 fn stand_in(lab: &Lab) {
-    let folder = lab.home.path().join("connector");
+    let folder = lab.own("connector");
     std::fs::create_dir(&folder).expect("made");
     let base = std::env::var("GATEWAY_BASE").expect("set by the lab");
     let program = "RUN printf '#!/bin/sh\\nexec sleep infinity\\n' >/bin/connector && chmod +x /bin/connector";

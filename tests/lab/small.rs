@@ -69,7 +69,7 @@ pub type Things = BTreeMap<String, String>;
 
 impl<'a> File<'a> {
     pub fn new(lab: &'a Lab) -> Self {
-        let path = lab.home.path().join("topo.yaml");
+        let path = lab.own("topo.yaml");
         let file = Self { lab, path, text: TOPOLOGY.to_owned() };
         let echo = std::env::var("ECHO_IMAGE").expect("set by the lab");
         file.put("web.yaml", &WEB.replace("ECHO", &echo));
@@ -79,7 +79,7 @@ impl<'a> File<'a> {
     }
 
     pub fn put(&self, name: &str, text: &str) {
-        std::fs::write(self.lab.home.path().join(name), text).expect("written");
+        std::fs::write(self.lab.own(name), text).expect("written");
     }
 
     pub fn change(&mut self, from: &str, to: &str) {

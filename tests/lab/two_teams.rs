@@ -67,7 +67,7 @@ fn of_two_that_want_one_address_one_gets_it() {
     let lab = Lab::open("one-address").of(&["team-a", "team-b"]);
     let base = std::env::var("GATEWAY_BASE").expect("set by the lab");
     let files = ["a", "b"].map(|team| {
-        let path = lab.home.path().join(format!("{team}.yaml"));
+        let path = lab.own(format!("{team}.yaml"));
         let port = if team == "a" { 12360 } else { 12370 };
         let text = format!(
             "name: team-{team}\n\

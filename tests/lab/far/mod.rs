@@ -34,8 +34,8 @@ impl OverSsh {
     /// OpenSSH looks for its configuration where the system says that the user lives, so here a
     /// program of that name tells it another place. Whoever names one means that one alone.
     pub fn of(lab: &Lab) -> Self {
-        let programs = lab.home.path().join("bin");
-        let sockets = lab.home.path().join("run");
+        let programs = lab.own("bin");
+        let sockets = lab.own("run");
         for folder in [&programs, &sockets] {
             std::fs::create_dir(folder).expect("made");
         }
@@ -72,7 +72,7 @@ impl OverSsh {
 
     /// Starts topo and kills it once its ssh has brought the engine's socket here.
     pub fn kill_when_connected(&self, lab: &Lab, arguments: &[&str]) {
-        let mut topo = lab.start(arguments, &self.variables);
+        let mut topo = lab.begin(arguments, &self.variables);
         // It is there for a moment alone.
         while !self.socket_is_here() {
             assert_eq!(topo.try_wait().expect("asked"), None, "topo ended before it was connected");
@@ -80,6 +80,20 @@ impl OverSsh {
         }
         topo.kill().expect("killed");
         topo.wait().expect("ended");
+    }
+
+    /// Starts topo, takes its connection away once it has come as far as `there`, and answers how
+    /// it ended.
+    pub fn cut(
+        &self,
+        lab: &Lab,
+        arguments: &[&str],
+        there: impl FnMut() -> Result<(), String>,
+    ) -> Ran {
+        let topo = lab.begin(arguments, &self.variables);
+        Lab::within(60, "topo to come so far", there);
+        lab.run("pkill", &["-KILL", "-f", &self.sockets.display().to_string()]);
+        lab.end(topo, arguments)
     }
 
     fn socket_is_here(&self) -> bool {

@@ -13,6 +13,7 @@ fn remote_engine() {
     let before = lab.listing();
     folders_of_this_machine_are_refused(&lab);
     a_killed_topo_leaves_no_ssh(&lab, &ssh);
+    a_lost_connection_is_told(&lab, &ssh);
     made_over_one_connection(&lab, &ssh);
 
     // From here on over TLS, and published at that machine's address.
@@ -40,6 +41,19 @@ fn a_killed_topo_leaves_no_ssh(lab: &Lab, ssh: &OverSsh) {
         none if none.is_empty() => Ok(()),
         some => Err(some),
     });
+}
+
+/// While kind makes the cluster. What it leaves half done the next apply finishes, without asking.
+fn a_lost_connection_is_told(lab: &Lab, ssh: &OverSsh) {
+    let ran = ssh.cut(lab, &["apply", FILE], || {
+        match lab.run("docker", &["ps", "-q", "--filter", "name=far-control-plane"]) {
+            none if none.is_empty() => Err("no node is there".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    assert_eq!(ran.code, 3);
+    let said = "the ssh that carries the engine `ssh://";
+    assert!(ran.err.contains(said) && ran.err.contains("has ended"), "{}", ran.err);
 }
 
 /// kind and all that topo asks ride on one connection, and what it published on that machine's
@@ -120,7 +134,7 @@ fn a_tunnel_that_ended_is_drift(lab: &Lab) {
 fn the_key_may_do_nothing_else(lab: &Lab) {
     let own = std::fs::read_to_string(tunnel_file(lab, "ssh_config")).expect("the settings");
     let bare: Vec<&str> = own.lines().filter(|line| !line.contains("LocalForward")).collect();
-    let config = lab.home.path().join("bare_config");
+    let config = lab.own("bare_config");
     std::fs::write(&config, bare.join("\n")).expect("written");
     let config = config.display().to_string();
     let ssh =

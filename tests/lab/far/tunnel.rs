@@ -124,7 +124,7 @@ fn its_unit_is_one(lab: &Lab) {
     let program = env!("CARGO_BIN_EXE_topo");
     assert!(unit.contains(program), "{unit}");
     let unit = unit.replace(program, "/bin/true");
-    let file = lab.home.path().join("topo-tun-docs.service");
+    let file = lab.own("topo-tun-docs.service");
     std::fs::write(&file, unit).expect("written");
     let node = "tun-control-plane";
     lab.run("docker", &["cp", &file.display().to_string(), &format!("{node}:/kind/")]);
@@ -141,7 +141,7 @@ fn through_a_jump_host(lab: &mut Lab, server: &NfsServer) {
     let host = format!("Host {}\n", far::address());
     let own = theirs.replace(&host, &format!("Host bastion\n  HostName {}\n", far::address()));
     assert_ne!(own, theirs);
-    let (config, programs) = (lab.home.path().join(".ssh/config"), lab.home.path().join("bin"));
+    let (config, programs) = (lab.home.path().join(".ssh/config"), lab.own("bin"));
     for folder in [&programs, &lab.home.path().join(".ssh")] {
         std::fs::create_dir_all(folder).expect("a folder");
     }

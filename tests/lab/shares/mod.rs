@@ -22,13 +22,13 @@ pub struct Scenario {
 impl Scenario {
     pub fn open(title: &'static str, name: &'static str, example: &str) -> Self {
         let mut lab = Lab::open(title).of(&[name]);
-        let folder = lab.home.path().join("documents of mine");
+        let folder = lab.own("documents of mine");
         std::fs::create_dir_all(&folder).expect("a folder");
         let text = std::fs::read_to_string(format!("topologies/{example}")).expect("the topology");
         // A copy of its own, which the scenario changes; its manifests stay where they are.
         let manifests = std::fs::canonicalize("topologies/manifests").expect("the manifests");
         let text = text.replace("path: manifests/", &format!("path: {}/", manifests.display()));
-        let file = lab.home.path().join("topo.yaml");
+        let file = lab.own("topo.yaml");
         std::fs::write(&file, text).expect("written");
         let before = lab.listing();
         lab.set("TOPOLOGY", name);
@@ -195,7 +195,7 @@ fn share_mount() {
     assert!(!ran.err.contains("goes `via:"), "{}", ran.err);
 
     // Another folder means another cluster, which is offered another way.
-    let more = scenario.lab.home.path().join("more");
+    let more = scenario.lab.own("more");
     std::fs::create_dir(&more).expect("a folder");
     let share = format!("{{ name: more, path: {}, via: mount }}", more.display());
     scenario.add(&share);

@@ -73,7 +73,7 @@ fn a_killed_server_comes_back(scenario: &Scenario) {
 
 fn a_share_that_comes_disturbs_no_other(scenario: &Scenario) {
     let [one, _] = scenario.pods();
-    let more = scenario.lab.home.path().join("more");
+    let more = scenario.lab.own("more");
     std::fs::create_dir(&more).expect("a folder");
     std::fs::write(more.join("told"), "before\n").expect("written");
     scenario.add(&format!("{{ name: more, path: {}, via: server, access: ro }}", more.display()));
@@ -91,7 +91,7 @@ fn nothing_is_written_where_nothing_may_be(scenario: &Scenario) {
         "containers":[{{"name":"reader","image":"{image}","command":["sleep","infinity"],"volumeMounts":[{{"name":"m","mountPath":"/docs"}}]}}],
         "volumes":[{{"name":"m","persistentVolumeClaim":{{"claimName":"more"}}}}]}}}}"#
     );
-    let manifest = scenario.lab.home.path().join("reader.json");
+    let manifest = scenario.lab.own("reader.json");
     std::fs::write(&manifest, pod).expect("written");
     scenario.kubectl(&["apply", "-f", &manifest.display().to_string()]);
     scenario.kubectl(&["wait", "--for=condition=Ready", "pod/reader", "--timeout=60s"]);
@@ -100,7 +100,7 @@ fn nothing_is_written_where_nothing_may_be(scenario: &Scenario) {
     assert!(refused.err.contains("Read-only"), "{}", refused.err);
 
     // It is nobody's to make again, so topo does not end it.
-    let elsewhere = scenario.lab.home.path().join("elsewhere");
+    let elsewhere = scenario.lab.own("elsewhere");
     std::fs::create_dir(&elsewhere).expect("a folder");
     scenario.change("/more, via", "/elsewhere, via");
     let ran = scenario.topo(2, &["apply", "--yes"]);
@@ -111,7 +111,7 @@ fn nothing_is_written_where_nothing_may_be(scenario: &Scenario) {
 }
 
 fn a_folder_without_handles_is_refused(scenario: &Scenario) {
-    let base = scenario.lab.home.path().join("overlay");
+    let base = scenario.lab.own("overlay");
     let part = |name: &str| base.join(name).display().to_string();
     for name in ["lower", "upper", "work", "merged"] {
         std::fs::create_dir_all(base.join(name)).expect("a folder");
@@ -212,7 +212,7 @@ fn drift_of_a_served_share(scenario: &Scenario) {
 /// Volumes cannot be changed, so the pods that hold the claim are named, and come again.
 fn another_folder_is_asked_about(scenario: &Scenario) {
     let [one, _] = scenario.pods();
-    let other = scenario.lab.home.path().join("other");
+    let other = scenario.lab.own("other");
     std::fs::create_dir(&other).expect("a folder");
     std::fs::write(other.join("here"), "of the other folder\n").expect("written");
     scenario.change("path: ${DOCS:-~/docs/studio}", &format!("path: {}", other.display()));
