@@ -1,6 +1,6 @@
 //! The forwards as they are now: where each leads, how many pods stand behind it, whether it answers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream;
 use ipnet::IpNet;
+use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -41,21 +42,7 @@ impl Services {
         let slices = Kinds::default().named(&"discovery.k8s.io/v1".into(), &"EndpointSlice".into());
         let kind = Kinds::default().named(&"v1".into(), &"Service".into());
         let (slices, all) = tokio::join!(kube.list(&slices, ""), kube.list(&kind, ""));
-        for slice in slices.unwrap_or_default() {
-            let labels = slice.metadata.labels.as_ref();
-            let Some(name) = labels.and_then(|labels| labels.get("kubernetes.io/service-name"))
-            else {
-                continue;
-            };
-            let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
-            let endpoints = slice.data["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
-            let ready = endpoints
-                .iter()
-                .filter(|endpoint| endpoint["conditions"]["ready"] != false)
-                .count();
-            *services.ready_pods.entry(format!("{namespace}/{name}")).or_default() +=
-                u32::try_from(ready).unwrap_or(u32::MAX);
-        }
+        services.count_pods(&slices.unwrap_or_default());
         for service in all.unwrap_or_default() {
             let ingress = service.data.pointer("/status/loadBalancer/ingress");
             let given = ingress.and_then(Value::as_array).into_iter().flatten();
@@ -63,6 +50,30 @@ impl Services {
             services.addresses.extend(given);
         }
         services
+    }
+
+    /// A Service may have several slices, and of each family its own: a pod that is in two counts once.
+    fn count_pods(&mut self, slices: &[DynamicObject]) {
+        let mut counted = HashSet::new();
+        for slice in slices {
+            let labels = slice.metadata.labels.as_ref();
+            let Some(name) = labels.and_then(|labels| labels.get("kubernetes.io/service-name"))
+            else {
+                continue;
+            };
+            let service =
+                format!("{}/{name}", slice.metadata.namespace.as_deref().unwrap_or_default());
+            let ready_pods = self.ready_pods.entry(service.clone()).or_default();
+            let endpoints = slice.data["endpoints"].as_array().into_iter().flatten();
+            for endpoint in endpoints.filter(|one| one["conditions"]["ready"] != false) {
+                // What is no pod is known by its addresses alone.
+                let uid = &endpoint["targetRef"]["uid"];
+                let who = if uid.is_null() { &endpoint["addresses"] } else { uid };
+                if counted.insert((service.clone(), who)) {
+                    *ready_pods += 1;
+                }
+            }
+        }
     }
 }
 
@@ -109,17 +120,19 @@ impl Way<'_> {
 
     /// The ports behind which nobody answers in time, and how far a connection got.
     async fn unanswered(&self, host: &str, leads: &Leads) -> Vec<(u16, Missed)> {
-        let mut left: Vec<u16> = leads.0.iter().map(|(port, _)| *port).collect();
+        let mut left: Vec<(u16, Option<Missed>)> =
+            leads.0.iter().map(|(port, _)| (*port, None)).collect();
         loop {
-            let tries = left.iter().map(async |port| (*port, self.miss(host, *port, leads).await));
-            let missed: Vec<(u16, Option<Missed>)> =
-                stream::iter(tries).buffered(AT_ONCE).collect().await;
-            let missed: Vec<(u16, Missed)> =
-                missed.into_iter().filter_map(|(port, missed)| Some((port, missed?))).collect();
+            let tries = left.into_iter().map(async |(port, before)| {
+                let missed = self.miss(host, port, leads).await?;
+                Some((port, missed.after(before)))
+            });
+            let tried: Vec<_> = stream::iter(tries).buffered(AT_ONCE).collect().await;
+            let missed: Vec<(u16, Missed)> = tried.into_iter().flatten().collect();
             if missed.is_empty() || Instant::now() >= self.deadline {
                 return missed;
             }
-            left = missed.into_iter().map(|(port, _)| port).collect();
+            left = missed.into_iter().map(|(port, missed)| (port, Some(missed))).collect();
             tokio::time::sleep(TRY_AGAIN).await;
         }
     }
@@ -132,11 +145,14 @@ impl Way<'_> {
         if at_door == Reach::Answers {
             return None;
         }
+        let target = leads.of(Some(port));
         let at_gateway = async {
             let gateway = SocketAddr::new(self.gateway?, port);
-            self.straight_to(gateway).await
+            // At its address of the other family the gateway may lead nowhere.
+            let is_the_way = target.is_none_or(|target| target.is_ipv4() == gateway.is_ipv4());
+            if is_the_way { self.straight_to(gateway).await } else { None }
         };
-        let at_target = async { self.straight_to(leads.of(Some(port))?).await };
+        let at_target = async { self.straight_to(target?).await };
         let (at_gateway, at_target) = tokio::join!(at_gateway, at_target);
         let fits = |tried: Option<(SocketAddr, Reach)>| tried.is_none_or(|(_, way)| way.is_open());
         let answers = at_door.is_open() && fits(at_gateway) && fits(at_target);
@@ -158,6 +174,21 @@ struct Missed {
     gateway: Option<(SocketAddr, Reach)>,
     /// Where the port leads, past the gateway.
     target: Option<(SocketAddr, Reach)>,
+}
+
+impl Missed {
+    /// Kernels tell one sender only a few times in a row, and then once a second, that they reject
+    /// its packets: silence after that is no other fault.
+    fn after(mut self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        let ways = [(&mut self.gateway, before.gateway), (&mut self.target, before.target)];
+        for (now, before) in ways {
+            if let (Some((_, reach @ Reach::Silent)), Some((_, Reach::NoRoute))) = (now, before) {
+                *reach = Reach::NoRoute;
+            }
+        }
+        self
+    }
 }
 
 impl fmt::Display for Missed {
@@ -263,6 +294,8 @@ async fn try_one(listen: Listen, leads: &Leads, way: &Way<'_>) -> Tried {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -284,6 +317,36 @@ mod tests {
         );
         let alone = Missed { door: Reach::Refused, gateway: None, target: None };
         assert_eq!(alone.to_string(), "refuses the connection: it is not published");
+    }
+
+    #[test]
+    fn a_firewall_that_has_said_that_it_rejects_may_fall_silent() {
+        let missed = |reach| Missed {
+            door: Reach::Holds,
+            gateway: Some((([172, 22, 0, 12], 10001).into(), reach)),
+            target: Some((([172, 22, 255, 201], 22).into(), Reach::Holds)),
+        };
+        let rejected = missed(Reach::NoRoute).to_string();
+        assert_ne!(missed(Reach::Silent).to_string(), rejected);
+        let silent_after = |before| missed(Reach::Silent).after(Some(missed(before))).to_string();
+        assert_eq!(silent_after(Reach::NoRoute), rejected);
+        assert_eq!(silent_after(Reach::Refused), missed(Reach::Silent).to_string());
+    }
+
+    #[test]
+    fn a_pod_of_two_families_counts_once() {
+        let slice = |endpoints: Value| -> DynamicObject {
+            let labels = json!({"kubernetes.io/service-name": "web"});
+            let metadata = json!({"namespace": "default", "labels": labels});
+            serde_json::from_value(json!({"metadata": metadata, "endpoints": endpoints}))
+                .expect("an object")
+        };
+        let pod = |address: &str, uid: &str, ready: bool| json!({"addresses": [address], "conditions": {"ready": ready}, "targetRef": {"uid": uid}});
+        let v4 = slice(json!([pod("10.0.0.1", "a", true), pod("10.0.0.2", "b", false)]));
+        let v6 = slice(json!([pod("fd00::1", "a", true), {"addresses": ["fd00::9"]}]));
+        let mut services = Services::default();
+        services.count_pods(&[v4, v6]);
+        assert_eq!(services.ready_pods.get("default/web"), Some(&2));
     }
 
     fn leads(targets: &[&str]) -> Option<String> {

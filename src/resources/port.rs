@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::gateway::{self, Edit, Entry, Forward, Live, Saved};
 use super::objects::{Objects, service_id};
-use super::service::{self, ADDRESS, PORTS, Reached};
+use super::service::{self, ADDRESS, ADDRESS6, PORTS, Reached};
 use super::{Context, asked, cluster};
 use crate::backend::docker::Snapshot;
 use crate::engine::{Failure, Turn, Work};
@@ -36,7 +36,7 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, 
     for (at, (port, aim)) in topology.ports().iter().zip(aims).enumerate() {
         match aim {
             Ok(aim) => {
-                let mut resource = aimed(Resource::new(id(port), &TABLE), topology, &port.to, aim)
+                let mut resource = aimed(topology, port, aim)
                     .bond(Bond::Holds(gateway::id(topology)))
                     .origin(Origin::Key(format!("gateway.ports.{at}").into()));
                 resource.bonds.extend(asked(&port.needs));
@@ -93,8 +93,9 @@ fn aim_at(objects: &Objects, service: &ServiceRef, port: &TargetPort) -> Result<
     }
 }
 
-fn aimed(resource: Resource, topology: &Topology, target: &Target, aim: Aim) -> Resource {
-    match target {
+fn aimed(topology: &Topology, port: &Port, aim: Aim) -> Resource {
+    let resource = Resource::new(id(port), &TABLE);
+    match &port.to {
         Target::Address { address, port } => resource
             .field("target", Want::is(address.to_string()))
             .field("port", Want::is(port.to_string())),
@@ -105,11 +106,12 @@ fn aimed(resource: Resource, topology: &Topology, target: &Target, aim: Aim) -> 
                 .field("port", Want::is(port.to_string()))
                 .bond(Bond::Uses(cluster))
         }
-        Target::Service { service, port } => {
+        Target::Service { service, port: inside } => {
             let service = service_id(service);
+            let address = if topology.comes_over_ipv6(port) { ADDRESS6 } else { ADDRESS };
             let resource = resource
-                .field("target", Want::After(service.clone(), ADDRESS))
-                .field("port", Want::is(port.to_string()));
+                .field("target", Want::After(service.clone(), address))
+                .field("port", Want::is(inside.to_string()));
             let resource = match aim {
                 Aim::ByNumber => resource,
                 Aim::ByService => resource.field(PORTS, Want::After(service.clone(), PORTS)),

@@ -1,6 +1,6 @@
 //! Services as forwards see them: an address and ports that can be reached from the network.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use kube::api::DynamicObject;
@@ -12,6 +12,8 @@ use crate::plan::Outputs;
 
 /// The output of a Service and of a cluster that a forward leads to.
 pub const ADDRESS: &str = "address";
+/// The output of a Service that has an IPv6 address too, or nothing else.
+pub const ADDRESS6: &str = "address6";
 /// The output of a Service: its ports, by name and by number, as they are at that address.
 pub const PORTS: &str = "ports";
 
@@ -58,21 +60,29 @@ pub fn judge(object: &DynamicObject) -> Verdict<Outputs> {
         Reached::Balanced => {}
     }
     let asked = object.metadata.annotations.as_ref().and_then(|all| all.get(ASKED_ADDRESSES));
-    match address(body) {
-        Some(address)
-            if asked.is_some_and(|asked| !asked.split(',').any(|one| one.trim() == address)) =>
-        {
-            Verdict::NotYet(format!("it still has {address}, not the address that it asks for"))
-        }
-        Some(address) => Verdict::Done(outputs.with(ADDRESS, json!(address))),
-        None => Verdict::NotYet("no address was given to it".to_owned()),
+    let given: Vec<&str> = addresses(body).collect();
+    let is_v6 = |address: &&&str| address.parse::<Ipv6Addr>().is_ok();
+    let v6 = given.iter().find(is_v6);
+    let Some(address) = given.iter().find(|address| !is_v6(address)).or(v6) else {
+        return Verdict::NotYet("no address was given to it".to_owned());
+    };
+    if asked.is_some_and(|asked| !asked.split(',').any(|one| one.trim() == *address)) {
+        return Verdict::NotYet(format!(
+            "it still has {address}, not the address that it asks for"
+        ));
     }
+    let outputs = outputs.with(ADDRESS, json!(address));
+    Verdict::Done(match v6 {
+        Some(v6) => outputs.with(ADDRESS6, json!(v6)),
+        None => outputs,
+    })
 }
 
-/// The address that a load balancer gave to a Service.
-pub fn address(body: &Value) -> Option<&str> {
-    let first = body.pointer("/status/loadBalancer/ingress/0")?;
-    first["ip"].as_str().or_else(|| first["hostname"].as_str())
+/// The addresses that a load balancer gave to a Service, one a family.
+pub fn addresses(body: &Value) -> impl Iterator<Item = &str> {
+    let given = body.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    let given = given.into_iter().flatten();
+    given.filter_map(|one| one["ip"].as_str().or_else(|| one["hostname"].as_str()))
 }
 
 /// What each port of a Service, by name and by number, is where it is reached.
@@ -166,6 +176,20 @@ mod tests {
         assert_eq!(outputs.get(PORTS), Some(&json!({"http": 80, "80": 80, "81": 81})));
         body["metadata"]["annotations"] = json!({ASKED_ADDRESSES: "172.22.255.222"});
         assert!(not_yet(body).contains("still has 172.22.255.201"));
+    }
+
+    #[test]
+    fn of_two_families_the_first_address_of_each_is_given() {
+        let ingress = json!([{"ip": "fd00::9"}, {"ip": "172.22.255.201"}]);
+        let mut body = json!({"metadata": {}, "spec": {"type": "LoadBalancer", "ports": []},
+            "status": {"loadBalancer": {"ingress": ingress}}});
+        let given = |body: &Value| match judged(body.clone()) {
+            Verdict::Done(outputs) => [ADDRESS, ADDRESS6].map(|name| outputs.get(name).cloned()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(given(&body), [Some(json!("172.22.255.201")), Some(json!("fd00::9"))]);
+        body["status"]["loadBalancer"]["ingress"] = json!([{"ip": "fd00::9"}]);
+        assert_eq!(given(&body), [Some(json!("fd00::9")), Some(json!("fd00::9"))]);
     }
 
     #[test]

@@ -150,6 +150,15 @@ impl Topology {
     pub fn ports(&self) -> &[Port] {
         self.gateway.as_ref().map_or(&[], |gateway| &gateway.ports)
     }
+
+    /// Whether packets come over IPv6 to the gateway, and have to leave it so: its kernel translates
+    /// no address to one of the other family. Without IPv6 on the network the engine's own proxy
+    /// brings them over IPv4.
+    pub fn comes_over_ipv6(&self, port: &Port) -> bool {
+        let translates =
+            self.gateway.as_ref().is_some_and(|gateway| gateway.mode == GatewayForwarding::Dnat);
+        translates && self.network.has_ipv6() && port.listen().addr.is_ipv6()
+    }
 }
 
 /// The versions of this format that this topo reads.

@@ -1,14 +1,28 @@
-//! A network as kind makes its own: an IPv6 subnet that somebody chose and an IPv4 one that Docker
-//! did. The engine gives no fixed addresses on it, so nodes cannot be pinned, and that is said.
+//! kind's own network: an IPv6 subnet that kind chose and an IPv4 one that Docker did. The engine
+//! gives no fixed addresses on it, so nodes cannot be pinned, and that is said.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::lab::Lab;
 
-const NETWORK: &str = "like-kind";
+const NETWORK: &str = "kind";
+/// As kind makes it.
+const MADE_BY_KIND: [&str; 9] = [
+    "network",
+    "create",
+    "-d=bridge",
+    "-o=com.docker.network.bridge.enable_ip_masquerade=true",
+    "-o=com.docker.network.driver.mtu=1500",
+    "--ipv6",
+    "--subnet",
+    "fc00:f853:ccd:e793::/64",
+    NETWORK,
+];
 
 const TOPOLOGY: &str = "name: guest
-network: { name: like-kind }
+network: { name: kind }
 cluster:
   image: ${NODE_IMAGE}
 images:
@@ -20,6 +34,8 @@ vars:
   webImage: ${ECHO_IMAGE}
 manifests:
   - path: hello.yaml.j2
+  - url: URL
+    sha256: SHA256
 gateway:
   image:
     base: ${GATEWAY_BASE}
@@ -30,16 +46,22 @@ gateway:
 
 #[test]
 #[ignore = "needs the lab"]
-fn on_a_network_without_a_subnet_of_its_own_nodes_are_not_pinned() {
-    let lab = Lab::open("borrowed-network").of(&["guest"]);
+fn on_kinds_own_network_nodes_are_not_pinned() {
+    let mut lab = Lab::open("borrowed-network").of(&["guest"]);
+    lab.set("TOPO_CACHE_DIR", lab.own("downloads").display().to_string());
     lab.try_run("docker", &["network", "rm", NETWORK]);
-    lab.run("docker", &["network", "create", "--ipv6", "--subnet", "fd00:21:7::/64", NETWORK]);
+    lab.run("docker", &MADE_BY_KIND);
     let id = || lab.run("docker", &["network", "inspect", NETWORK, "--format", "{{.Id}}"]);
     let before = id();
     let before_apply = lab.listing();
-    let file = lab.home.path().join("topo.yaml");
-    std::fs::write(&file, TOPOLOGY).expect("written");
-    let hello = lab.home.path().join("hello.yaml.j2");
+    let file = lab.own("topo.yaml");
+    let colour = lab.own("colour.yaml");
+    std::fs::write(&colour, COLOUR).expect("written");
+    let sum = lab.run("sha256sum", &[&colour.display().to_string()]);
+    let sum = sum.split(' ').next().expect("a checksum");
+    let text = TOPOLOGY.replace("URL", &served_once(COLOUR)).replace("SHA256", sum);
+    std::fs::write(&file, text).expect("written");
+    let hello = lab.own("hello.yaml.j2");
     std::fs::copy("topologies/manifests/hello.yaml.j2", &hello).expect("copied");
     let manifest = metallb_that_tells_more(&lab);
     let file = file.display().to_string();
@@ -50,6 +72,9 @@ fn on_a_network_without_a_subnet_of_its_own_nodes_are_not_pinned() {
     let said = Lab::eventually("the pod", || lab.get("http://127.0.0.1:12385/"));
     assert!(said.starts_with("pod=hello-"), "{said}");
     tells_more(&lab);
+    let get = ["get", "configmap/colour", "-o", "jsonpath={.data.colour}"];
+    assert_eq!(lab.run("kubectl", &[&["--context", "kind-guest"], &get[..]].concat()), "blue");
+    // Whoever served that file is gone by now.
     lab.expect(0, &["diff", &file]);
 
     // By its name alone, without the file.
@@ -62,11 +87,28 @@ fn on_a_network_without_a_subnet_of_its_own_nodes_are_not_pinned() {
     lab.run("docker", &["network", "rm", NETWORK]);
 }
 
+const COLOUR: &str =
+    "{apiVersion: v1, kind: ConfigMap, metadata: {name: colour}, data: {colour: blue}}";
+
+/// At this address, to one who asks.
+fn served_once(text: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/colour.yaml", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
+        let asked = client.read(&mut [0; 4096]).expect("a request");
+        assert!(asked > 0, "nobody asks");
+        write!(client, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len())
+            .expect("an answer");
+    });
+    url
+}
+
 /// A manifest of the user's own: the release's, with another log level.
 fn metallb_that_tells_more(lab: &Lab) -> PathBuf {
     let text = std::fs::read_to_string(lab.metallb_manifest()).expect("readable");
     assert!(text.contains("--log-level=info"), "MetalLB's manifest says nothing of its log");
-    let own = lab.home.path().join("metallb.yaml");
+    let own = lab.own("metallb.yaml");
     std::fs::write(&own, text.replace("--log-level=info", "--log-level=debug")).expect("written");
     own
 }

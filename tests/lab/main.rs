@@ -14,6 +14,7 @@ mod changes;
 mod contract;
 mod dev_gateway;
 mod drift;
+mod dual_stack;
 mod everything;
 mod example;
 mod existing_cluster;

@@ -69,9 +69,10 @@ fn what_does_not_come_up_says_why(lab: &Lab, example: &Example) {
     example.write("manifests/broken.yaml.j2", BROKEN);
     example.change(
         "  - path: manifests/check.yaml.j2\n    wait: 60s\n",
-        "  - path: manifests/check.yaml.j2\n    wait: 60s\n  - path: manifests/broken.yaml.j2\n    wait: 30s\n",
+        "  - path: manifests/check.yaml.j2\n    wait: 60s\n  - path: manifests/broken.yaml.j2\n    wait: 5m\n",
     );
-    let ran = lab.expect(3, &["apply", "--yes", &example.path()]);
+    // What is said to apply counts for more than what stands in the file.
+    let ran = lab.expect(3, &["apply", "--yes", "--timeout", "30s", &example.path()]);
     for said in [
         "web: ErrImage",
         "Pending: 0/2 nodes are available",
@@ -91,7 +92,7 @@ fn what_does_not_come_up_says_why(lab: &Lab, example: &Example) {
         let also = said.replace("ErrImage", "ImagePullBackOff");
         assert!(ran.err.contains(said) || ran.err.contains(&also), "{said} is not in {}", ran.err);
     }
-    example.change("  - path: manifests/broken.yaml.j2\n    wait: 30s\n", "");
+    example.change("  - path: manifests/broken.yaml.j2\n    wait: 5m\n", "");
     example.apply();
     example.settles();
 }

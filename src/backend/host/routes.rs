@@ -1,19 +1,22 @@
 //! The networks that this machine already reaches, so that a new one does not get in their way.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Program;
 
-/// Where Linux lists its IPv4 routes.
+/// Where Linux lists its routes.
 const ROUTE_TABLE: &str = "/proc/net/route";
+const ROUTE_TABLE_6: &str = "/proc/net/ipv6_route";
 
-/// The IPv4 networks of the routing table, default routes left out. What cannot be read counts as
-/// no routes: the engine still refuses what overlaps its own networks.
+/// The networks of the routing table, default routes left out; on other systems than Linux of IPv4
+/// alone, since there an engine's IPv6 ends in its virtual machine. What cannot be read counts as no
+/// routes: the engine still refuses what overlaps its own networks.
 pub async fn routes() -> Vec<IpNet> {
     if let Ok(table) = tokio::fs::read_to_string(ROUTE_TABLE).await {
-        return from_proc(&table);
+        let table6 = tokio::fs::read_to_string(ROUTE_TABLE_6).await.unwrap_or_default();
+        return [from_proc(&table), from_proc6(&table6)].concat();
     }
     let netstat = Program::new("netstat").arg("-rn").arg("-f").arg("inet");
     let listed = netstat.run(|_| {}).await;
@@ -35,6 +38,23 @@ fn from_proc(table: &str) -> Vec<IpNet> {
         })
         .filter(|net| net.prefix_len() > 0)
         .map(|net| IpNet::V4(net.trunc()))
+        .collect()
+}
+
+/// Here addresses are as they are sent, and beside networks there are this machine's own addresses,
+/// links and groups.
+fn from_proc6(table: &str) -> Vec<IpNet> {
+    table
+        .lines()
+        .filter_map(|line| {
+            let mut columns = line.split_whitespace();
+            let address = u128::from_str_radix(columns.next()?, 16).ok()?;
+            let length = u8::from_str_radix(columns.next()?, 16).ok()?;
+            Ipv6Net::new(Ipv6Addr::from(address), length).ok()
+        })
+        .filter(|net| (1..128).contains(&net.prefix_len()))
+        .filter(|net| !net.addr().is_unicast_link_local() && !net.addr().is_multicast())
+        .map(|net| IpNet::V6(net.trunc()))
         .collect()
 }
 
@@ -73,6 +93,24 @@ mod tests {
             eth0\t00000000\t010010AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
             docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
         assert_eq!(texts(&from_proc(table)), ["172.17.0.0/16"]);
+    }
+
+    #[test]
+    fn ipv6_routes_are_read_without_addresses_links_and_groups() {
+        let route = |to: &str| {
+            format!(
+                "{to} 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n"
+            )
+        };
+        let table = [
+            "fd003100009600000000000000000000 40",
+            "fe800000000000000000000000000000 40",
+            "00000000000000000000000000000001 80",
+            "ff000000000000000000000000000000 08",
+            "00000000000000000000000000000000 00",
+        ];
+        let table: String = table.into_iter().map(route).collect();
+        assert_eq!(texts(&from_proc6(&table)), ["fd00:3100:96::/64"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How the gateway's container is made: what it may do, what it publishes, which files it has.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -48,6 +49,13 @@ fn capabilities(gateway: &Gateway) -> Vec<String> {
     [rules, ssh, users].concat().into_iter().map(str::to_owned).collect()
 }
 
+/// Set when the container is made: inside of it /proc/sys is read-only.
+fn forwarding(topology: &Topology) -> HashMap<String, String> {
+    let v6 = topology.network.has_ipv6().then_some("net.ipv6.conf.all.forwarding");
+    let all = ["net.ipv4.ip_forward"].into_iter().chain(v6);
+    all.map(|name| (name.to_owned(), "1".to_owned())).collect()
+}
+
 pub fn body(
     topology: &Topology,
     gateway: &Gateway,
@@ -64,8 +72,7 @@ pub fn body(
             (format!("{inside}/{proto}"), binding)
         })
         .collect();
-    let mut by_inside: std::collections::HashMap<String, Option<Vec<PortBinding>>> =
-        std::collections::HashMap::new();
+    let mut by_inside: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for (inside, binding) in bindings {
         by_inside.entry(inside).or_default().get_or_insert_default().push(binding);
     }
@@ -97,8 +104,7 @@ pub fn body(
             tmpfs: Some(
                 ["/run", "/tmp"].map(|path| (path.to_owned(), "mode=1777".to_owned())).into(),
             ),
-            // Inside the container /proc/sys is read-only.
-            sysctls: Some([("net.ipv4.ip_forward".to_owned(), "1".to_owned())].into()),
+            sysctls: Some(forwarding(topology)),
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
                 maximum_retry_count: None,

@@ -104,11 +104,13 @@ impl Saved {
             GatewayForwarding::Dnat => {
                 let (v4, v6): (Vec<&Entry>, Vec<&Entry>) =
                     entries.partition(|entry| entry.address.is_ipv4());
+                let (v4, v6) = (one_a_port(v4), one_a_port(v6));
                 let values = json!({ "v4": v4, "v6": v6, "exposed": topology.is_exposed() });
                 Ok(("rules.nft", templates.render("gateway/rules.nft", values)?))
             }
             GatewayForwarding::Proxy => {
-                let servers: Vec<Value> = entries
+                let servers: Vec<Value> = one_a_port(entries)
+                    .into_iter()
                     .map(|entry| {
                         json!({
                             "proto": entry.proto,
@@ -118,7 +120,8 @@ impl Saved {
                         })
                     })
                     .collect();
-                let values = json!({ "entries": servers });
+                let ipv6 = topology.network.has_ipv6();
+                let values = json!({ "entries": servers, "ipv6": ipv6 });
                 Ok(("nginx.conf", templates.render("gateway/nginx.conf", values)?))
             }
         }
@@ -149,13 +152,22 @@ impl Saved {
     }
 }
 
+/// Forwards that listen at several addresses of this machine all come in at one port of the gateway.
+fn one_a_port<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<&'a Entry> {
+    let by_port = entries.into_iter().map(|entry| ((entry.proto, entry.listen), entry));
+    by_port.collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// A port as packets come to it: of which protocol, over IPv4 or not.
+type Door = (Proto, u16, bool);
+
 /// The forwards that are in force.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Live(BTreeMap<(Proto, u16), (IpAddr, u16)>);
+pub struct Live(BTreeMap<Door, (IpAddr, u16)>);
 
 impl Live {
     pub fn target(&self, entry: &Entry) -> Option<(IpAddr, u16)> {
-        self.0.get(&(entry.proto, entry.listen)).copied()
+        self.0.get(&(entry.proto, entry.listen, entry.address.is_ipv4())).copied()
     }
 
     /// One call, however many forwards there are.
@@ -197,7 +209,7 @@ impl Live {
 
 /// `[{"concat": ["tcp", 10001]}, {"concat": ["172.22.255.201", 22]}]`; the protocol is a number
 /// where the image has no `/etc/protocols`.
-fn forward(element: &Value) -> Option<((Proto, u16), (IpAddr, u16))> {
+fn forward(element: &Value) -> Option<(Door, (IpAddr, u16))> {
     let side = |at: usize| {
         let pair = element.get(at)?.get("concat")?;
         Some((pair.get(0)?, u16::try_from(pair.get(1)?.as_u64()?).ok()?))
@@ -209,7 +221,8 @@ fn forward(element: &Value) -> Option<((Proto, u16), (IpAddr, u16))> {
         (Some("udp"), _) | (_, Some(17)) => Proto::Udp,
         _ => return None,
     };
-    Some(((proto, listen), (address.as_str()?.parse().ok()?, port)))
+    let address: IpAddr = address.as_str()?.parse().ok()?;
+    Some(((proto, listen, address.is_ipv4()), (address, port)))
 }
 
 #[cfg(test)]
@@ -262,6 +275,13 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_listens_at_two_addresses_is_one_element() {
+        let twice = || vec![entry(Proto::Tcp, 10001, "172.22.255.201", 22); 2];
+        assert_eq!(rules("dnat", twice()).matches("10001").count(), 1);
+        assert_eq!(rules("proxy", twice()).matches("listen 10001").count(), 1);
+    }
+
+    #[test]
     fn the_proxy_has_one_server_a_port() {
         let mut first = entry(Proto::Tcp, 10001, "fd00::7", 22);
         first.proxy_protocol = true;
@@ -276,7 +296,7 @@ mod tests {
         let numbered = json!([{"concat": [6, 10001]}, {"concat": ["172.29.0.50", 22]}]);
         assert!(
             forward(&numbered)
-                .is_some_and(|((proto, port), _)| (proto, port) == (Proto::Tcp, 10001))
+                .is_some_and(|((proto, port, _), _)| (proto, port) == (Proto::Tcp, 10001))
         );
         let element = json!([{"concat": ["tcp", 10001]}, {"concat": ["172.29.0.50", 22]}]);
         let rule = |chain: &str| json!({"rule": {"family": "ip", "table": "topo", "chain": chain, "handle": 4, "expr": []}});

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use kube::api::DynamicObject;
-use serde_json::Value;
 
 use super::{desired, hold, kept_by, kinds, ranges};
 use crate::backend::kube::{Kube, KubeError, Verdict};
 use crate::plan::{Id, Outputs, Owner, Resource, World};
 use crate::resources::marks;
-use crate::resources::service::{self, ADDRESS};
+use crate::resources::service::{self, ADDRESS, ADDRESS6};
 use crate::topology::{AddressRange, Topology};
 
 /// Says, where MetalLB gave a Service its address, from which pool.
@@ -45,8 +44,7 @@ impl Leaving {
 
     /// What a Service gives: nothing while it has an address that it will not keep.
     pub fn but(&self, outputs: Outputs) -> Outputs {
-        let address = outputs.get(ADDRESS).and_then(Value::as_str);
-        if address.is_some_and(|address| self.take(address)) { Outputs::new() } else { outputs }
+        if given(&outputs).any(|address| self.take(address)) { Outputs::new() } else { outputs }
     }
 
     /// Those of a topology's Services that have to wait for another address.
@@ -56,7 +54,7 @@ impl Leaving {
         topology: &str,
     ) -> HashMap<Id, &'a str> {
         let loser = |service: &'a DynamicObject| {
-            let address = service::address(&service.data).filter(|address| self.take(address))?;
+            let address = service::addresses(&service.data).find(|address| self.take(address))?;
             Some((marks::kube_id(service)?, address))
         };
         services
@@ -88,19 +86,21 @@ impl Pools {
     pub fn judge(&self, service: &DynamicObject, outputs: Outputs) -> Verdict<Outputs> {
         let from_a_pool =
             service.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(POOL));
-        let address = outputs.get(ADDRESS).and_then(Value::as_str).unwrap_or_default();
-        match address.parse() {
-            Ok(parsed) if from_a_pool && !hold(&self.0, parsed) => {
-                Verdict::NotYet(format!("it still has {address}, which is in no pool any more"))
-            }
-            _ => Verdict::Done(outputs),
-        }
+        let is_astray = |address: &str| address.parse().is_ok_and(|at| !hold(&self.0, at));
+        let astray = given(&outputs).find(|address| from_a_pool && is_astray(address));
+        let why = astray.map(|at| format!("it still has {at}, which is in no pool any more"));
+        why.map_or(Verdict::Done(outputs), Verdict::NotYet)
     }
+}
+
+/// The addresses among what a Service gives.
+fn given(outputs: &Outputs) -> impl Iterator<Item = &str> {
+    [ADDRESS, ADDRESS6].into_iter().filter_map(|name| outputs.get(name)?.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::plan::{Record, Seen};
@@ -110,7 +110,7 @@ mod tests {
             .expect("a topology")
     }
 
-    fn given(pools: &str, address: &str) -> Option<Value> {
+    fn kept(pools: &str, address: &str) -> Option<Value> {
         let mut seen = Seen::mine(Record::default());
         seen.fields.set("addresses", json!(["10.0.0.1-10.0.0.9"]));
         let mut world = World::default();
@@ -122,10 +122,10 @@ mod tests {
     #[test]
     fn an_address_that_its_pool_gives_up_is_not_given_any_more() {
         let smaller = "[{name: a, addresses: [10.0.0.1-10.0.0.4]}]";
-        assert_eq!(given(smaller, "10.0.0.9"), None);
-        assert_eq!(given(smaller, "10.0.0.4"), Some(json!("10.0.0.4")));
-        assert_eq!(given(smaller, "10.9.9.9"), Some(json!("10.9.9.9")), "of somebody else's pool");
-        assert_eq!(given("[]", "10.0.0.1"), None, "the pool goes");
+        assert_eq!(kept(smaller, "10.0.0.9"), None);
+        assert_eq!(kept(smaller, "10.0.0.4"), Some(json!("10.0.0.4")));
+        assert_eq!(kept(smaller, "10.9.9.9"), Some(json!("10.9.9.9")), "of somebody else's pool");
+        assert_eq!(kept("[]", "10.0.0.1"), None, "the pool goes");
     }
 
     #[test]

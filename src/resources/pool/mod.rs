@@ -292,18 +292,16 @@ fn failed(id: &Id, error: &KubeError) -> Failure {
     Failure::because(format!("cannot change {id}"), error)
 }
 
-/// Services that have an address out of these ranges: `default/web (172.22.255.201)`.
-pub fn users(services: &[DynamicObject], ranges: &[AddressRange]) -> Vec<String> {
+/// Services that have such an address: `default/web (172.22.255.201)`.
+fn users(services: &[DynamicObject], is_meant: impl Fn(IpAddr) -> bool) -> Vec<String> {
     let mut users: Vec<String> = services
         .iter()
-        .filter_map(|service| {
-            let address = service::address(&service.data)?;
-            let parsed: IpAddr = address.parse().ok()?;
-            hold(ranges, parsed).then(|| {
-                let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
-                let name = service.metadata.name.as_deref().unwrap_or_default();
-                format!("{namespace}/{name} ({address})")
-            })
+        .flat_map(|service| service::addresses(&service.data).map(move |at| (service, at)))
+        .filter(|(_, address)| address.parse().is_ok_and(&is_meant))
+        .map(|(service, address)| {
+            let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
+            let name = service.metadata.name.as_deref().unwrap_or_default();
+            format!("{namespace}/{name} ({address})")
         })
         .collect();
     users.sort_unstable();
@@ -319,17 +317,9 @@ pub fn warn_of_losses(
 ) {
     let had = ranges(seen.fields.get("addresses"));
     let kept = wanted.map_or_else(Vec::new, |wanted| kept_by(wanted, &had));
-    let losing: Vec<DynamicObject> = services
-        .iter()
-        .filter(|service| {
-            let address = service::address(&service.data).and_then(|text| text.parse().ok());
-            address.is_some_and(|address| !hold(&kept, address))
-        })
-        .cloned()
-        .collect();
-    let users = users(&losing, &had);
-    if !users.is_empty() {
-        item.asks = Some(format!("takes the addresses of {} away", users.join(", ")));
+    let losers = users(services, |address| hold(&had, address) && !hold(&kept, address));
+    if !losers.is_empty() {
+        item.asks = Some(format!("takes the addresses of {} away", losers.join(", ")));
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::super::gateway::{EXPOSED, HTTP_PROXY_PORT, SSH_PORT};
 use super::super::{
-    Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort, Topology, Via,
+    Cluster, Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort,
+    Topology, Via,
 };
 use super::{Rules, cluster, network};
 
@@ -324,6 +325,32 @@ fn forward(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules
     }
     inner_ports(gateway, &path("listen"), port, rules);
     target(topology, gateway, at, port, rules);
+    family(topology, gateway, at, port, rules);
+}
+
+/// The kernel translates addresses within a family. A program that ends the connection leads from
+/// one to the other.
+fn family(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules: &mut Rules) {
+    let comes_over_ipv6 = topology.comes_over_ipv6(port);
+    let (key, leads_over_ipv6) = match &port.to {
+        Target::Address { address, .. } => ("address", address.is_ipv6()),
+        Target::NodePort(_) => ("nodePort", topology.cluster.as_ref().is_some_and(is_ipv6_alone)),
+        Target::Service { .. } => return,
+    };
+    if gateway.mode == GatewayForwarding::Proxy || comes_over_ipv6 == leads_over_ipv6 {
+        return;
+    }
+    let named = |is_ipv6: bool| if is_ipv6 { "IPv6" } else { "IPv4" };
+    let (comes, leads) = (named(comes_over_ipv6), named(leads_over_ipv6));
+    let problem = rules
+        .error(
+            "another-family",
+            &format!("gateway.ports.{at}.to.{key}"),
+            format!("`{}` comes to the gateway over {comes}, and this is {leads}", port.listen()),
+        )
+        .write(format!("an {leads} address to listen on, or `mode: proxy` for the gateway"))
+        .related(rules.places.find(&format!("gateway.ports.{at}.listen")), "what listens");
+    rules.report(problem);
 }
 
 /// Ports of the gateway's own programs inside its container, where forwards would take their packets.
@@ -394,6 +421,12 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
         }
         _ => {}
     }
+}
+
+/// Whether kind is told to give the nodes no IPv4 addresses that pods and Services use.
+fn is_ipv6_alone(cluster: &Cluster) -> bool {
+    let networking = cluster.kind_config.as_ref().and_then(|config| config.get("networking"));
+    networking.is_some_and(|networking| networking["ipFamily"] == "ipv6")
 }
 
 /// Whether the cluster's node ports are Kubernetes' own, as far as the file can tell.
