@@ -1,11 +1,12 @@
 //! kind's own network: an IPv6 subnet that kind chose and an IPv4 one that Docker did. The engine
 //! gives no fixed addresses on it, so nodes cannot be pinned, and that is said.
+//!
+//! Besides, what comes from elsewhere: a manifest by url, and an image by digest.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::lab::Lab;
+use crate::served::{Files, Served};
 
 const NETWORK: &str = "kind";
 /// As kind makes it.
@@ -26,16 +27,16 @@ network: { name: kind }
 cluster:
   image: ${NODE_IMAGE}
 images:
-  - ${ECHO_IMAGE}
+  - ${WEB_IMAGE}
 metallb:
   manifest: metallb.yaml
   pools: [{ name: guest, size: 5 }]
 vars:
-  webImage: ${ECHO_IMAGE}
+  webImage: ${WEB_IMAGE}
 manifests:
   - path: hello.yaml.j2
-  - url: URL
-    sha256: SHA256
+  - url: http://${SERVED}/colour.yaml
+    sha256: ${COLOUR_SUM}
 gateway:
   image:
     base: ${GATEWAY_BASE}
@@ -49,18 +50,14 @@ gateway:
 fn on_kinds_own_network_nodes_are_not_pinned() {
     let mut lab = Lab::open("borrowed-network").of(&["guest"]);
     lab.set("TOPO_CACHE_DIR", lab.own("downloads").display().to_string());
+    let (served, image) = from_elsewhere(&mut lab);
     lab.try_run("docker", &["network", "rm", NETWORK]);
     lab.run("docker", &MADE_BY_KIND);
     let id = || lab.run("docker", &["network", "inspect", NETWORK, "--format", "{{.Id}}"]);
     let before = id();
     let before_apply = lab.listing();
     let file = lab.own("topo.yaml");
-    let colour = lab.own("colour.yaml");
-    std::fs::write(&colour, COLOUR).expect("written");
-    let sum = lab.run("sha256sum", &[&colour.display().to_string()]);
-    let sum = sum.split(' ').next().expect("a checksum");
-    let text = TOPOLOGY.replace("URL", &served_once(COLOUR)).replace("SHA256", sum);
-    std::fs::write(&file, text).expect("written");
+    std::fs::write(&file, TOPOLOGY).expect("written");
     let hello = lab.own("hello.yaml.j2");
     std::fs::copy("topologies/manifests/hello.yaml.j2", &hello).expect("copied");
     let manifest = metallb_that_tells_more(&lab);
@@ -74,7 +71,8 @@ fn on_kinds_own_network_nodes_are_not_pinned() {
     tells_more(&lab);
     let get = ["get", "configmap/colour", "-o", "jsonpath={.data.colour}"];
     assert_eq!(lab.run("kubectl", &[&["--context", "kind-guest"], &get[..]].concat()), "blue");
-    // Whoever served that file is gone by now.
+    // What was fetched is kept.
+    drop(served);
     lab.expect(0, &["diff", &file]);
 
     // By its name alone, without the file.
@@ -82,27 +80,40 @@ fn on_kinds_own_network_nodes_are_not_pinned() {
         std::fs::remove_file(file).expect("removed");
     }
     lab.expect(0, &["destroy", "--yes", "--name", "guest"]);
+    // What was pulled stays, as after `docker run`.
+    lab.run("docker", &["image", "rm", &image]);
     lab.is_as_before(&before_apply);
     assert_eq!(id(), before, "it was not topo's to remove");
     lab.run("docker", &["network", "rm", NETWORK]);
 }
 
+/// The image is in no pod's reach: at an address of this machine, and not on its engine.
+fn from_elsewhere(lab: &mut Lab) -> (Served, String) {
+    let mut files = Files::default();
+    files.add("/colour.yaml", COLOUR);
+    let colour = lab.own("colour.yaml");
+    std::fs::write(&colour, COLOUR).expect("written");
+    let sum = lab.run("sha256sum", &[&colour.display().to_string()]);
+
+    let base = std::env::var("ECHO_IMAGE").expect("set by the lab");
+    let dockerfile = lab.own("Dockerfile");
+    std::fs::write(&dockerfile, format!("FROM {base}\nLABEL from=elsewhere\n")).expect("written");
+    let folder = lab.own("").display().to_string();
+    lab.run("docker", &["build", "-q", "-t", BUILT, &folder]);
+    let digest = files.add_image(lab, BUILT, "web");
+    lab.run("docker", &["image", "rm", BUILT]);
+
+    let served = files.serve();
+    lab.set("SERVED", served.address.to_string());
+    lab.set("COLOUR_SUM", sum.split(' ').next().unwrap_or_default());
+    lab.set("WEB_IMAGE", format!("{}/web:1@{digest}", served.address));
+    let pulled = format!("{}/web@{digest}", served.address);
+    (served, pulled)
+}
+
+const BUILT: &str = "localhost/from-elsewhere:1";
 const COLOUR: &str =
     "{apiVersion: v1, kind: ConfigMap, metadata: {name: colour}, data: {colour: blue}}";
-
-/// At this address, to one who asks.
-fn served_once(text: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}/colour.yaml", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        let (mut client, _) = listener.accept().expect("a client");
-        let asked = client.read(&mut [0; 4096]).expect("a request");
-        assert!(asked > 0, "nobody asks");
-        write!(client, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len())
-            .expect("an answer");
-    });
-    url
-}
 
 /// A manifest of the user's own: the release's, with another log level.
 fn metallb_that_tells_more(lab: &Lab) -> PathBuf {

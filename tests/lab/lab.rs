@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The label of what a scenario on another machine needs on this one, where others run beside it.
+/// The label, with any value, of what a scenario makes on this machine while others run beside it.
 pub const BESIDE: &str = "lab.beside";
 
 /// A user's surroundings: a home, a folder with files of his own, a key to log in with, and the
@@ -232,10 +232,12 @@ impl Lab {
         let mut add = |kind: &str, text: String| {
             listing.extend(text.lines().map(|line| format!("{kind} {line}")));
         };
-        let format = format!("{{{{.Names}}}}{{{{if .Label \"{BESIDE}\"}}}} {BESIDE}{{{{end}}}}");
-        add("container", self.run("docker", &["ps", "-a", "--format", &format]));
-        add("network", self.run("docker", &["network", "ls", "--format", "{{.Name}}"]));
-        add("volume", self.run("docker", &["volume", "ls", "--format", "{{.Name}}"]));
+        let named = |name: &str| {
+            format!("{{{{{name}}}}}{{{{if .Label \"{BESIDE}\"}}}} {BESIDE}{{{{end}}}}")
+        };
+        add("container", self.run("docker", &["ps", "-a", "--format", &named(".Names")]));
+        add("network", self.run("docker", &["network", "ls", "--format", &named(".Name")]));
+        add("volume", self.run("docker", &["volume", "ls", "--format", &named(".Name")]));
         add("image", self.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]));
         add("file", files_under(self.home.path()));
         listing.retain(|line| !line.ends_with(BESIDE));

@@ -2,13 +2,14 @@
 //!
 //! Each applies one of the topologies/ as a user would, and looks at the outcome with the user's
 //! own tools. They run one after another, because they share the engine and what it is compared
-//! with; those on another machine run beside them.
+//! with; those that have no part in that run beside them.
 
 #![expect(
     clippy::print_stderr,
     reason = "a scenario shows what topo printed, and how long it took"
 )]
 
+mod beside;
 mod borrowed_network;
 mod changes;
 mod contract;
@@ -18,7 +19,6 @@ mod dual_stack;
 mod everything;
 mod example;
 mod existing_cluster;
-mod far;
 mod foreign;
 mod ganesha;
 mod ha;
@@ -26,9 +26,9 @@ mod http_proxy;
 mod interrupted;
 mod lab;
 mod nested;
-mod nfs;
 mod node_port;
 mod routed_host;
+mod served;
 mod shares;
 mod small;
 mod two_teams;

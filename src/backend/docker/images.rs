@@ -114,7 +114,7 @@ impl Docker {
         mut on_progress: impl FnMut(Amount),
     ) -> Result<()> {
         let options =
-            CreateImageOptions { from_image: Some(with_tag(reference)), ..Default::default() };
+            CreateImageOptions { from_image: Some(exact(reference)), ..Default::default() };
         let mut layers: BTreeMap<String, Amount> = BTreeMap::new();
         let mut news = self.api.create_image(Some(options), None, None);
         while let Some(CreateImageInfo { id, status, progress_detail, .. }) =
@@ -158,13 +158,18 @@ pub fn build_context(files: &[Archived<'_>]) -> Result<Bytes> {
     super::containers::archive(files)
 }
 
-/// A reference without tag or digest means `latest`; the engine's pull would take every tag.
-pub(super) fn with_tag(reference: &str) -> String {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    if last.contains(':') || last.contains('@') {
-        reference.to_owned()
-    } else {
-        format!("{reference}:latest")
+/// A reference without tag or digest means `latest`; the engine's pull would take every tag. Beside a
+/// digest a tag says nothing, and the engine forgets it.
+pub(super) fn exact(reference: &str) -> String {
+    let (tagged, digest) = match reference.split_once('@') {
+        Some((tagged, digest)) => (tagged, Some(digest)),
+        None => (reference, None),
+    };
+    let tag = tagged.rfind(':').filter(|at| !tagged[*at..].contains('/'));
+    match (digest, tag) {
+        (Some(digest), tag) => format!("{}@{digest}", &tagged[..tag.unwrap_or(tagged.len())]),
+        (None, Some(_)) => tagged.to_owned(),
+        (None, None) => format!("{tagged}:latest"),
     }
 }
 
@@ -187,10 +192,11 @@ mod tests {
 
     #[test]
     fn only_a_reference_without_tag_or_digest_becomes_latest() {
-        assert_eq!(with_tag("nginx"), "nginx:latest");
-        assert_eq!(with_tag("localhost:5000/web"), "localhost:5000/web:latest");
-        assert_eq!(with_tag("localhost:5000/web:1"), "localhost:5000/web:1");
-        assert_eq!(with_tag("nginx@sha256:ab"), "nginx@sha256:ab");
+        assert_eq!(exact("nginx"), "nginx:latest");
+        assert_eq!(exact("localhost:5000/web"), "localhost:5000/web:latest");
+        assert_eq!(exact("localhost:5000/web:1"), "localhost:5000/web:1");
+        assert_eq!(exact("nginx@sha256:ab"), "nginx@sha256:ab");
+        assert_eq!(exact("localhost:5000/web:1@sha256:ab"), "localhost:5000/web@sha256:ab");
     }
 
     #[test]

@@ -138,12 +138,12 @@ impl Snapshot {
 
     /// The image that this reference means: by tag, by digest, or by id.
     pub fn image(&self, reference: &str) -> Option<&Image> {
-        let tagged = super::images::with_tag(reference);
+        let exact = super::images::exact(reference);
         self.images.iter().find(|image| {
             image.id == reference
                 || image.tags.iter().chain(&image.digests).any(|name| {
                     super::images::same_image(name, reference)
-                        || super::images::same_image(name, &tagged)
+                        || super::images::same_image(name, &exact)
                 })
         })
     }

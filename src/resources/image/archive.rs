@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tar::{Archive, Entry, EntryType, Header};
 
 use super::legacy::{self, Legacy};
+use super::naming::{self, INDEX};
 
 /// Contents are dealt out in pieces of this size at most.
 const PIECE: u64 = 64 * 1024;
@@ -41,17 +42,24 @@ pub struct Dealt {
     pub sent: Vec<u64>,
 }
 
-/// Deals out a whole archive, or fails: what is cut off never ends as if it were whole.
-///
-/// `diff_ids` are those of the image's layers, lowest first. `tell` hears how far it has come.
+/// What is known of the image before its archive is read.
+pub struct Known<'a> {
+    /// Its layers, lowest first.
+    pub diff_ids: &'a [String],
+    /// Its name, where the archive does not tell it: what is meant by digest has no tag there.
+    pub name: Option<&'a str>,
+}
+
+/// Deals out a whole archive, or fails: what is cut off never ends as if it were whole. `tell` hears
+/// how far it has come.
 pub fn deal<O: Outlet>(
     archive: impl Read,
-    diff_ids: &[String],
+    image: &Known<'_>,
     receivers: &mut [Receiver<O>],
     tell: impl FnMut(&Dealt),
 ) -> io::Result<Dealt> {
     let mut source = Source { archive, is_used_up: false };
-    let mut dealer = Dealer::new(diff_ids, receivers, tell);
+    let mut dealer = Dealer::new(image, receivers, tell);
     for entry in Archive::new(&mut source).entries()? {
         dealer.pass(&mut entry?)?;
         if dealer.nobody_listens() {
@@ -90,6 +98,7 @@ impl<R: Read> Read for Source<R> {
 struct Dealer<'a, O, T> {
     places: Vec<Place<'a, O>>,
     legacy: Legacy,
+    name: Option<&'a str>,
     dealt: Dealt,
     tell: T,
 }
@@ -115,11 +124,11 @@ impl<O: Outlet> Place<'_, O> {
 }
 
 impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
-    fn new(diff_ids: &[String], receivers: &'a mut [Receiver<O>], tell: T) -> Self {
+    fn new(image: &Known<'a>, receivers: &'a mut [Receiver<O>], tell: T) -> Self {
         let dealt = Dealt { sent: vec![0; receivers.len()], ..Dealt::default() };
         let place = |receiver| Place { receiver, listens: true, takes: true, is_spared: false };
         let places = receivers.iter_mut().map(place).collect();
-        Self { places, legacy: Legacy::new(diff_ids), dealt, tell }
+        Self { places, legacy: Legacy::new(image.diff_ids), name: image.name, dealt, tell }
     }
 
     fn nobody_listens(&self) -> bool {
@@ -143,9 +152,12 @@ impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
     fn file<R: Read>(&mut self, path: &str, entry: &mut Entry<'_, R>) -> io::Result<()> {
         let size = entry.size();
         self.dealt.whole += size;
+        if let Some(name) = self.name.filter(|_| path == INDEX) {
+            return self.index(name, entry);
+        }
         let digest = blob(path).or_else(|| self.legacy.layer(path, size));
+        self.takers(|place| digest.as_ref().is_none_or(|digest| place.lacks(digest)));
         for place in &mut self.places {
-            place.takes = digest.as_ref().is_none_or(|digest| place.lacks(digest));
             place.is_spared |= !place.takes;
         }
         if self.places.iter().any(|place| place.takes) {
@@ -190,11 +202,41 @@ impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
         header.set_link_name(target)?;
         header.set_cksum();
         self.legacy.link(path, target);
-        for place in &mut self.places {
-            place.takes = true;
-        }
+        self.takers(|_| true);
         self.put(header.as_bytes().to_vec());
         Ok(())
+    }
+
+    /// The description that newer archives have, with the name that it lacks.
+    fn index<R: Read>(&mut self, name: &str, entry: &mut Entry<'_, R>) -> io::Result<()> {
+        let size = entry.size();
+        let mut index = Vec::new();
+        entry.take(legacy::MOST_TEXT).read_to_end(&mut index)?;
+        if (index.len() as u64) < size {
+            return Err(cut_off());
+        }
+        self.takers(|_| true);
+        self.dealt.passed_on += size;
+        for sent in &mut self.dealt.sent {
+            *sent += size;
+        }
+        self.text(INDEX, naming::named(&index, name)?)
+    }
+
+    /// A file that is put together here.
+    fn text(&mut self, path: &str, content: Vec<u8>) -> io::Result<()> {
+        let size = content.len() as u64;
+        self.put(header(EntryType::Regular, path, size)?.as_bytes().to_vec());
+        self.put(content);
+        self.put(padding(size));
+        Ok(())
+    }
+
+    /// Says for whom the next file is.
+    fn takers(&mut self, takes: impl Fn(&Place<'a, O>) -> bool) {
+        for place in &mut self.places {
+            place.takes = takes(place);
+        }
     }
 
     /// To everybody that takes the present file.
@@ -206,17 +248,14 @@ impl<'a, O: Outlet, T: FnMut(&Dealt)> Dealer<'a, O, T> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        // In an older archive a layer is known by the file it is in, so one without that file needs
-        // the newer kind of description beside it, which knows a layer by its digest.
-        if self.places.iter().any(|place| place.is_spared) && !self.legacy.is_oci() {
-            for place in &mut self.places {
-                place.takes = place.is_spared;
-            }
-            for (path, content) in self.legacy.description()? {
-                let size = content.len() as u64;
-                self.put(header(EntryType::Regular, &path, size)?.as_bytes().to_vec());
-                self.put(content);
-                self.put(padding(size));
+        // In an older archive a layer is known by the file it is in and an image by its tag, so one
+        // without that file or tag needs the newer kind of description beside it, which knows a
+        // layer by its digest and an image by any name.
+        let has_no_tag = self.name.is_some();
+        self.takers(|place| place.is_spared || has_no_tag);
+        if self.places.iter().any(|place| place.takes) && !self.legacy.is_oci() {
+            for (path, content) in self.legacy.description(self.name)? {
+                self.text(&path, content)?;
             }
         }
         let end = Bytes::from_static(END);

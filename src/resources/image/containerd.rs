@@ -118,13 +118,18 @@ async fn ctr(docker: &Docker, node: &str, arguments: &[&str]) -> Result<String, 
     docker.exec(node, &[CTR.as_slice(), arguments].concat()).await
 }
 
-/// containerd writes every name out whole.
+/// containerd writes every name out whole, and Kubernetes asks it for one with a digest without the
+/// tag that may stand beside it.
 pub fn full_name(name: &str) -> String {
-    let (repository, suffix) = match name.rfind(['@', ':']).filter(|at| !name[*at..].contains('/'))
-    {
-        Some(at) => name.split_at(at),
-        None => (name, ":latest"),
+    let (tagged, digest) = match name.split_once('@') {
+        Some((tagged, digest)) => (tagged, Some(digest)),
+        None => (name, None),
     };
+    let (repository, tag) = match tagged.rfind(':').filter(|at| !tagged[*at..].contains('/')) {
+        Some(at) => (&tagged[..at], &tagged[at + 1..]),
+        None => (tagged, "latest"),
+    };
+    let suffix = digest.map_or_else(|| format!(":{tag}"), |digest| format!("@{digest}"));
     let has_host = repository
         .split_once('/')
         .is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
@@ -173,6 +178,7 @@ d:1 application/x sha256:4 unavailable (0/?) 0.0 B/? false
             ("registry:5000/web", "registry:5000/web:latest"),
             ("quay.io/a/b:v1", "quay.io/a/b:v1"),
             ("nginx@sha256:ab", "docker.io/library/nginx@sha256:ab"),
+            ("registry:5000/web:1.2@sha256:ab", "registry:5000/web@sha256:ab"),
         ] {
             assert_eq!(full_name(short), full);
         }

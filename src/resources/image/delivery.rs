@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::archive::{Dealt, Outlet, Receiver, deal};
-use super::containerd;
+use super::archive::{Dealt, Known, Outlet, Receiver, deal};
+use super::containerd::{self, full_name};
 use crate::backend::docker::{Docker, Error, ImageDetails};
 use crate::engine::{Amount, Tally, Turn};
 
@@ -126,13 +126,16 @@ async fn dealing(
     turn: &Turn,
     onto: String,
 ) -> Result<Dealt, Error> {
-    let archive = docker.export_images(&[parcel.name]).map_err(io::Error::other);
+    let by_digest = parcel.name.contains('@').then(|| full_name(parcel.name));
+    let reference = if by_digest.is_some() { parcel.image.id.as_str() } else { parcel.name };
+    let archive = docker.export_images(&[reference]).map_err(io::Error::other);
     let archive = SyncIoBridge::new(StreamReader::new(Box::pin(archive)));
     let (diff_ids, size) = (parcel.image.layers.clone(), parcel.image.size);
     let turn = turn.clone();
     let work = move || {
         let tell = |dealt: &Dealt| turn.measure(&onto, progress(dealt, size));
-        let dealt = deal(archive, &diff_ids, &mut receivers, tell);
+        let image = Known { diff_ids: &diff_ids, name: by_digest.as_deref() };
+        let dealt = deal(archive, &image, &mut receivers, tell);
         if let Err(error) = &dealt {
             for receiver in receivers {
                 receiver.outlet.break_off(error);

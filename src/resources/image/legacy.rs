@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::containerd::full_name;
+use super::naming::{ANNOTATION, INDEX};
 
 /// What is read of an archive is text of this size at most.
-const MOST_TEXT: u64 = 4 * 1024 * 1024;
+pub const MOST_TEXT: u64 = 4 * 1024 * 1024;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -82,24 +83,26 @@ impl Legacy {
         self.texts.contains_key("oci-layout")
     }
 
-    /// The files that describe the same image by digests, as newer engines add them.
-    pub fn description(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
+    /// The files that describe the same image by digests, as newer engines add them. `name` is the
+    /// one of an image without a tag.
+    pub fn description(&self, name: Option<&str>) -> io::Result<Vec<(String, Vec<u8>)>> {
         let mut files = Vec::new();
         let mut manifests = Vec::new();
         for image in self.read::<Vec<Described>>("manifest.json")? {
             let manifest = self.manifest(&image)?;
             let (digest, size) = (digest(&manifest), manifest.len());
             let entry = json!({ "mediaType": MANIFEST, "digest": digest, "size": size });
-            for tag in image.repo_tags.iter().flatten() {
+            let tags = image.repo_tags.iter().flatten().map(|tag| full_name(tag));
+            for name in tags.chain(name.map(str::to_owned)) {
                 let mut entry = entry.clone();
-                entry["annotations"] = json!({ "io.containerd.image.name": full_name(tag) });
+                entry["annotations"] = json!({ ANNOTATION: name });
                 manifests.push(entry);
             }
             files.push((format!("blobs/{}", digest.replace(':', "/")), manifest));
         }
         let index = json!({ "schemaVersion": 2, "manifests": manifests });
         let layout = json!({ "imageLayoutVersion": "1.0.0" });
-        files.push(("index.json".to_owned(), index.to_string().into_bytes()));
+        files.push((INDEX.to_owned(), index.to_string().into_bytes()));
         files.push(("oci-layout".to_owned(), layout.to_string().into_bytes()));
         Ok(files)
     }

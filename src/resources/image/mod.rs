@@ -5,6 +5,7 @@ mod built;
 mod containerd;
 mod delivery;
 mod legacy;
+mod naming;
 #[cfg(test)]
 mod tests;
 

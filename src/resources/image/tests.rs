@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::archive::{Dealt, Outlet, Receiver, deal};
+use super::archive::{Dealt, Known, Outlet, Receiver, deal};
 
 const NAME: &str = "docker.io/lab/web:1";
+const TAG: &str = "lab/web:1";
 
 /// How an engine writes its archives.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,33 +26,43 @@ struct Image {
     archive: Vec<u8>,
     diff_ids: Vec<String>,
     config: String,
+    has_tag: bool,
 }
 
 impl Image {
     fn of(shape: Shape, layers: &[Vec<u8>]) -> Self {
+        Self::tagged(shape, layers, Some(TAG))
+    }
+
+    fn tagged(shape: Shape, layers: &[Vec<u8>], tag: Option<&str>) -> Self {
         let diff_ids: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
         let config = json!({ "os": "linux", "rootfs": { "type": "layers", "diff_ids": diff_ids } });
         let config = config.to_string().into_bytes();
         let files = match shape {
-            Shape::Oci => oci_files(layers, &config),
-            Shape::Legacy => legacy_files(layers, &diff_ids, &config),
+            Shape::Oci => oci_files(layers, &config, tag),
+            Shape::Legacy => legacy_files(layers, &diff_ids, &config, tag),
         };
-        Self { archive: packed(files), diff_ids, config: digest(&config) }
+        let archive = packed(files);
+        Self { archive, diff_ids, config: digest(&config), has_tag: tag.is_some() }
     }
 
     fn dealt_to(&self, has: &[HashSet<String>]) -> io::Result<(Dealt, Vec<Vec<u8>>)> {
-        deal_out(self.archive.as_slice(), &self.diff_ids, has)
+        deal_out(self.archive.as_slice(), &self.known(), has)
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known { diff_ids: &self.diff_ids, name: (!self.has_tag).then_some(NAME) }
     }
 }
 
 fn deal_out(
     archive: impl Read,
-    diff_ids: &[String],
+    image: &Known<'_>,
     has: &[HashSet<String>],
 ) -> io::Result<(Dealt, Vec<Vec<u8>>)> {
     let receiver = |has: &HashSet<String>| Receiver { has: has.clone(), outlet: Belt::default() };
     let mut receivers: Vec<_> = has.iter().map(receiver).collect();
-    let dealt = deal(archive, diff_ids, &mut receivers, |_| ())?;
+    let dealt = deal(archive, image, &mut receivers, |_| ())?;
     Ok((dealt, receivers.into_iter().map(|receiver| receiver.outlet.taken).collect()))
 }
 
@@ -78,7 +89,7 @@ enum Content {
 
 type Files = BTreeMap<String, Content>;
 
-fn oci_files(layers: &[Vec<u8>], config: &[u8]) -> Files {
+fn oci_files(layers: &[Vec<u8>], config: &[u8], tag: Option<&str>) -> Files {
     let mut files = Files::new();
     let mut blob = |content: &[u8]| {
         let digest = digest(content);
@@ -89,17 +100,28 @@ fn oci_files(layers: &[Vec<u8>], config: &[u8]) -> Files {
     let described: Vec<Value> = layers.iter().map(|layer| blob(layer)).collect();
     let manifest = json!({ "schemaVersion": 2, "config": blob(config), "layers": described });
     let mut manifest = blob(manifest.to_string().as_bytes());
-    manifest["annotations"] = json!({ "io.containerd.image.name": NAME });
+    if let Some(tag) = tag {
+        let name = format!("docker.io/{tag}");
+        manifest["annotations"] = json!({ "io.containerd.image.name": name });
+    }
     let mut text = |path: &str, value: Value| {
         files.insert(path.to_owned(), Content::File(value.to_string().into_bytes()));
     };
     text("index.json", json!({ "manifests": [manifest] }));
     text("oci-layout", json!({ "imageLayoutVersion": "1.0.0" }));
-    text("manifest.json", json!([{ "Config": "", "RepoTags": ["lab/web:1"], "Layers": [] }]));
+    text(
+        "manifest.json",
+        json!([{ "Config": "", "RepoTags": tag.map(|tag| [tag]), "Layers": [] }]),
+    );
     files
 }
 
-fn legacy_files(layers: &[Vec<u8>], diff_ids: &[String], config: &[u8]) -> Files {
+fn legacy_files(
+    layers: &[Vec<u8>],
+    diff_ids: &[String],
+    config: &[u8],
+    tag: Option<&str>,
+) -> Files {
     let mut files = Files::new();
     let mut paths: Vec<String> = Vec::new();
     let mut chain: Option<String> = None;
@@ -139,7 +161,8 @@ fn legacy_files(layers: &[Vec<u8>], diff_ids: &[String], config: &[u8]) -> Files
         parent = Some(id);
     }
     let config_path = format!("{}.json", hash(config));
-    let manifest = json!([{ "Config": config_path, "RepoTags": ["lab/web:1"], "Layers": paths }]);
+    let tags = tag.map(|tag| [tag]);
+    let manifest = json!([{ "Config": config_path, "RepoTags": tags, "Layers": paths }]);
     files.insert(config_path, Content::File(config.to_vec()));
     files.insert("manifest.json".to_owned(), Content::File(manifest.to_string().into_bytes()));
     files
@@ -205,6 +228,7 @@ fn take_in(archive: &[u8], blobs: &mut Blobs) -> Result<(String, Vec<String>), S
         (described(&manifest["config"])?, layers.collect::<Result<_, _>>()?)
     } else {
         let image = &text("manifest.json")?[0];
+        assert_eq!(image["RepoTags"][0], TAG);
         let of = |path: &Value| {
             let path = path.as_str().expect("a path");
             let path = links.get(path).map_or(path, String::as_str);
@@ -242,9 +266,10 @@ proptest! {
     fn every_node_ends_up_with_the_whole_image_and_is_sent_no_layer_that_it_has(
         shape in shapes(),
         layers in layers(),
+        has_tag in any::<bool>(),
         had in prop::collection::vec(prop::collection::vec(any::<bool>(), 6), 1..4),
     ) {
-        let image = Image::of(shape, &layers);
+        let image = Image::tagged(shape, &layers, has_tag.then_some(TAG));
         let mut nodes: Vec<Blobs> = had
             .iter()
             .map(|had| {
@@ -272,24 +297,26 @@ proptest! {
     fn what_is_cut_off_is_an_error(
         shape in shapes(),
         layers in layers(),
+        has_tag in any::<bool>(),
         has_all in any::<bool>(),
         place in any::<prop::sample::Index>(),
     ) {
-        let image = Image::of(shape, &layers);
+        let image = Image::tagged(shape, &layers, has_tag.then_some(TAG));
         let has = if has_all { image.diff_ids.iter().cloned().collect() } else { HashSet::new() };
         // Nothing is missing before the second block of the end mark.
         let end = image.archive.len() - 512;
         let rest = &image.archive[..place.index(end + 1)];
-        prop_assert!(deal_out(rest, &image.diff_ids, &[has]).is_err());
+        prop_assert!(deal_out(rest, &image.known(), &[has]).is_err());
     }
 
     #[test]
     fn whatever_comes_ends(
         shape in shapes(),
         layers in layers(),
+        has_tag in any::<bool>(),
         spoilt in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
     ) {
-        let mut image = Image::of(shape, &layers);
+        let mut image = Image::tagged(shape, &layers, has_tag.then_some(TAG));
         for (place, byte) in spoilt {
             *place.get_mut(&mut image.archive) = byte;
         }
@@ -308,7 +335,7 @@ fn an_error_of_the_engine_is_told_as_it_was() {
     }
     let image = Image::of(Shape::Oci, &[vec![1; 3000]]);
     let archive = image.archive[..2000].chain(Fails);
-    let error = deal_out(archive, &image.diff_ids, &[HashSet::new()]).expect_err("an error");
+    let error = deal_out(archive, &image.known(), &[HashSet::new()]).expect_err("an error");
     assert_eq!(error.to_string(), "connection reset");
 }
 
@@ -327,12 +354,12 @@ fn one_that_stops_reading_holds_up_nobody_and_when_all_have_the_rest_is_not_read
         |most| Receiver { has: HashSet::new(), outlet: Belt { most, ..Belt::default() } };
     let mut archive = Counts(&image.archive, 0);
     let mut receivers = [receiver(Some(3)), receiver(None)];
-    deal(&mut archive, &image.diff_ids, &mut receivers, |_| ()).expect("dealt");
+    deal(&mut archive, &image.known(), &mut receivers, |_| ()).expect("dealt");
     assert_eq!(receivers[0].outlet.pieces, 3);
     take_in(&receivers[1].outlet.taken, &mut Blobs::new()).expect("whole");
 
     let mut archive = Counts(&image.archive, 0);
-    deal(&mut archive, &image.diff_ids, &mut [receiver(Some(3))], |_| ()).expect("left off");
+    deal(&mut archive, &image.known(), &mut [receiver(Some(3))], |_| ()).expect("left off");
     assert!(archive.1 < 500_000, "{} bytes read", archive.1);
 }
 
@@ -342,7 +369,8 @@ fn a_folder_that_does_not_say_which_layer_it_holds_is_sent() {
     let image = Image::of(Shape::Legacy, &layers);
     let other = [digest(&layers[1]), digest(&layers[0])];
     let has = other.iter().cloned().collect();
-    let (dealt, archives) = deal_out(image.archive.as_slice(), &other, &[has]).expect("dealt");
+    let known = Known { diff_ids: &other, name: None };
+    let (dealt, archives) = deal_out(image.archive.as_slice(), &known, &[has]).expect("dealt");
     assert_eq!(dealt.sent[0], dealt.whole);
     take_in(&archives[0], &mut Blobs::new()).expect("whole");
 }

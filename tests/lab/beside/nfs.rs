@@ -11,12 +11,12 @@ use topo::backend::nfs::{Dial, Direct, Finding, Proof, ThroughContainer, Trial, 
 use topo::topology::NfsVersion::{self, V3, V4_0, V4_1, V4_2};
 
 use crate::ganesha::{Ganesha, Setup};
-use crate::lab::Lab;
+use crate::lab::{BESIDE, Lab};
 
 const NETWORK: &str = "nfst";
-const SUBNET: &str = "172.28.0.0/24";
+const SUBNET: &str = "10.213.28.0/24";
 const SERVER: &str = "nfst-server";
-const ADDRESS: &str = "172.28.0.10";
+const ADDRESS: &str = "10.213.28.10";
 const NODE: &str = "nfst-node";
 const FOLDER: &str = "nfst-folder";
 const LIMIT: Duration = Duration::from_secs(8);
@@ -47,19 +47,22 @@ impl Ground {
         let runtime = Runtime::new().expect("a runtime");
         let surroundings = Surroundings::read(|name| std::env::var(name).ok());
         let docker = runtime.block_on(Docker::connect(&surroundings)).expect("the lab's engine");
+        let label = format!("{BESIDE}=nfs");
         let server = Ganesha {
             name: SERVER,
-            place: ["--network", NETWORK, "--ip", ADDRESS].map(str::to_owned).to_vec(),
+            place: ["--label", &label, "--network", NETWORK, "--ip", ADDRESS]
+                .map(str::to_owned)
+                .to_vec(),
             path: "/export".to_owned(),
             source: FOLDER.to_owned(),
         };
         let ground = Self { lab, server, runtime, docker };
         ground.clear();
-        ground.docker_run(&["network", "create", "--subnet", SUBNET, NETWORK]);
-        ground.docker_run(&["volume", "create", FOLDER]);
+        ground.docker_run(&["network", "create", "--label", &label, "--subnet", SUBNET, NETWORK]);
+        ground.docker_run(&["volume", "create", "--label", &label, FOLDER]);
         let node = std::env::var("NODE_IMAGE").expect("the lab's node image");
-        let run = ["run", "-d", "--name", NODE, "--network", NETWORK, "--entrypoint", "sleep"];
-        ground.docker_run(&[&run[..], &[&node, "900"]].concat());
+        let run = ["run", "-d", "--name", NODE, "--label", &label, "--network", NETWORK];
+        ground.docker_run(&[&run[..], &["--entrypoint", "sleep", &node, "900"]].concat());
         ground
     }
 
@@ -217,7 +220,7 @@ fn nfs_ports_that_are_refused() {
     ground.works(&[Node], &VERSIONS, |_| {});
 
     ground.serve(&Setup {
-        export: "Access_Type = None; CLIENT { Clients = 172.28.0.0/24; Access_Type = RW; }",
+        export: "Access_Type = None; CLIENT { Clients = 10.213.28.0/24; Access_Type = RW; }",
         ..Setup::default()
     });
     ground.works(&[Here, Node], &VERSIONS, |_| {});
@@ -233,7 +236,7 @@ fn nfs_ports_that_are_refused() {
     // Without a mount service there is no list of exports to ask for.
     let only4 = Some("4");
     ground.serve(&Setup {
-        export: "Access_Type = None; CLIENT { Clients = 172.28.0.0/24; Access_Type = RW; }",
+        export: "Access_Type = None; CLIENT { Clients = 10.213.28.0/24; Access_Type = RW; }",
         protocols: only4,
         ..Setup::default()
     });

@@ -1,6 +1,6 @@
 //! topologies/remote-engine.yaml: a cluster on another machine, used as if it were here.
 
-use crate::far::{self, OverSsh};
+use crate::beside::far::{self, OverSsh};
 use crate::lab::Lab;
 
 const FILE: &str = "topologies/remote-engine.yaml";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::far;
+use crate::beside::far;
 use crate::lab::{BESIDE, Lab};
 
 const FILE: &str = "topologies/share-ssh.yaml";
