@@ -160,7 +160,7 @@ pub fn build_context(files: &[Archived<'_>]) -> Result<Bytes> {
 
 /// A reference without tag or digest means `latest`; the engine's pull would take every tag. Beside a
 /// digest a tag says nothing, and the engine forgets it.
-pub(super) fn exact(reference: &str) -> String {
+pub fn exact(reference: &str) -> String {
     let (tagged, digest) = match reference.split_once('@') {
         Some((tagged, digest)) => (tagged, Some(digest)),
         None => (reference, None),

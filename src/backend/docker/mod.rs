@@ -21,7 +21,7 @@ pub use containers::{Archived, Lifetime};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, candidates};
 pub use error::{AbsentIsFine, Error, Result};
 pub use exec::{Attached, Output, Piece};
-pub use images::{Amount, BuildRequest, ImageDetails, build_context};
+pub use images::{Amount, BuildRequest, ImageDetails, build_context, exact};
 pub use networks::{NetworkRequest, SubnetRequest};
 pub use snapshot::{
     Address, Container, ContainerState, Image, Labels, Network, Published, Snapshot, Subnet, Volume,

@@ -8,7 +8,7 @@ use futures::Stream;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::delivery::Parcel;
-use crate::backend::docker::{Container, Docker, Error};
+use crate::backend::docker::{Container, Docker, Error, exact};
 
 /// containerd knows an image by the digest of a manifest that the engine may never have had, so the
 /// engine's id is written beside it when it is brought, with that digest: whoever loads another image
@@ -121,24 +121,13 @@ async fn ctr(docker: &Docker, node: &str, arguments: &[&str]) -> Result<String, 
 /// containerd writes every name out whole, and Kubernetes asks it for one with a digest without the
 /// tag that may stand beside it.
 pub fn full_name(name: &str) -> String {
-    let (tagged, digest) = match name.split_once('@') {
-        Some((tagged, digest)) => (tagged, Some(digest)),
-        None => (name, None),
+    let exact = exact(name);
+    let prefix = match exact.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => "",
+        Some(_) => "docker.io/",
+        None => "docker.io/library/",
     };
-    let (repository, tag) = match tagged.rfind(':').filter(|at| !tagged[*at..].contains('/')) {
-        Some(at) => (&tagged[..at], &tagged[at + 1..]),
-        None => (tagged, "latest"),
-    };
-    let suffix = digest.map_or_else(|| format!(":{tag}"), |digest| format!("@{digest}"));
-    let has_host = repository
-        .split_once('/')
-        .is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
-    let prefix = match (has_host, repository.contains('/')) {
-        (true, _) => "",
-        (false, true) => "docker.io/",
-        (false, false) => "docker.io/library/",
-    };
-    format!("{prefix}{repository}{suffix}")
+    format!("{prefix}{exact}")
 }
 
 #[cfg(test)]
