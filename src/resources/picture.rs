@@ -2,10 +2,12 @@
 //! or the user's own.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
 use super::{Context, pulled};
+use crate::backend::docker::api::ContainerCreateBody;
 use crate::backend::docker::{
     AbsentIsFine, Archived, BuildRequest, Container, Error, Image as Listed, Snapshot,
     build_context,
@@ -96,6 +98,26 @@ impl Picture {
         self.build(cx, turn, &reference, recipe).await
     }
 
+    /// Makes a container of what was made sure of; how to tell the engine's refusal is the caller's to
+    /// say. Another topology that goes at this moment takes away the tag of an image that no container
+    /// has yet: then it is made once more.
+    pub async fn make(
+        &self,
+        cx: &Context,
+        turn: &Turn,
+        name: &str,
+        body: ContainerCreateBody,
+        network: &str,
+        fixed: Option<IpAddr>,
+    ) -> Result<Result<String, Error>, Failure> {
+        let created = cx.docker.create_container(name, body.clone(), network, fixed).await;
+        if !created.as_ref().is_err_and(Error::is_for_want_of_an_image) {
+            return Ok(created);
+        }
+        self.ensure(cx, turn).await?;
+        Ok(cx.docker.create_container(name, body, network, fixed).await)
+    }
+
     async fn build(
         &self,
         cx: &Context,
@@ -140,7 +162,11 @@ impl Kind {
         if snapshot.containers.iter().any(|container| container.image == image) {
             return Ok(());
         }
-        cx.remove_image(image).await
+        match cx.docker.remove_image(image).await.if_present() {
+            // One came at this moment.
+            Ok(_) | Err(Error::Conflict(_)) => Ok(()),
+            Err(error) => Err(Failure::because(format!("cannot remove `{image}`"), &error)),
+        }
     }
 }
 

@@ -31,5 +31,6 @@ mod routed_host;
 mod served;
 mod shares;
 mod small;
+mod thief;
 mod two_teams;
 mod workloads;

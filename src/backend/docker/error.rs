@@ -86,6 +86,10 @@ impl Error {
         matches!(self, Self::Refused { message, .. } if message.contains("user configured subnet"))
     }
 
+    pub fn is_for_want_of_an_image(&self) -> bool {
+        matches!(self, Self::NotFound(message) if message.to_ascii_lowercase().contains("no such image"))
+    }
+
     /// What to do about it, where that does not stand in the words themselves.
     pub fn hint(&self) -> Option<String> {
         match self {

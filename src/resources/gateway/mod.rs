@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::picture::Picture;
 use super::{Context, marks, pin as pinning, tunnel};
 use crate::backend::docker::{
     AbsentIsFine, Claimed, Container, ContainerState, Error, Labels, Snapshot,
@@ -236,8 +237,8 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let Some(gateway) = &topology.gateway else {
         return Err(Failure::new("the file has no gateway any more"));
     };
-    let failed = |error: Error| Failure::because(format!("cannot make `{name}`"), &error);
-    ensure_image(cx, turn, gateway).await?;
+    let picture = picture(cx, gateway)?;
+    picture.ensure(cx, turn).await?;
 
     let record = record(cx, turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
@@ -249,11 +250,10 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let network = topology.network_name();
     let address = place::address(cx, turn, topology, gateway).await?;
     let kept = turn.text("address").and_then(|address| address.parse().ok());
-    let created = cx.docker.create_container(name, body, &network, address.or(kept)).await;
-    created.map_err(|error| {
-        let needs_subnet = error.is_for_want_of_a_subnet();
-        let failure = failed(error);
-        if needs_subnet { failure.hint(NEEDS_SUBNET) } else { failure }
+    let made = picture.make(cx, turn, name, body, &network, address.or(kept)).await?;
+    made.map_err(|error| {
+        let failure = Failure::because(format!("cannot make `{name}`"), &error);
+        if error.is_for_want_of_a_subnet() { failure.hint(NEEDS_SUBNET) } else { failure }
     })?;
     if let Err(failure) = furnish(cx, turn, topology, record).await {
         cx.remove_container(name).await?;
@@ -286,11 +286,9 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     saved.write(cx, name, cx.topology()?).await
 }
 
-async fn ensure_image(cx: &Context, turn: &Turn, gateway: &Gateway) -> Result<(), Failure> {
+fn picture(cx: &Context, gateway: &Gateway) -> Result<Picture, Failure> {
     image::picture(gateway, &cx.templates)
-        .map_err(|error| Failure::because("cannot make the gateway's image", &error))?
-        .ensure(cx, turn)
-        .await
+        .map_err(|error| Failure::because("cannot make the gateway's image", &error))
 }
 
 /// Puts the gateway's own files into its volume, and keeps of the forwards that a container before
@@ -379,7 +377,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if turn.action() == Action::Replace {
         // What takes long comes before the forwards are away.
         if let Some(gateway) = &cx.topology()?.gateway {
-            ensure_image(cx, turn, gateway).await?;
+            picture(cx, gateway)?.ensure(cx, turn).await?;
         }
         cx.remove_container(name).await?;
         cx.forwards.interrupt();

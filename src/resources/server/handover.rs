@@ -14,6 +14,7 @@ use super::{CONFIG_LABEL, ensure_volumes, image, settle_address, unrendered};
 use crate::backend::docker::{Archived, Error};
 use crate::engine::{Failure, Turn};
 use crate::plan::Record;
+use crate::resources::picture::Picture;
 use crate::resources::{Context, marks};
 
 const NEEDS_SUBNET: &str = "the engine gives fixed addresses only on a network that was made with a subnet: choose another `network.name` and let topo make it";
@@ -55,7 +56,7 @@ pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 
 /// Everything that a new container is made from.
 struct Plan {
-    image: String,
+    picture: Picture,
     exports: Exports,
     network: String,
     address: IpAddr,
@@ -78,7 +79,7 @@ impl Plan {
         values.set("address", address.clone());
         let subnet = turn.text("subnet").unwrap_or_default();
         Ok(Self {
-            image: picture.reference(),
+            picture,
             files: layout::files(&exports, subnet, &cx.templates).map_err(unrendered)?,
             exports,
             network: topology.network_name().into_owned(),
@@ -101,9 +102,10 @@ impl Plan {
         if let Some((_, config)) = config {
             labels.insert(CONFIG_LABEL.to_owned(), layout::digest(config.as_bytes()));
         }
-        let body = layout::body(turn.id().name(), Some(&self.image), &self.exports, labels);
-        let created = cx.docker.create_container(name, body, &self.network, fixed).await;
-        created.map_err(|error| failed("make", name, &error))?;
+        let image = self.picture.reference();
+        let body = layout::body(turn.id().name(), Some(&image), &self.exports, labels);
+        let made = self.picture.make(cx, turn, name, body, &self.network, fixed).await?;
+        made.map_err(|error| failed("make", name, &error))?;
         let files: Vec<Archived> = self
             .files
             .iter()
