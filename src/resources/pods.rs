@@ -83,12 +83,10 @@ fn fallen(body: &Value) -> Option<(&str, bool)> {
 
 /// Why an object does not work, as its pods tell it; nothing if they have no complaint.
 pub async fn why(kube: &Kube, target: &Target<'_>) -> Vec<String> {
-    let Ok(Some(object)) = kube.get(target).await else { return Vec::new() };
     let pods = if target.kind.is("", "Pod") {
-        vec![object]
+        kube.get(target).await.ok().flatten().into_iter().collect()
     } else {
-        let Some(labels) = selector(&object.data) else { return Vec::new() };
-        of(kube, target.namespace, &labels).await.unwrap_or_default()
+        of_workload(kube, target).await.unwrap_or_default()
     };
     let mut said = Vec::new();
     for pod in pods.iter().filter(|pod| !has_condition(&pod.data, "Ready")) {
@@ -118,6 +116,18 @@ async fn complaint_or_warning(
     match complaint(body) {
         Some(complaint) => Some(complaint),
         None => kube.warnings(namespace, name).await.unwrap_or_default().pop(),
+    }
+}
+
+/// None if it is not there.
+pub async fn of_workload(
+    kube: &Kube,
+    target: &Target<'_>,
+) -> Result<Vec<DynamicObject>, KubeError> {
+    let labels = kube.get(target).await?.and_then(|workload| selector(&workload.data));
+    match labels {
+        Some(labels) => of(kube, target.namespace, &labels).await,
+        None => Ok(Vec::new()),
     }
 }
 

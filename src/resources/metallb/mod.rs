@@ -1,6 +1,7 @@
 //! MetalLB: its released manifest with topo's few changes, applied whole, and waited for until it
 //! really takes pools.
 
+mod nudge;
 mod release;
 mod serving;
 mod shared_key;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use super::nudge::keep_nudging;
 use super::{NAMESPACE, kind};
 use crate::backend::kube::{Apply, Deadline, Kube, Target, Verdict, WaitError};
 use crate::engine::{Failure, Turn, Work};
@@ -16,31 +17,42 @@ const WAIT: Duration = Duration::from_mins(3);
 /// A pool that is only ever tried, never made.
 const PROBE: &str = "topo-probe";
 
-/// The controller being available does not mean that its webhook serves, so each part of the way
-/// is waited for, and at its end a pool is tried.
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     if turn.work == Work::Delete {
         return Ok(Outputs::new());
     }
     let kube = cx.kube().await?;
     let deadline = Deadline::after(turn.patience(WAIT));
+    if matches!(turn.work, Work::Create | Work::Update) {
+        tokio::select! {
+            serves = until_it_serves(&kube, turn, deadline) => serves?,
+            never = keep_nudging(&kube, deadline) => match never {},
+        }
+    } else {
+        until_it_serves(&kube, turn, deadline).await?;
+    }
+    Ok(Outputs::new())
+}
+
+/// The controller being available does not mean that its webhook serves, so each part of the way
+/// is waited for, and at its end a pool is tried.
+async fn until_it_serves(kube: &Kube, turn: &Turn, deadline: Deadline) -> Result<(), Failure> {
     let not_ready = |error: WaitError| Failure::because("MetalLB does not work yet", &error);
     let definition = kind("apiextensions.k8s.io/v1", "CustomResourceDefinition");
     for plural in ["ipaddresspools", "l2advertisements"] {
         let name = format!("{plural}.metallb.io");
         let target = Target { kind: &definition, namespace: None, name: &name };
-        until_ready(&kube, turn, &target, deadline).await.map_err(not_ready)?;
+        until_ready(kube, turn, &target, deadline).await.map_err(not_ready)?;
     }
     for (workload, name) in [("Deployment", "controller"), ("DaemonSet", "speaker")] {
         let workload = kind("apps/v1", workload);
         let target = Target { kind: &workload, namespace: Some(NAMESPACE), name };
-        if let Err(error) = until_ready(&kube, turn, &target, deadline).await {
-            let said = pods::why(&kube, &target).await;
+        if let Err(error) = until_ready(kube, turn, &target, deadline).await {
+            let said = pods::why(kube, &target).await;
             return Err(said.into_iter().fold(not_ready(error), Failure::caused_by));
         }
     }
-    until_webhook_serves(&kube, turn, deadline).await.map_err(not_ready)?;
-    Ok(Outputs::new())
+    until_webhook_serves(kube, turn, deadline).await.map_err(not_ready)
 }
 
 async fn until_ready(
@@ -60,9 +72,7 @@ async fn until_webhook_serves(
     deadline: Deadline,
 ) -> Result<(), WaitError> {
     let said = |last: &str| turn.say(last);
-    let webhooks = kind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration");
-    let target = Target { kind: &webhooks, namespace: None, name: "metallb-webhook-configuration" };
-    kube.until(&target, deadline, has_certificates, said).await?;
+    until_certified(kube, deadline, said).await?;
 
     let slices = kind("discovery.k8s.io/v1", "EndpointSlice");
     let target = Target { kind: &slices, namespace: Some(NAMESPACE), name: "" };
@@ -80,6 +90,17 @@ async fn until_webhook_serves(
     let how = Apply { force: true, dry_run: true };
     kube.persist(deadline, said, || kube.apply(&target, &probe, how)).await?;
     Ok(())
+}
+
+/// What its controller does last, once it has written a certificate.
+pub async fn until_certified(
+    kube: &Kube,
+    deadline: Deadline,
+    said: impl Fn(&str),
+) -> Result<(), WaitError> {
+    let webhooks = kind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration");
+    let target = Target { kind: &webhooks, namespace: None, name: "metallb-webhook-configuration" };
+    kube.until(&target, deadline, has_certificates, said).await
 }
 
 fn has_certificates(live: Option<&DynamicObject>) -> Verdict<()> {
