@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::lab::{Lab, assert_same};
+use crate::lab::Lab;
+use crate::listing::assert_same;
 
 const FILE: &str = "topologies/existing-cluster.yaml";
 const NETWORK: &str = "ext";

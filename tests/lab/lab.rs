@@ -1,17 +1,12 @@
-//! What the scenarios share: the lab's surroundings, topo run in a home of its own, and the listing
-//! by which a destroy is judged.
+//! What the scenarios share: the lab's surroundings, and topo run in a home of its own.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-
-/// The label, with any value, of what a scenario makes on this machine while others run beside it.
-pub const BESIDE: &str = "lab.beside";
 
 /// A user's surroundings: a home, a folder with files of his own, a key to log in with, and the
 /// lab's engine.
@@ -23,7 +18,7 @@ pub struct Lab {
     started: Instant,
     name: &'static str,
     /// Names of the scenario's own topologies.
-    topologies: Vec<&'static str>,
+    pub topologies: Vec<&'static str>,
     told: RefCell<String>,
 }
 
@@ -86,7 +81,8 @@ impl Lab {
         }
     }
 
-    /// What a person needs who was not there: what topo said, how it stands, what containers say.
+    /// What a person needs who was not there: what topo said, how it stands, what containers say, and
+    /// of clusters the logs of their nodes and pods.
     fn keep_logs(&self) {
         let Ok(logs) = std::env::var("TOPO_TEST_LOGS") else { return };
         let folder = Path::new(&logs).join(self.name);
@@ -99,7 +95,10 @@ impl Lab {
         };
         keep("topo", &self.told.borrow());
         keep("containers", &self.try_run("docker", &["ps", "-a", "--no-trunc"]).out);
+        let kind = std::env::var("TOPO_KIND").unwrap_or_else(|_| "kind".to_owned());
         for name in &self.topologies {
+            let cluster = folder.join(name).display().to_string();
+            self.try_run(&kind, &["export", "logs", "--name", name, &cluster]);
             let label = format!("label=dev.topo.topology={name}");
             let all = self.try_run("docker", &["volume", "ls", "-q", "--filter", &label]).out;
             let volumes: Vec<&str> = ["volume", "inspect"].into_iter().chain(all.lines()).collect();
@@ -220,34 +219,6 @@ impl Lab {
         Ran::from(output.unwrap_or_else(|error| panic!("{program} does not run: {error}")))
     }
 
-    /// Nothing has come or gone since: neither what topo makes nor what others have.
-    #[track_caller]
-    pub fn is_as_before(&self, before: &BTreeSet<String>) {
-        assert_same(before, &self.listing());
-    }
-
-    /// Everything on the engine and in the home that topo could leave behind.
-    pub fn listing(&self) -> BTreeSet<String> {
-        let mut listing = BTreeSet::new();
-        let mut add = |kind: &str, text: String| {
-            listing.extend(text.lines().map(|line| format!("{kind} {line}")));
-        };
-        let named = |name: &str| {
-            format!("{{{{{name}}}}}{{{{if .Label \"{BESIDE}\"}}}} {BESIDE}{{{{end}}}}")
-        };
-        add("container", self.run("docker", &["ps", "-a", "--format", &named(".Names")]));
-        add("network", self.run("docker", &["network", "ls", "--format", &named(".Name")]));
-        add("volume", self.run("docker", &["volume", "ls", "--format", &named(".Name")]));
-        add("image", self.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]));
-        add("file", files_under(self.home.path()));
-        listing.retain(|line| !line.ends_with(BESIDE));
-        // kubectl's own cache, made by the scenarios.
-        listing.retain(|line| !line.contains("/.kube/cache/"));
-        // A build leaves its untagged base layers in the engine's cache; they are no image tags.
-        listing.retain(|line| !line.contains("<none>"));
-        listing
-    }
-
     /// Asks again until it answers, and tells the last refusal if it never does.
     #[track_caller]
     pub fn eventually<T>(what: &str, ask: impl FnMut() -> Result<T, String>) -> T {
@@ -298,26 +269,4 @@ impl From<Output> for Ran {
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
-}
-
-#[track_caller]
-pub fn assert_same(before: &BTreeSet<String>, after: &BTreeSet<String>) {
-    let left: Vec<_> = after.difference(before).collect();
-    let gone: Vec<_> = before.difference(after).collect();
-    assert!(left.is_empty() && gone.is_empty(), "left behind: {left:#?}, taken away: {gone:#?}");
-}
-
-fn files_under(folder: &Path) -> String {
-    let mut list = String::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                open.push(entry.path());
-            } else {
-                let _ = writeln!(list, "{}", entry.path().display());
-            }
-        }
-    }
-    list
 }

@@ -2,7 +2,7 @@
 //!
 //! Each applies one of the topologies/ as a user would, and looks at the outcome with the user's
 //! own tools. They run one after another, because they share the engine and what it is compared
-//! with; those that have no part in that run beside them.
+//! with; those of `beside` run beside the others.
 
 #![expect(
     clippy::print_stderr,
@@ -21,15 +21,14 @@ mod example;
 mod existing_cluster;
 mod foreign;
 mod ganesha;
-mod ha;
 mod http_proxy;
 mod interrupted;
 mod lab;
+mod listing;
 mod nested;
 mod node_port;
 mod routed_host;
 mod served;
-mod shares;
 mod small;
 mod thief;
 mod two_teams;

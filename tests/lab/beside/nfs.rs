@@ -11,7 +11,7 @@ use topo::backend::nfs::{Dial, Direct, Finding, Proof, ThroughContainer, Trial, 
 use topo::topology::NfsVersion::{self, V3, V4_0, V4_1, V4_2};
 
 use crate::ganesha::{Ganesha, Setup};
-use crate::lab::{BESIDE, Lab};
+use crate::lab::Lab;
 
 const NETWORK: &str = "nfst";
 const SUBNET: &str = "10.213.28.0/24";
@@ -47,21 +47,18 @@ impl Ground {
         let runtime = Runtime::new().expect("a runtime");
         let surroundings = Surroundings::read(|name| std::env::var(name).ok());
         let docker = runtime.block_on(Docker::connect(&surroundings)).expect("the lab's engine");
-        let label = format!("{BESIDE}=nfs");
         let server = Ganesha {
             name: SERVER,
-            place: ["--label", &label, "--network", NETWORK, "--ip", ADDRESS]
-                .map(str::to_owned)
-                .to_vec(),
+            place: ["--network", NETWORK, "--ip", ADDRESS].map(str::to_owned).to_vec(),
             path: "/export".to_owned(),
             source: FOLDER.to_owned(),
         };
         let ground = Self { lab, server, runtime, docker };
         ground.clear();
-        ground.docker_run(&["network", "create", "--label", &label, "--subnet", SUBNET, NETWORK]);
-        ground.docker_run(&["volume", "create", "--label", &label, FOLDER]);
+        ground.docker_run(&["network", "create", "--subnet", SUBNET, NETWORK]);
+        ground.docker_run(&["volume", "create", FOLDER]);
         let node = std::env::var("NODE_IMAGE").expect("the lab's node image");
-        let run = ["run", "-d", "--name", NODE, "--label", &label, "--network", NETWORK];
+        let run = ["run", "-d", "--name", NODE, "--network", NETWORK];
         ground.docker_run(&[&run[..], &["--entrypoint", "sleep", &node, "900"]].concat());
         ground
     }

@@ -6,12 +6,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::beside::far;
-use crate::lab::{BESIDE, Lab};
+use crate::lab::Lab;
 
 const FILE: &str = "topologies/share-ssh.yaml";
 const NFS_PORT: &str = "12149";
 const MOUNT_PORT: &str = "12148";
-const SERVER: &str = "tunnel-nfs";
+const SERVER: &str = "nfst-tunnel";
 /// How long the link is down: long enough for either end to have given the connection up.
 const LINK_DOWN: Duration = Duration::from_mins(1);
 /// Longer than the longest pause between two tries, and the time that a try takes.
@@ -273,8 +273,6 @@ impl NfsServer {
             "-d",
             "--name",
             SERVER,
-            "--label",
-            &format!("{BESIDE}=tunnel"),
             "--cap-add",
             "DAC_READ_SEARCH",
             "--cap-add",

@@ -149,7 +149,7 @@ fn a_volume_is_shared_and_stays(scenario: &Scenario) {
 
 /// It takes over as any other does, and the image of the one before goes.
 fn another_base_is_another_server(scenario: &Scenario) {
-    const OTHER: &str = "lab/debian:other";
+    const OTHER: &str = "lab/debian:shs";
     let runs = || {
         let asked = ["inspect", "shs-nfs", "--format", "{{.Config.Image}}"];
         scenario.lab.run("docker", &asked).trim().to_owned()
