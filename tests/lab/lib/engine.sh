@@ -21,6 +21,7 @@ start_engine() {
   cp -al "$engine_folder" "$folder/program" # the engine outlives this checkout, and the part that it was started from
   cp "$lab_home/engine/runc-wrapper" "$folder/"
   engine_settings >"$folder/daemon.json"
+  hold_volumes_in_memory
   say "engine: starting"
   PATH="$folder/program/usr/sbin:$folder/program/usr/bin:$PATH" unlocked setsid dockerd --config-file "$folder/daemon.json" >>"$folder/log" 2>&1 </dev/null &
   until engine_answers; do
@@ -29,6 +30,27 @@ start_engine() {
     sleep 0.1
   done
   say "engine: answers after $((SECONDS - started)) s"
+  clear_what_lost_its_volumes
+}
+
+# A node writes half a gigabyte into its volume when it is made, and reads of it all the time: where there is memory enough,
+# no disk is waited for. It lasts until the engine is stopped or the machine is.
+hold_volumes_in_memory() {
+  local data=$lab_state/engine/data
+  local volumes=$data/volumes
+  volumes_are_new=
+  if [ "$(memory_in_gb)" -lt 20 ] || mountpoint -q "$volumes"; then return; fi
+  rm -rf "$volumes"
+  mkdir -p "$volumes"
+  mountpoint -q "$data" || mount --bind "$data" "$data" # or the engine does, and hides what is mounted below it
+  mount -t tmpfs -o mode=0701,size=50% lab-volumes "$volumes"
+  volumes_are_new=yes
+}
+
+clear_what_lost_its_volumes() {
+  [ -n "$volumes_are_new" ] || return 0
+  docker ps -aq | xargs -r docker rm -f >/dev/null
+  docker network prune -f >/dev/null
 }
 
 engine_settings() {

@@ -33,6 +33,8 @@ has_capability() { # NUMBER, as in capability.h
 
 can_raise_limits() { has_capability 24; } # CAP_SYS_RESOURCE
 
+memory_in_gb() { awk '$1 == "MemTotal:" {print int($2 / 1000000)}' /proc/meminfo; }
+
 install_machine_packages() {
   local missing=() package
   for package in "${machine_packages[@]}"; do
