@@ -51,10 +51,12 @@ impl Lab {
     }
 }
 
-/// A volume to which the engine gave its name, as those of kind's nodes.
+/// Named by the engine: hashes for the volumes of kind's nodes, two words and a `_` for the containers in which a build takes
+/// its steps. Names that topo and the scenarios give have no `_`.
 fn is_anonymous(line: &str) -> bool {
-    let name = line.strip_prefix("volume ").unwrap_or_default();
-    name.len() == 64 && name.chars().all(|digit| digit.is_ascii_hexdigit())
+    let volume = line.strip_prefix("volume ").unwrap_or_default();
+    let is_hash = volume.len() == 64 && volume.chars().all(|digit| digit.is_ascii_hexdigit());
+    is_hash || line.strip_prefix("container ").is_some_and(|name| name.contains('_'))
 }
 
 #[track_caller]
