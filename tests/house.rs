@@ -95,7 +95,7 @@ fn backends_know_nothing_of_what_uses_them() {
 #[test]
 fn resources_read_no_other_files() {
     let readers = [
-        "src/resources/build_folder.rs",
+        "src/resources/image/build_folder.rs",
         "src/resources/gateway/mod.rs",
         "src/resources/metallb/release.rs",
     ];
@@ -125,7 +125,7 @@ fn a_kind_is_one_module_and_one_registration() {
     assert_eq!(registered, modules);
 }
 
-/// `src/resources/gateway/mod.rs` and `src/resources/port.rs` alike are named after their module.
+/// `src/resources/gateway/mod.rs` is named after its folder.
 fn module_of(path: &Path) -> String {
     let named = if path.ends_with("mod.rs") { path.parent().expect("a folder") } else { path };
     named.file_stem().expect("a name").to_string_lossy().into_owned()

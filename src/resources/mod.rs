@@ -1,46 +1,25 @@
-//! The kinds of resources, one module each, and the one place where they are registered.
+//! The kinds of resources, one folder each, and the one place where they are registered.
 //!
-//! A module describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
+//! A kind describes ([`Table`], `desired`), sees (`observe`) and does (`change`, `wait`).
 //! What is to be done is decided in `plan`.
 
-mod api_server;
-mod build_folder;
-mod claim;
+mod base;
 mod cluster;
-mod compare;
+mod conflicts;
 mod connector;
-mod containers;
-mod context;
-mod drift;
-mod elsewhere;
-mod existing;
-mod found;
 mod gateway;
 mod image;
-mod inventory;
-mod join;
-mod kind_config;
-mod live;
+mod look;
 mod manifest;
-mod marks;
 mod metallb;
 mod network;
 mod node;
 mod object;
-mod objects;
-mod picture;
-mod pin;
-mod pods;
 mod pool;
 mod port;
-mod pulled;
-mod ready;
 mod render;
-mod reserve;
 mod server;
-mod service;
 mod share;
-mod stages;
 mod tunnel;
 
 use crate::backend::docker::Snapshot;
@@ -51,16 +30,16 @@ use crate::plan::{Action, Bond, Id, Outputs, Plan, Resource, Table, World};
 use crate::templates::Templates;
 use crate::topology::{AddressRange, NeedId, Topology};
 
-pub use claim::{Claim, Claims, Reservation};
-pub use context::{Context, Held, Variables};
-pub use existing::Existing;
+pub use base::claim::{Claim, Claims, Reservation};
+pub use base::context::{Context, Held, Variables};
+pub use base::existing::Existing;
+pub use base::kube::inventory::Inventory;
+pub use base::kube::objects::Objects;
+pub use conflicts::{held_by_others, named};
 pub use gateway::Writer;
-pub use inventory::Inventory;
-pub use objects::Objects;
 pub use pool::Gaps;
 pub use port::leads_to;
 pub use render::{Content, Part, Rendered, render};
-pub use reserve::{held_by_others, named};
 pub use share::{Doing, Ground, Health, Scene, Settled, healths, settle, ways};
 
 /// Registers a kind: its table, and which module carries out its turns.
@@ -117,7 +96,7 @@ pub struct Ingredients<'a> {
 pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
     let topology = from.topology;
     if let Some(machine) = from.machine {
-        elsewhere::refuse_folders(topology, machine)?;
+        cluster::elsewhere::refuse_folders(topology, machine)?;
     }
     let mut nodes = cluster::control_plane_names(topology);
     nodes.extend(node::workers(topology, from.claim).into_iter().map(|worker| worker.name));
@@ -183,7 +162,7 @@ pub async fn explain(
             share::explain_mounts(item, topology, claim.as_ref());
         }
     }
-    live::explain(cx, plan, desired, world).await
+    look::explain(cx, plan, desired, world).await
 }
 
 /// Looks for the programs that this plan will need, before anything is changed.
@@ -211,7 +190,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure
     network::observe(cx, snapshot, &mut world);
     cluster::observe(cx, snapshot, &mut world).await?;
     node::observe(cx, snapshot, &mut world).await;
-    live::observe(cx, &mut world).await?;
+    look::observe(cx, &mut world).await?;
     image::observe(cx, snapshot, &mut world).await;
     server::observe(cx, snapshot, &mut world).await?;
     gateway::observe(cx, snapshot, &mut world).await?;

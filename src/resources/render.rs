@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::objects::Objects;
-use super::{Ingredients, connector, gateway, kind_config, node, pool, server, share, tunnel};
 use crate::engine::Failure;
+use crate::resources::base::kube::objects::Objects;
+use crate::resources::cluster::kind_config;
+use crate::resources::{Ingredients, connector, gateway, node, pool, server, share, tunnel};
 
 /// A part of what can be rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::super::picture::{Kind, Picture};
 use super::layout::tools;
+use crate::resources::base::docker::own_image::{Kind, Picture};
 use crate::templates::{TemplateError, Templates};
 use crate::topology::Gateway;
 

@@ -7,14 +7,14 @@ use std::net::IpAddr;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::super::Context;
-use super::super::picture::short;
 use crate::backend::docker::api::{
     ContainerCreateBody, HealthConfig, HostConfig, PortBinding, RestartPolicy,
     RestartPolicyNameEnum,
 };
 use crate::backend::docker::{Archived, Container, Labels};
 use crate::engine::Failure;
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::own_image::short;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::{HTTP_PROXY_PORT, SSH_PORT};
 use crate::topology::{Gateway, GatewayForwarding, Listen, PortRange, Proto, Topology};

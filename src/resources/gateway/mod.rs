@@ -14,8 +14,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::picture::Picture;
-use super::{Context, marks, pin as pinning, tunnel};
 use crate::backend::docker::{
     AbsentIsFine, Claimed, Container, ContainerState, Error, Labels, Snapshot,
 };
@@ -24,6 +22,11 @@ use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, Span, State, Table,
     Want, World,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::fixed_address;
+use crate::resources::base::docker::own_image::{self, Picture};
+use crate::resources::base::marks;
+use crate::resources::tunnel;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::AuthorizedKey;
 use crate::topology::{Gateway, Listen, Topology};
@@ -185,7 +188,7 @@ fn look_at(container: &Container, record: Record, snapshot: &Snapshot) -> Seen {
 }
 
 fn live_fields(container: &Container, snapshot: &Snapshot) -> Fields<Value> {
-    let image = super::picture::name_of(container, snapshot);
+    let image = own_image::name_of(container, snapshot);
     let mut fields = Fields::new().with("image", json!(image));
     if let Some((network, address)) = container.addresses.iter().next() {
         fields.set("network", json!(network));
@@ -273,7 +276,7 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     }
     let name = turn.id().name();
     let network = cx.topology()?.network_name();
-    if !pinning::keeps_address(cx, name, &network).await? {
+    if !fixed_address::keeps_address(cx, name, &network).await? {
         return Err(Failure::new(format!("`{name}` cannot keep its address on `{network}`"))
             .hint(NEEDS_SUBNET));
     }

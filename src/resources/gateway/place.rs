@@ -4,8 +4,10 @@
 
 use std::net::IpAddr;
 
-use super::super::{Context, Reservation, marks};
 use crate::engine::{Failure, Turn};
+use crate::resources::base::claim::Reservation;
+use crate::resources::base::context::Context;
+use crate::resources::base::marks;
 use crate::topology::{self, AddressRange, Gateway, Subnet, Topology};
 
 pub async fn address(

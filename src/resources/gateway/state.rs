@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::Context;
 use super::layout::{STATE, put};
 use crate::backend::docker::{Archived, Error};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
+use crate::resources::base::context::Context;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{GatewayForwarding, Proto, Topology};
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::super::Context;
 use super::state::{Forward, Saved};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
+use crate::resources::base::context::Context;
 
 #[derive(Debug, Clone)]
 pub enum Edit {

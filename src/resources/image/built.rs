@@ -6,7 +6,8 @@ use super::TABLE;
 use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
-use crate::resources::{Claims, Context};
+use crate::resources::base::claim::Claims;
+use crate::resources::base::context::Context;
 
 /// Of the whole topology, whose cluster has gone.
 pub async fn forget_all(cx: &Context) -> Result<(), Failure> {

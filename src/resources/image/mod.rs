@@ -1,6 +1,7 @@
 //! Images that every node shall have, by image id, without a registry in between.
 
 mod archive;
+mod build_folder;
 mod built;
 mod containerd;
 mod delivery;
@@ -14,11 +15,14 @@ use std::collections::BTreeMap;
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
-use super::build_folder::BuildFolder;
-use super::{Context, cluster, metallb, pulled, stages};
 use crate::backend::docker::{BuildRequest, Container, Error, ImageDetails, Snapshot};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::pulled;
+use crate::resources::base::stages;
+use crate::resources::image::build_folder::BuildFolder;
+use crate::resources::{cluster, metallb};
 use crate::topology::{Build, Cluster, Topology};
 
 use containerd::{Stock, full_name, stock};

@@ -16,14 +16,16 @@ use serde_json::{Value, json};
 use release::Release;
 pub use serving::wait;
 
-use super::found::{self, Found};
-use super::{Context, drift, marks, ready, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
 use crate::plan::{
     Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::listing::{self, Found};
+use crate::resources::base::kube::{drift, ready};
+use crate::resources::base::{marks, stages};
 use crate::topology::{Metallb, Topology};
 
 pub const TABLE: Table =
@@ -249,7 +251,7 @@ async fn refuse_foreign(cx: &Context, kube: &Kube) -> Result<(), Failure> {
     let target = Target { kind: &deployment, namespace: Some(NAMESPACE), name: "controller" };
     let there = kube.get(&target).await.map_err(|error| failed(&error))?;
     match there.filter(|there| !marks::is_mine(there, &cx.name)) {
-        Some(there) => Err(Failure::new(found::foreign(&there, &target))),
+        Some(there) => Err(Failure::new(listing::foreign(&there, &target))),
         None => Ok(()),
     }
 }

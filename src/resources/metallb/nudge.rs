@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{NAMESPACE, kind, serving};
 use crate::backend::kube::{Deadline, Kube, KubeError, Target};
-use crate::resources::pods;
+use crate::resources::base::kube::pods;
 
 const ANNOTATION: &str = "topo.dev/certificate-asked-for-at";
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::{Amount, Failure, Tally, Turn};
 use crate::manifest::{self, Kind, Kinds, Manifests, Source, Syntax};
-use crate::resources::Context;
+use crate::resources::base::context::Context;
 use crate::topology::Metallb;
 
 /// Releases whose manifests were read, with the checksum of the file that was.

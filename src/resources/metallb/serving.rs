@@ -10,7 +10,8 @@ use super::{NAMESPACE, kind};
 use crate::backend::kube::{Apply, Deadline, Kube, Target, Verdict, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::Outputs;
-use crate::resources::{Context, pods, ready};
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::{pods, ready};
 
 const WAIT: Duration = Duration::from_mins(3);
 

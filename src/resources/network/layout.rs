@@ -10,7 +10,8 @@ use super::{GATEWAY_MODE, fixed_addresses};
 use crate::backend::docker::{Labels, NetworkRequest, SubnetRequest};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Fields, Record};
-use crate::resources::{Context, marks};
+use crate::resources::base::context::Context;
+use crate::resources::base::marks;
 use crate::topology::{AddressRange, GatewayMode, Subnet, Topology};
 
 /// The addresses of a network that is about to be made.

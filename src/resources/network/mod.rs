@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 
 use layout::{Layout, overlap};
 
-use super::{Claims, Context, marks};
 use crate::backend::docker::{AbsentIsFine, Error, Network, Snapshot};
 use crate::backend::host;
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
     Effect, Fields, Id, Origin, Outputs, Owner, Record, Resource, Seen, State, Table, Want, World,
 };
+use crate::resources::base::claim::Claims;
+use crate::resources::base::context::Context;
+use crate::resources::base::marks;
 use crate::topology::{AddressRange, GatewayMode, Subnet, Topology};
 
 pub const TABLE: Table = Table {

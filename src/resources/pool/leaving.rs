@@ -8,8 +8,8 @@ use kube::api::DynamicObject;
 use super::{desired, hold, kept_by, kinds, ranges};
 use crate::backend::kube::{Kube, KubeError, Verdict};
 use crate::plan::{Id, Outputs, Owner, Resource, World};
-use crate::resources::marks;
-use crate::resources::service::{self, ADDRESS, ADDRESS6};
+use crate::resources::base::kube::service::{self, ADDRESS, ADDRESS6};
+use crate::resources::base::marks;
 use crate::topology::{AddressRange, Topology};
 
 /// Says, where MetalLB gave a Service its address, from which pool.

@@ -13,8 +13,6 @@ use futures::future::try_join;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::found::{self, Found};
-use super::{Context, Reservation, marks, metallb, service, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
@@ -22,6 +20,12 @@ use crate::plan::{
     Bond, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen, Span, State, Table, Want,
     World,
 };
+use crate::resources::base::claim::Reservation;
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::listing::{self, Found};
+use crate::resources::base::kube::service;
+use crate::resources::base::{marks, stages};
+use crate::resources::metallb;
 use crate::topology::{self, AddressRange, Pool, Subnet, Topology};
 
 pub use gaps::Gaps;
@@ -115,7 +119,7 @@ pub fn observe(cx: &Context, live: &Found, world: &mut World) {
         let mut seen = if marks::is_mine(object, &cx.name) {
             Seen::mine(marks::kube_record(object).unwrap_or_default())
         } else {
-            Seen::foreign(found::foreign(object, &target))
+            Seen::foreign(listing::foreign(object, &target))
         };
         let spec = &object.data["spec"];
         seen.fields = Fields::new()
@@ -162,7 +166,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         let target = target(kind, name);
         let there = kube.get(&target).await.map_err(|error| failed(turn.id(), &error))?;
         if let Some(there) = there.filter(|there| !marks::is_mine(there, &cx.name)) {
-            return Err(Failure::new(found::foreign(&there, &target)));
+            return Err(Failure::new(listing::foreign(&there, &target)));
         }
     }
     let [mut pool, mut advertisement] = bodies(name, &values);

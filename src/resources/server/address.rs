@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::super::claim::{Claim, Claims};
-use super::super::network;
 use crate::backend::docker::Snapshot;
 use crate::plan::Id;
+use crate::resources::base::claim::{Claim, Claims};
+use crate::resources::network;
 use crate::topology::{AddressRange, Subnet, Topology, carve, reserved};
 
 /// What an address is chosen from.
@@ -85,8 +85,8 @@ fn top_quarter(subnet: Subnet) -> Option<AddressRange> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::super::claim::Reservation;
     use super::*;
+    use crate::resources::base::claim::Reservation;
 
     fn address(topology: Value, claim: Option<&Claim>) -> Option<String> {
         let topology: Topology = serde_json::from_value(topology).expect("a topology");

@@ -14,8 +14,9 @@ use super::{CONFIG_LABEL, ensure_volumes, image, settle_address, unrendered};
 use crate::backend::docker::{Archived, Error};
 use crate::engine::{Failure, Turn};
 use crate::plan::Record;
-use crate::resources::picture::Picture;
-use crate::resources::{Context, marks};
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::own_image::Picture;
+use crate::resources::base::marks;
 
 const NEEDS_SUBNET: &str = "the engine gives fixed addresses only on a network that was made with a subnet: choose another `network.name` and let topo make it";
 

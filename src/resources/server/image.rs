@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::picture::{Kind, Picture};
+use crate::resources::base::docker::own_image::{Kind, Picture};
 use crate::templates::{TemplateError, Templates};
 use crate::topology::NfsServer;
 

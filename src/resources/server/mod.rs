@@ -11,8 +11,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::claim::{Claim, Reservation};
-use super::{Context, Ingredients, marks, network, picture};
 use crate::backend::docker::{
     AbsentIsFine, Container, ContainerState, Docker, Error, Labels, Snapshot,
 };
@@ -21,6 +19,11 @@ use crate::plan::{
     Action, Bond, Drifted, Effect, Id, Item, Origin, Outputs, Record, Resource, Seen, State, Table,
     Want, World,
 };
+use crate::resources::base::claim::{Claim, Reservation};
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::own_image;
+use crate::resources::base::marks;
+use crate::resources::{Ingredients, network};
 use crate::templates::TemplateError;
 use crate::topology::{AddressRange, Topology, Via};
 
@@ -116,7 +119,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
     }
     for container in &snapshot.containers {
         let Some((id, record)) = own_record(cx, container) else { continue };
-        let mut seen = look_at(container, record, picture::name_of(container, snapshot));
+        let mut seen = look_at(container, record, own_image::name_of(container, snapshot));
         if container.name == id.name() {
             seen.drift = drift(&cx.docker, container).await?;
         }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::{Context, cluster, server};
 use super::layout::{mount_options, node_folder};
 use super::{host, squash};
 use crate::backend::docker::Snapshot;
 use crate::backend::nfs::{self, Direct, Finding, ThroughContainer, Trial};
 use crate::engine::Failure;
 use crate::plan::Fields;
+use crate::resources::base::context::Context;
+use crate::resources::{cluster, server};
 use crate::topology::{Access, NfsVersion, Share, Via};
 
 /// How a share is tried.

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::super::claim::Claim;
-use super::super::cluster;
 use super::layout::{NODE_FOLDER, node_folder};
 use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
+use crate::resources::base::claim::Claim;
+use crate::resources::cluster;
 use crate::topology::{Access, Mount, Owner, Share, Topology, Via};
 
 /// A topology in which every share has its way, and the nodes have the mounts that follow from it.
@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
     use crate::plan::{Fields, Record};
-    use crate::resources::kind_config;
+    use crate::resources::cluster::kind_config;
 
     fn topology(shares: Value) -> Topology {
         serde_json::from_value(json!({ "name": "dev", "cluster": {}, "shares": shares }))

@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::super::Context;
 use super::check::{self, How, Outcome};
 use super::{id, source};
 use crate::backend::docker::Snapshot;
 use crate::backend::nfs::Finding;
 use crate::plan::{Fields, Owner, State, World};
+use crate::resources::base::context::Context;
 use crate::topology::{Share, Topology, Via};
 
 /// A person waits for the answer.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Context, Ingredients, network};
 use super::exports::{Export, entry_of};
 use super::squash;
 use crate::backend::docker::Snapshot;
@@ -11,6 +10,8 @@ use crate::backend::host;
 use crate::backend::nfs::Finding;
 use crate::engine::Failure;
 use crate::plan::{Id, Want};
+use crate::resources::base::context::Context;
+use crate::resources::{Ingredients, network};
 use crate::topology::{NfsSystem, Share, Topology, Via};
 
 /// The rendered files, in the topology's folder.

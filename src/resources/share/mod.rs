@@ -18,7 +18,6 @@ use futures::future::try_join;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{Context, Ingredients, asked, cluster, found, marks, objects, ready, server, tunnel};
 use crate::backend::host as machine;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
@@ -26,6 +25,10 @@ use crate::manifest::Kinds;
 use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Table, Want,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::{listing, objects, ready};
+use crate::resources::base::marks;
+use crate::resources::{Ingredients, asked, cluster, server, tunnel};
 use crate::topology::{Owner, Share, Topology, Via};
 use check::{How, Outcome};
 use volume::Pair;
@@ -195,7 +198,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     for target in [pair.volume(), pair.claim()] {
         let there = kube.get(&target).await.map_err(|error| failed(turn.id(), &error))?;
         if let Some(there) = there.filter(|there| !marks::is_mine(there, &cx.name)) {
-            return Err(Failure::new(found::foreign(&there, &target)));
+            return Err(Failure::new(listing::foreign(&there, &target)));
         }
     }
     let record = Record::of(resource, &values, &cx.key);

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::super::found::{self, Found};
-use super::super::{Context, drift, marks, ready};
 use super::volume::{Pair, kinds};
 use super::{TABLE, host, id, layout};
 use crate::backend::kube::{Kube, KubeError, Target, Verdict};
 use crate::plan::{Bond, Drifted, Id, Owner, Record, Seen, State, World};
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::listing::{self, Found};
+use crate::resources::base::kube::{drift, ready};
+use crate::resources::base::marks;
 use crate::topology::Share;
 
 /// Sees the volumes and claims of this topology's shares.
@@ -106,7 +108,7 @@ pub async fn see_strangers(cx: &Context, kube: &Kube, world: &mut World) -> Resu
                     && object.metadata.namespace.as_deref() == namespace
             });
             if let Some(stranger) = stranger {
-                let whose = found::foreign(stranger, &target);
+                let whose = listing::foreign(stranger, &target);
                 world.add(id(share.name.as_str()), Seen::foreign(whose));
             }
         }

@@ -1,13 +1,14 @@
 //! What a person is told of a plan before it is carried out: who holds a claim that is to go, and
 //! why a cluster would be made anew.
 
-use super::super::claim::Claim;
-use super::super::{Context, cluster};
 use super::choice::unmounted;
 use super::volume::Pair;
 use super::{TABLE, holders};
 use crate::backend::kube::{Kube, KubeError};
 use crate::plan::{Action, Item, Owner, Seen};
+use crate::resources::base::claim::Claim;
+use crate::resources::base::context::Context;
+use crate::resources::cluster;
 use crate::topology::Topology;
 
 /// Whether the plan has to be filled up with what only the cluster can tell of this item.

@@ -1,10 +1,10 @@
 //! The gateway's side: its host key, and the keys that tunnels come in with.
 
-use super::super::Context;
-use super::super::gateway::{STATE, put};
 use crate::backend::docker::{AbsentIsFine, Archived};
 use crate::backend::tunnel::ANSWER;
 use crate::engine::Failure;
+use crate::resources::base::context::Context;
+use crate::resources::gateway::{STATE, put};
 
 const HOST_KEY: &str = "ssh_host_ed25519_key.pub";
 /// Beside the keys of people, in the volume that outlives the container.

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::json;
 
-use super::super::share::carrier;
 use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::backend::tunnel::Tunnel;
 use crate::engine::Failure;
+use crate::resources::share::carrier;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::{EXPOSED, HTTP_PROXY_PORT};
 use crate::topology::{Gateway, Listen, Proto, Topology, Via};

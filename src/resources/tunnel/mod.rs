@@ -11,15 +11,16 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::picture::short;
-use super::share::carrier;
-use super::{Context, Ingredients, asked, gateway};
 use crate::backend::host::find_program;
 use crate::backend::tunnel::{Spec, Standing, System, Tunnel, TunnelError, Unit};
 use crate::engine::{Deadline, Failure, Turn, Work};
 use crate::plan::{
     Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::own_image::short;
+use crate::resources::share::carrier;
+use crate::resources::{Ingredients, asked, gateway};
 use crate::topology::{Share, Topology, Via};
 
 pub use gate::host_key;

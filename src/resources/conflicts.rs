@@ -4,11 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::claim::{Claim, Claims, Reservation};
-use super::{Context, cluster, gateway, marks, pool};
 use crate::backend::docker::{Container, Published, Snapshot};
 use crate::engine::Failure;
 use crate::plan::Id;
+use crate::resources::base::claim::{Claim, Claims, Reservation};
+use crate::resources::base::context::Context;
+use crate::resources::base::marks;
+use crate::resources::{cluster, gateway, pool};
 use crate::topology::{AddressRange, Gateway, Listen, Proto, Topology};
 
 /// Two that write at the same moment both take their own back, wait, and look again.

@@ -1,8 +1,8 @@
 //! An image of somebody else's that the engine itself needs: there, or pulled.
 
-use super::Context;
 use crate::backend::docker::{AbsentIsFine, ImageDetails};
 use crate::engine::{Amount, Failure, Tally, Turn};
+use crate::resources::base::context::Context;
 
 /// Makes sure that the engine has it, and answers what it is made to run.
 pub async fn ensure(

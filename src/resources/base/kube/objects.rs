@@ -9,13 +9,14 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::inventory::Members;
-use super::{Variables, pool};
 use crate::backend::download::Downloads;
 use crate::backend::kube::{Kube, KubeError, ServedKinds, Target};
 use crate::engine::Failure;
 use crate::manifest::{self, Fault, Kind, Kinds, Manifests, Object, Source};
 use crate::plan::{Id, IdMap};
+use crate::resources::base::context::Variables;
+use crate::resources::base::kube::inventory::Members;
+use crate::resources::pool;
 use crate::topology::manifest::Source as Written;
 use crate::topology::{ServiceRef, Target as Forward, Topology};
 

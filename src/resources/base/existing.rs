@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Context;
 use crate::backend::kube::{Access, Kube, Target};
 use crate::engine::Failure;
 use crate::manifest::Kinds;
+use crate::resources::base::context::Context;
 use crate::topology::Topology;
 
 /// Written in the claim, so that the topology can be taken out of the cluster without its file.

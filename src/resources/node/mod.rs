@@ -1,17 +1,20 @@
 //! Workers: made with the cluster, or joined to it and drained from it later.
 
+mod join;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::claim::Claim;
-use super::{Context, cluster, kind_config};
 use crate::backend::docker::Snapshot;
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
     Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
+use crate::resources::base::claim::Claim;
+use crate::resources::base::context::Context;
+use crate::resources::cluster::{self, kind_config};
 use crate::topology::{Cluster, Topology};
 use kind_config::Worker;
 
@@ -121,7 +124,7 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         Work::Create => {
             let snapshot = cx.snapshot().await?;
             if snapshot.container(turn.id().name()).is_none() {
-                super::join::join(cx, turn, &snapshot).await?;
+                join::join(cx, turn, &snapshot).await?;
             }
             remember(cx, turn).await?;
         }
@@ -133,7 +136,7 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         }
         Work::Start => start(cx, turn.id().name()).await?,
         Work::Delete => {
-            super::join::leave(cx, turn).await?;
+            join::leave(cx, turn).await?;
             cx.change_claim(|claim| {
                 claim.records.remove(turn.id());
             })

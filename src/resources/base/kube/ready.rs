@@ -3,11 +3,11 @@
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::pods::{complaint, conditions, has_condition, text};
-use super::service;
 use crate::backend::kube::Verdict;
 use crate::manifest::Kind;
 use crate::plan::Outputs;
+use crate::resources::base::kube::pods::{complaint, conditions, has_condition, text};
+use crate::resources::base::kube::service;
 
 /// What an object comes to. Kinds that have no notion of being ready are so by being there.
 pub fn judge(kind: &Kind, object: Option<&DynamicObject>) -> Verdict<Outputs> {

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use serde_yaml::{Mapping, Value};
 
-use super::cluster::{CLUSTER_LABEL, ROLE_LABEL, containers, is_control_plane};
-use super::{Context, pin};
 use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse};
 use crate::backend::docker::{AbsentIsFine, Archived, Container, Error, Snapshot};
 use crate::engine::{Failure, Turn};
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::fixed_address;
+use crate::resources::cluster::{CLUSTER_LABEL, ROLE_LABEL, containers, is_control_plane};
 
 const JOIN_CONFIG: &str = "/kind/kubeadm.conf";
 const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
@@ -68,7 +69,7 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
         .exec(name, &["kubeadm", "join", "--config", JOIN_CONFIG, "--skip-phases=preflight"])
         .await
         .map_err(failed)?;
-    pin::one(cx, turn, name, &network).await
+    fixed_address::one(cx, turn, name, &network).await
 }
 
 pub async fn leave(cx: &Context, turn: &Turn) -> Result<(), Failure> {

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::cluster::{self, CLUSTER_LABEL};
-use super::{Claims, Context};
 use crate::backend::docker::Snapshot;
 use crate::backend::host::{self, Reach};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Fields, Record};
+use crate::resources::base::claim::Claims;
+use crate::resources::base::context::Context;
+use crate::resources::cluster::{self, CLUSTER_LABEL};
 use crate::topology::Cluster;
 
 /// Fields of the cluster, chosen when it is made.
@@ -157,7 +158,7 @@ pub fn on_remote_loopback(machine: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::Claim;
+    use crate::resources::base::claim::Claim;
 
     #[test]
     fn a_door_is_written_beside_what_the_file_says() {

@@ -1,8 +1,8 @@
 //! Starting and removing containers and images of topo's own, in the words of a step.
 
-use super::Context;
 use crate::backend::docker::AbsentIsFine;
 use crate::engine::Failure;
+use crate::resources::base::context::Context;
 
 impl Context {
     pub async fn start_container(&self, name: &str) -> Result<(), Failure> {

@@ -1,10 +1,12 @@
 //! The chain of manifests: one resource for each entry of the file, done when its objects work, so
 //! that the next entry waits for one thing instead of for every object of the one before.
 
-use super::objects::Objects;
-use super::{Context, asked, stages};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Bond, Id, Origin, Outputs, Resource, Seen, Table, World};
+use crate::resources::asked;
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::objects::Objects;
+use crate::resources::base::stages;
 use crate::topology::{HostPath, Topology, Url};
 
 pub const TABLE: Table = Table::plain("manifest");

@@ -10,9 +10,9 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::marks;
 use crate::backend::kube::{Apply, Kube, KubeError, Target};
 use crate::manifest::{Kind, Kinds};
+use crate::resources::base::marks;
 
 const ID: &str = "applyset.kubernetes.io/id";
 const TOOLING: &str = "applyset.kubernetes.io/tooling";

@@ -4,9 +4,11 @@
 
 use std::net::IpAddr;
 
-use super::{Context, cluster, marks};
 use crate::backend::docker::{Address, Network, Snapshot};
 use crate::engine::{Failure, Turn};
+use crate::resources::base::context::Context;
+use crate::resources::base::marks;
+use crate::resources::cluster;
 
 pub async fn all(cx: &Context, turn: &Turn, network: &str) -> Result<(), Failure> {
     let snapshot = cx.snapshot().await?;

@@ -6,13 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::gateway::{self, Edit, Entry, Forward, Live, Saved};
-use super::objects::{Objects, service_id};
-use super::service::{self, ADDRESS, ADDRESS6, PORTS, Reached};
-use super::{Context, asked, cluster};
 use crate::backend::docker::Snapshot;
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::objects::{Objects, service_id};
+use crate::resources::base::kube::service::{self, ADDRESS, ADDRESS6, PORTS, Reached};
+use crate::resources::gateway::{self, Edit, Entry, Forward, Live, Saved};
+use crate::resources::{asked, cluster};
 use crate::topology::gateway::ServiceRef;
 use crate::topology::{GatewayForwarding, Listen, Port, PortRange, Target, TargetPort, Topology};
 

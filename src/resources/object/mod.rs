@@ -8,15 +8,18 @@ use kube::api::DynamicObject;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::inventory::{self, Gone};
-use super::objects::{self, Objects, id, parts, service_id, target};
-use super::{Context, found, marks, pods, pool, ready, service, stages};
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Facts, Kind, Object};
 use crate::plan::{
     Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::inventory::{self, Gone};
+use crate::resources::base::kube::objects::{self, Objects, id, parts, service_id, target};
+use crate::resources::base::kube::{listing, pods, ready, service};
+use crate::resources::base::{marks, stages};
+use crate::resources::pool;
 use crate::topology::{ImageRef, Topology};
 
 pub const TABLE: Table = Table { precious: is_precious, ..Table::plain(objects::KIND) };
@@ -265,7 +268,7 @@ async fn may_create(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<bo
     if target.kind.is("", "Namespace") {
         return Ok(false);
     }
-    Err(KubeError::Refused(found::foreign(&there, target)))
+    Err(KubeError::Refused(listing::foreign(&there, target)))
 }
 
 fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use super::{Context, cluster};
 use crate::backend::kube::{Kube, Target};
 use crate::engine::Turn;
 use crate::manifest::Kinds;
 use crate::plan::{Bond, Resource, Stage};
+use crate::resources::base::context::Context;
+use crate::resources::cluster;
 use crate::topology::Topology;
 
 /// containerd of every node answers.

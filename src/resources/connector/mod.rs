@@ -5,7 +5,6 @@
 
 use serde_json::{Value, json};
 
-use super::{Context, marks, network, pulled};
 use crate::backend::docker::api::{
     ContainerCreateBody, HostConfig, RestartPolicy, RestartPolicyNameEnum,
 };
@@ -15,6 +14,10 @@ use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
     Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::pulled;
+use crate::resources::base::marks;
+use crate::resources::network;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{Connector, Topology};
 

@@ -7,13 +7,6 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DynamicObject;
 
-use super::found::{self, Found};
-use super::objects::{self, Objects};
-use super::service::{self, Reached};
-use super::{
-    Context, cluster, compare, drift, existing, manifest, marks, metallb, object, pool, ready,
-    share,
-};
 use crate::backend::kube::{Apply, Kube, KubeError, Target, Verdict};
 use crate::engine::Failure;
 use crate::manifest::{Kind, Kinds};
@@ -21,6 +14,13 @@ use crate::plan::{
     Action, Bond, Cause, Fields, Id, Item, Outputs, Owner, Plan, Record, Resource, Seen, Shown,
     State, World,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::kube::listing::{self, Found};
+use crate::resources::base::kube::objects::{self, Objects};
+use crate::resources::base::kube::service::{self, Reached};
+use crate::resources::base::kube::{compare, drift, ready};
+use crate::resources::base::{existing, marks};
+use crate::resources::{cluster, manifest, metallb, object, pool, share};
 use crate::topology::Target as Forward;
 
 /// How many calls are under way at a time.
@@ -258,7 +258,7 @@ async fn see_strangers(
             let seen = if kind.is("", "Namespace") {
                 Seen::borrowed()
             } else {
-                Seen::foreign(found::foreign(&stranger, &target))
+                Seen::foreign(listing::foreign(&stranger, &target))
             };
             world.add(id, seen);
         }

@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
-use super::{Context, pulled};
 use crate::backend::docker::api::ContainerCreateBody;
 use crate::backend::docker::{
     AbsentIsFine, Archived, BuildRequest, Container, Error, Image as Listed, Snapshot,
     build_context,
 };
 use crate::engine::{Failure, Turn};
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::pulled;
 use crate::topology::{ImageRef, ServiceImage};
 
 /// On images that topo built: the name that they were built under.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use kube::api::DynamicObject;
 
-use super::marks;
 use crate::backend::kube::Target;
 use crate::manifest::Kind;
 use crate::plan::Id;
+use crate::resources::base::marks;
 
 /// What was found in the cluster, by kind.
 #[derive(Default)]

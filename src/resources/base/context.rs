@@ -8,15 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use super::claim::{self, Claim};
-use super::existing::Existing;
-use super::gateway::Writer;
-use super::image::Stores;
-use super::inventory::Inventory;
-use super::objects::Objects;
-use super::pool::Gaps;
-use super::tunnel::carried_to;
-use super::{api_server, cluster, context_name, marks};
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateFolder};
@@ -25,6 +16,17 @@ use crate::backend::machine::Machine;
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
+use crate::resources::base::claim::{self, Claim};
+use crate::resources::base::existing::Existing;
+use crate::resources::base::kube::inventory::Inventory;
+use crate::resources::base::kube::objects::Objects;
+use crate::resources::base::marks;
+use crate::resources::cluster::{self, api_server};
+use crate::resources::context_name;
+use crate::resources::gateway::Writer;
+use crate::resources::image::Stores;
+use crate::resources::pool::Gaps;
+use crate::resources::tunnel::carried_to;
 use crate::templates::Templates;
 use crate::topology::Topology;
 
@@ -65,13 +67,13 @@ pub struct Held {
     force_conflicts: AtomicBool,
     without_cluster: AtomicBool,
     machine: OnceCell<Option<Machine>>,
-    pub(super) stores: Stores,
+    pub(in crate::resources) stores: Stores,
     /// The topology's, while this topo changes it; let go with the context.
-    pub(super) lock: Option<Lock>,
+    pub(in crate::resources) lock: Option<Lock>,
     /// Held by whoever changes the keys that tunnels come in with.
-    pub(super) tunnel_keys: Mutex<()>,
+    pub(in crate::resources) tunnel_keys: Mutex<()>,
     /// Addresses are chosen one pool after the other.
-    pub(super) choosing: Mutex<()>,
+    pub(in crate::resources) choosing: Mutex<()>,
 }
 
 impl Held {

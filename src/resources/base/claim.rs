@@ -10,11 +10,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::existing::Existing;
-use super::marks;
 use crate::backend::docker::{AbsentIsFine, Claimed, Docker, Labels, Snapshot};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
+use crate::resources::base::existing::Existing;
+use crate::resources::base::marks;
 use crate::topology::{AddressRange, Via};
 
 const FORMAT: u32 = 1;

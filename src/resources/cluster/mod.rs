@@ -1,12 +1,15 @@
 //! The cluster: kind makes it, the engine's containers are what is seen of it.
 
+pub mod api_server;
+pub mod elsewhere;
+pub mod kind_config;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Context, api_server, context_name, image, kind_config, node, pin, stages};
 use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
 use crate::backend::kind::{self, Kind, NewCluster};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
@@ -14,6 +17,10 @@ use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
     World,
 };
+use crate::resources::base::context::Context;
+use crate::resources::base::docker::fixed_address;
+use crate::resources::base::stages;
+use crate::resources::{context_name, image, node};
 use crate::topology::{Target, Topology};
 use api_server::Door;
 
@@ -246,7 +253,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         never = stages::announce(cx, turn, &nodes) => match never {},
     }
     turn.say("pinning the nodes' addresses");
-    pin::all(cx, turn, &network).await?;
+    fixed_address::all(cx, turn, &network).await?;
 
     let record = record(cx, turn, door).await?;
     cx.change_claim(|claim| {

@@ -1,0 +1,10 @@
+//! What several kinds do alike with objects in the cluster.
+
+pub mod compare;
+pub mod drift;
+pub mod inventory;
+pub mod listing;
+pub mod objects;
+pub mod pods;
+pub mod ready;
+pub mod service;
