@@ -23,6 +23,7 @@ pub(super) fn removals(
         .filter_map(|(id, record)| removals.unseen(id, record))
         .collect();
     removals.keep_what_is_needed_by(&items);
+    items.extend(removals.leftovers(desired));
     items.extend(
         removals
             .leaving
@@ -113,6 +114,20 @@ impl<'a> Removals<'a> {
             item.asks = Some(format!("deletes `{id}`: what is in it is lost"));
         }
         item
+    }
+
+    /// What is gone and has left something behind. Nobody is asked: nothing of it can be lost any more.
+    fn leftovers(&self, desired: &IdMap<&Id, &Resource>) -> impl Iterator<Item = Item> {
+        let world = self.request.world;
+        let gone = |id: &&Id| !world.things.contains_key(*id) && !desired.contains_key(*id);
+        world.leftovers.iter().filter(gone).map(|id| {
+            let mut item = Item::new(id.clone(), Action::Delete);
+            item.cause = Some(Cause::File);
+            item.why = Some("it is gone, and what it left behind is removed".to_owned());
+            let record = world.remembered.get(id);
+            item.bonds = record.map(|record| record.needs.clone()).unwrap_or_default();
+            item
+        })
     }
 
     /// What left the file while it could not be seen: said, and looked for again once it can be.

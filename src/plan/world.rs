@@ -1,6 +1,6 @@
 //! What is there: everything that was seen, whose it is, and what could not be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -14,6 +14,9 @@ pub struct World {
     pub blind: BTreeMap<Id, String>,
     /// What a claim says was made, for things that carry no mark of their own or cannot be seen now.
     pub remembered: BTreeMap<Id, Record>,
+    /// What is gone itself and has left something behind: a gateway's volume, a cluster's entry in the
+    /// kubeconfig. Nothing to be mended while it is wanted, something to be removed once it is not.
+    pub leftovers: BTreeSet<Id>,
 }
 
 impl World {

@@ -52,6 +52,18 @@ fn deleting_something_precious_asks() {
 }
 
 #[test]
+fn what_a_thing_that_is_gone_has_left_behind_goes_once_it_is_not_wanted() {
+    let (net, gone) = (want("box/net"), want("vault/v").bond(rests("box/net")));
+    let mut world = world([("box/net", applied(&net))]);
+    world.remembered.insert(id("vault/v"), recorded(&gone, &[]));
+    world.leftovers.insert(id("vault/v"));
+    let plan = planned(&[], &world);
+    assert_eq!(ids(&plan), ["vault/v", "box/net"]);
+    assert_eq!((action(&plan, "vault/v"), &item(&plan, "vault/v").asks), (Action::Delete, &None));
+    assert_eq!(action(&planned(&[net, gone], &world), "vault/v"), Action::Create);
+}
+
+#[test]
 fn what_is_protected_stays_with_all_that_it_needs() {
     let (net, vault) = (want("box/net"), want("vault/v").bond(rests("box/net")));
     let child = want("box/child").bond(holds("vault/v")).bond(uses("box/net")).protect(true);
