@@ -30,6 +30,7 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
     let Planned { plan, desired, world } = planned;
     let report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
     if report.is_complete() {
+        session.cx().forget_tags().await?;
         session.cx().give_up_claim().await?;
         session
             .cx()

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::backend::docker::{Container, Published, Snapshot};
 use crate::engine::Failure;
 use crate::plan::Id;
-use crate::resources::base::claim::{Claim, Claims, Reservation};
+use crate::resources::base::claim::{self, Claim, Claims, Reservation};
 use crate::resources::base::context::Context;
-use crate::resources::base::marks;
+use crate::resources::base::docker::ownership::{self, Whose};
 use crate::resources::{cluster, gateway, pool};
 use crate::topology::{AddressRange, Gateway, Listen, Proto, Topology};
 
@@ -25,7 +25,8 @@ impl Context {
         let mut met = None;
         for attempt in 0..ATTEMPTS {
             pause(attempt).await?;
-            self.refuse_met(&wanted.reserved).await?;
+            let claims = self.refuse_met(&wanted.reserved).await?;
+            claim::sweep(&self.docker, &self.name, &claims).await?;
             let before = self.claim().await;
             let generation = before.as_ref().map_or(0, |claim| claim.generation);
             let next = Claim { generation, ..wanted.clone() };
@@ -33,7 +34,7 @@ impl Context {
                 self.write_claim(next).await?;
             }
             match self.refuse_met(&wanted.reserved).await {
-                Ok(()) => return Ok(()),
+                Ok(_) => return Ok(()),
                 Err(failure) => met = Some(failure),
             }
             match before {
@@ -63,7 +64,7 @@ impl Context {
                 chosen.iter().map(|range| Reservation::new(network, *range, by)).collect();
             self.hold(by, wanted.clone()).await?;
             match self.refuse_met(&wanted).await {
-                Ok(()) => return Ok(chosen),
+                Ok(_) => return Ok(chosen),
                 Err(failure) => met = Some(failure),
             }
             self.hold(by, before).await?;
@@ -116,10 +117,10 @@ impl Context {
     }
 
     /// Refuses addresses that another topology has reserved.
-    async fn refuse_met(&self, wanted: &[Reservation]) -> Result<(), Failure> {
+    async fn refuse_met(&self, wanted: &[Reservation]) -> Result<Claims, Failure> {
         let claims = Claims::read(&self.snapshot().await?);
         let Some((wanted, other, theirs)) = claims.conflict(&self.name, wanted) else {
-            return Ok(());
+            return Ok(claims);
         };
         Err(Failure::new(format!(
             "`{}` would take {} on the network `{}`, and `{}` of the topology `{}` has {}",
@@ -171,7 +172,7 @@ pub fn held_by_others(
 ) -> Vec<String> {
     let name = topology.name.as_str();
     let others: Vec<&Container> =
-        snapshot.containers.iter().filter(|container| !is_own(container, name)).collect();
+        snapshot.containers.iter().filter(|container| !is_own(container, name, snapshot)).collect();
     let mut held = Vec::new();
     for container in &others {
         for reservation in wanted {
@@ -198,10 +199,9 @@ pub fn held_by_others(
     held
 }
 
-fn is_own(container: &Container, topology: &str) -> bool {
-    [marks::TOPOLOGY, cluster::CLUSTER_LABEL]
-        .iter()
-        .any(|label| container.labels.get(*label).is_some_and(|of| of == topology))
+fn is_own(container: &Container, topology: &str, snapshot: &Snapshot) -> bool {
+    ownership::of_container(topology, container) == Whose::Ours
+        || cluster::containers(snapshot, topology).any(|node| node.id == container.id)
 }
 
 /// Ports of the engine's machine, and what publishes them.
@@ -235,6 +235,7 @@ fn meets(published: &Published, listen: Listen) -> bool {
 mod tests {
     use super::*;
     use crate::backend::docker::{Address, ContainerState, Labels};
+    use crate::resources::base::marks;
 
     fn topology() -> Topology {
         serde_yaml::from_str(
@@ -259,6 +260,14 @@ mod tests {
                 .collect::<Labels>(),
             addresses: [("net".to_owned(), address)].into(),
             ports,
+            mounts: Vec::new(),
+        }
+    }
+
+    fn node(cluster: &str, mounts: &[&str]) -> Container {
+        Container {
+            mounts: mounts.iter().map(|place| (*place).to_owned()).collect(),
+            ..container(&[(cluster::CLUSTER_LABEL, cluster)], "172.22.255.201", vec![])
         }
     }
 
@@ -281,10 +290,14 @@ mod tests {
         assert_eq!(held(container(&[], "172.22.255.201", vec![])), 1);
         assert_eq!(held(container(&[], "172.22.255.251", vec![])), 0);
         assert_eq!(held(container(&[(marks::TOPOLOGY, "dev")], "172.22.255.201", vec![])), 0);
-        assert_eq!(
-            held(container(&[(cluster::CLUSTER_LABEL, "dev")], "172.22.255.201", vec![])),
-            0
-        );
+        assert_eq!(held(container(&[(marks::TOPOLOGY, "other")], "172.22.255.201", vec![])), 1);
+    }
+
+    #[test]
+    fn a_node_is_ones_own_by_its_mark_and_not_by_the_name_of_its_cluster() {
+        assert_eq!(held(node("dev", &["/etc/topo.dev/dev"])), 0);
+        assert_eq!(held(node("dev", &["/var"])), 1);
+        assert_eq!(held(node("dev", &["/etc/topo.dev/dev2"])), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::resources::base::kube::objects::{self, Objects};
 use crate::resources::base::kube::service::{self, Reached};
 use crate::resources::base::kube::{compare, drift, ready};
 use crate::resources::base::{existing, marks};
-use crate::resources::{cluster, manifest, metallb, object, pool, share};
+use crate::resources::{cluster, copies, manifest, metallb, object, pool, share};
 use crate::topology::Target as Forward;
 
 /// How many calls are under way at a time.
@@ -120,7 +120,8 @@ async fn look(kube: &Kube, kinds: Vec<Arc<Kind>>, labels: &str) -> Result<Found,
         .map(|kind| async move {
             // Pools of others are looked at too: they are few, and may stand in the way.
             let labels = if pool::kinds().contains(&kind) { "" } else { labels };
-            let objects = kube.list(&kind, labels).await?;
+            let mut objects = kube.list(&kind, labels).await?;
+            objects.retain(|object| !copies::is_copy(&kind, object));
             Ok::<_, KubeError>((kind, objects))
         })
         .buffer_unordered(AT_ONCE)

@@ -7,6 +7,7 @@ mod base;
 mod cluster;
 mod conflicts;
 mod connector;
+mod copies;
 mod gateway;
 mod image;
 mod look;
@@ -188,8 +189,8 @@ pub fn check_tools(cx: &Context, plan: &Plan) -> Result<(), Failure> {
 pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure> {
     let mut world = World::default();
     network::observe(cx, snapshot, &mut world);
-    cluster::observe(cx, snapshot, &mut world).await?;
-    node::observe(cx, snapshot, &mut world).await;
+    let roster = cluster::observe(cx, snapshot, &mut world).await?;
+    node::observe(cx, snapshot, &roster, &mut world).await;
     look::observe(cx, &mut world).await?;
     image::observe(cx, snapshot, &mut world).await;
     server::observe(cx, snapshot, &mut world).await?;

@@ -9,16 +9,18 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, EventsOptions, InspectContainerOptions,
-    LogsOptions, RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions,
-    StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
+    ListContainersOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions,
+    RestartContainerOptions, StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::networks::endpoint_at;
-use super::{AbsentIsFine, Docker, Error, Result};
+use super::{AbsentIsFine, Container, Docker, Error, Result};
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A container that is removed by force is gone within seconds, unless its processes do not end.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(60);
 
 /// A file to put into a container.
 #[derive(Debug, Clone)]
@@ -69,10 +71,37 @@ impl Docker {
         Ok(self.api.restart_container(name, Some(options)).await?)
     }
 
-    /// Removes it, running or not, with its anonymous volumes.
-    pub async fn remove_container(&self, name: &str) -> Result<()> {
+    /// The one container of this name, in any state.
+    pub async fn container(&self, name: &str) -> Result<Option<Container>> {
+        let named = [("name".to_owned(), vec![format!("^/?{name}$")])];
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(named.into()),
+            ..ListContainersOptions::default()
+        };
+        let found = self.api.list_containers(Some(options)).await?;
+        Ok(found.into_iter().map(Container::from).find(|container| container.name == name))
+    }
+
+    /// Removes it, running or not, with its anonymous volumes. Where the engine is at that already,
+    /// because of a call that was cut off, it is done when the container is gone.
+    pub async fn remove_container(&self, id: &str) -> Result<()> {
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        Ok(self.api.remove_container(name, Some(options)).await?)
+        match self.api.remove_container(id, Some(options)).await.map_err(Error::from) {
+            Err(Error::Conflict(why)) if why.contains("already in progress") => {
+                tokio::time::timeout(REMOVAL_LIMIT, self.until_gone(id))
+                    .await
+                    .unwrap_or(Err(Error::Conflict(why)))
+            }
+            removed => removed,
+        }
+    }
+
+    async fn until_gone(&self, id: &str) -> Result<()> {
+        while self.inspect_container(id).await.if_present()?.is_some() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     pub async fn rename_container(&self, name: &str, to: &str) -> Result<()> {

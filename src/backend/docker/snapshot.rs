@@ -58,6 +58,8 @@ pub struct Container {
     /// By the network's name.
     pub addresses: BTreeMap<String, Address>,
     pub ports: Vec<Published>,
+    /// Where in it something is mounted.
+    pub mounts: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,6 +228,12 @@ impl From<ContainerSummary> for Container {
                 .map(|(name, endpoint)| (name, Address::from(endpoint)))
                 .collect(),
             ports: container.ports.unwrap_or_default().iter().filter_map(published).collect(),
+            mounts: container
+                .mounts
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|mount| mount.destination)
+                .collect(),
         }
     }
 }

@@ -5,8 +5,9 @@
 //! volume is atomic and its labels never change, so a claim is changed by making the next
 //! generation and then removing the one before; the highest generation that is whole speaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,12 @@ pub struct Claim {
     pub file: String,
     /// A cluster that is being made holds nothing of the user's yet.
     pub creating: bool,
+    /// The run of topo that wrote it, so that of two who write the same only one is the writer.
+    #[serde(default)]
+    pub run: String,
+    /// Tags of images that topo has built, or is about to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<String>,
     /// Where it is applied to, if topo did not make the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing: Option<Existing>,
@@ -96,6 +103,8 @@ impl Claim {
             generation: 0,
             file: file.to_owned(),
             creating: false,
+            run: String::new(),
+            tags: BTreeSet::new(),
             existing: None,
             reserved: Vec::new(),
             vias: BTreeMap::new(),
@@ -104,7 +113,11 @@ impl Claim {
     }
 
     fn volume(&self) -> String {
-        format!("topo-{}.{}", self.topology, self.generation)
+        self.volume_of(self.generation)
+    }
+
+    fn volume_of(&self, generation: u64) -> String {
+        format!("topo-{}.{generation}", self.topology)
     }
 
     fn labels(&self) -> Result<Labels, Failure> {
@@ -119,8 +132,9 @@ impl Claim {
 pub struct Claims {
     /// The claim that speaks, of each topology.
     pub current: BTreeMap<String, Claim>,
-    /// Volumes of generations that have been overtaken.
-    pub outdated: Vec<String>,
+    /// Volumes of generations that have been overtaken, of each topology. The run that should have
+    /// removed them was cut off; they must not speak again when the claim that overtook them goes.
+    pub outdated: BTreeMap<String, Vec<String>>,
     /// Claims in a format of a newer topo, by topology.
     pub newer: BTreeMap<String, u32>,
     /// Claims that cannot be made sense of: the volume and why, by topology.
@@ -152,17 +166,26 @@ impl Claims {
                     continue;
                 }
             };
+            let outdated = claims.outdated.entry(claim.topology.clone()).or_default();
             match claims.current.get(&claim.topology) {
                 Some(other) if other.generation >= claim.generation => {
-                    claims.outdated.push(volume.name.clone());
+                    outdated.push(volume.name.clone());
                 }
                 overtaken => {
-                    claims.outdated.extend(overtaken.map(Claim::volume));
+                    outdated.extend(overtaken.map(Claim::volume));
                     claims.current.insert(claim.topology.clone(), claim);
                 }
             }
         }
+        claims.outdated.retain(|_, volumes| !volumes.is_empty());
         claims
+    }
+
+    /// Whether a topology has a claim at all, also one that cannot be read here.
+    pub fn knows(&self, topology: &str) -> bool {
+        self.current.contains_key(topology)
+            || self.newer.contains_key(topology)
+            || self.unreadable.contains_key(topology)
     }
 
     pub fn of(&self, topology: &str) -> Option<&Claim> {
@@ -184,24 +207,54 @@ impl Claims {
     }
 }
 
+/// This run of topo, as its claims name it.
+static RUN: LazyLock<String> = LazyLock::new(|| {
+    let mut bytes = [0; 8];
+    // Without random numbers the process and its start serve: they too are no other run's.
+    let _ = getrandom::fill(&mut bytes);
+    format!("{:016x}.{}", u64::from_le_bytes(bytes), std::process::id())
+});
+
 /// Writes the next generation in the place of the one that speaks now.
 pub async fn write(docker: &Docker, claim: &mut Claim) -> Result<(), Failure> {
     let failed = |error| Failure::because("cannot write the claim of this topology", &error);
-    let before = claim.volume();
-    let had_one = claim.generation > 0;
-    claim.generation += 1;
-    match docker.create_volume(&claim.volume(), claim.labels()?).await.map_err(failed)? {
-        Claimed::Ours => {}
-        Claimed::Theirs(_) => {
-            return Err(Failure::new(format!(
-                "the volume `{}` was made by somebody else just now",
-                claim.volume()
-            ))
-            .hint("another topo may be at work on this topology; run the command again"));
+    let before = claim.generation;
+    claim.run.clone_from(&RUN);
+    loop {
+        claim.generation += 1;
+        match docker.create_volume(&claim.volume(), claim.labels()?).await.map_err(failed)? {
+            Claimed::Ours => break,
+            Claimed::Theirs(labels) => may_be_passed_over(claim, &labels)?,
         }
     }
-    if had_one {
-        docker.remove_volume(&before).await.if_present().map_err(failed)?;
+    // One that cannot be removed now is overtaken all the same, and removed with the others.
+    if before > 0 {
+        let _ = docker.remove_volume(&claim.volume_of(before)).await;
+    }
+    Ok(())
+}
+
+/// A volume of that name which is no claim stays what it is, and one of this run is an attempt that
+/// the engine carried out and whose answer was lost. Any other is another topo's.
+fn may_be_passed_over(claim: &Claim, there: &Labels) -> Result<(), Failure> {
+    let is_of_this_run = |text: &String| {
+        serde_json::from_str::<Claim>(text).is_ok_and(|there| there.run == claim.run)
+    };
+    if there.get(CLAIM).is_none_or(is_of_this_run) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("another topo has just changed the topology `{}`", claim.topology))
+        .hint("wait until it has ended, and run the command again"))
+}
+
+/// Removes claims that were overtaken, while the one that overtook them still speaks.
+pub async fn sweep(docker: &Docker, topology: &str, claims: &Claims) -> Result<(), Failure> {
+    for volume in claims.outdated.get(topology).into_iter().flatten() {
+        docker
+            .remove_volume(volume)
+            .await
+            .if_present()
+            .map_err(|error| Failure::because(format!("cannot remove `{volume}`"), &error))?;
     }
     Ok(())
 }
@@ -243,7 +296,7 @@ mod tests {
             let volumes = order.map(|generation| volume(&claim("dev", generation))).to_vec();
             let claims = Claims::read(&Snapshot { volumes, ..Snapshot::default() });
             assert_eq!(claims.of("dev").map(|claim| claim.generation), Some(2));
-            assert_eq!(claims.outdated, ["topo-dev.1"]);
+            assert_eq!(claims.outdated["dev"], ["topo-dev.1"]);
         }
     }
 

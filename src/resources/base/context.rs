@@ -16,7 +16,7 @@ use crate::backend::machine::Machine;
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
-use crate::resources::base::claim::{self, Claim};
+use crate::resources::base::claim::{self, Claim, Claims};
 use crate::resources::base::existing::Existing;
 use crate::resources::base::kube::inventory::Inventory;
 use crate::resources::base::kube::objects::Objects;
@@ -144,12 +144,14 @@ impl Context {
         Ok(())
     }
 
-    /// Gives the claim up, when nothing is left that it speaks of.
+    /// Gives the claim up, when nothing is left that it speaks of; those that it overtook go first.
     pub async fn give_up_claim(&self) -> Result<(), Failure> {
         let mut held = self.held.claim.lock().await;
-        if let Some(claim) = held.take() {
-            claim::remove(&self.docker, &claim).await?;
-        }
+        let Some(claim) = held.as_ref() else { return Ok(()) };
+        let claims = Claims::read(&self.snapshot().await?);
+        claim::sweep(&self.docker, &self.name, &claims).await?;
+        claim::remove(&self.docker, claim).await?;
+        *held = None;
         Ok(())
     }
 

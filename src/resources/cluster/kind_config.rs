@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::resources::base::docker::ownership;
 use crate::topology::kind_config::merge;
 use crate::topology::{Cluster, Group, ImageRef, Mount, PortMapping, Proto, Topology};
 
@@ -43,9 +44,24 @@ pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Valu
         )
         .collect();
     nodes.extend(workers.iter().map(|worker| worker.spec.clone()));
+    nodes.iter_mut().for_each(|node| mark(node, topology.name.as_str()));
     config.insert("nodes".to_owned(), Value::Array(nodes));
     hurry(&mut config, cluster);
     Value::Object(config)
+}
+
+/// The mark by which the node is known as this topology's, from the moment the engine has it: a file
+/// that every machine has, mounted where nothing looks for it.
+fn mark(node: &mut Value, topology: &str) {
+    let mark = json!({
+        "hostPath": "/dev/null",
+        "containerPath": ownership::node_mark(topology),
+        "readOnly": true,
+    });
+    match node["extraMounts"].as_array_mut() {
+        Some(mounts) => mounts.push(mark),
+        None => node["extraMounts"] = json!([mark]),
+    }
 }
 
 /// The file's own patches come after these, and win.
@@ -166,7 +182,30 @@ mod tests {
         let config = whole(&topology, cluster, &workers);
         assert_eq!(config["networking"]["apiServerPort"], 6500);
         assert_eq!(config["nodes"][0]["role"], "control-plane");
-        assert_eq!(config["nodes"][1], json!({ "role": "worker", "image": "kindest/node:v1" }));
+        assert_eq!(config["nodes"][1]["image"], "kindest/node:v1");
+    }
+
+    #[test]
+    fn every_node_bears_the_mark_beside_its_own_mounts() {
+        let mut topology = topology(json!({}));
+        let cluster = topology.cluster.as_mut().expect("a cluster");
+        cluster.mounts = serde_json::from_value(
+            json!([{ "hostPath": "/srv", "containerPath": "/srv", "readOnly": true }]),
+        )
+        .expect("a mount");
+        let cluster = topology.cluster.as_ref().expect("a cluster");
+        let spec = worker(cluster, None);
+        let workers = [Worker { name: "dev-worker".to_owned(), group: String::new(), spec }];
+        let config = whole(&topology, cluster, &workers);
+        for node in config["nodes"].as_array().expect("a list") {
+            let places: Vec<&Value> = node["extraMounts"]
+                .as_array()
+                .expect("mounts")
+                .iter()
+                .map(|mount| &mount["containerPath"])
+                .collect();
+            assert_eq!(places, ["/srv", "/etc/topo.dev/dev"]);
+        }
     }
 
     #[test]

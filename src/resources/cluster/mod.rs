@@ -3,6 +3,7 @@
 pub mod api_server;
 pub mod elsewhere;
 pub mod kind_config;
+mod roster;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use crate::backend::docker::{AbsentIsFine, Container, Snapshot};
+use crate::backend::docker::{Container, Snapshot};
 use crate::backend::kind::{self, Kind, NewCluster};
 use crate::engine::{Amount, Failure, Tally, Turn, Work};
 use crate::plan::{
@@ -19,10 +20,14 @@ use crate::plan::{
 };
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
+use crate::resources::base::docker::ownership::{self, Whose};
 use crate::resources::base::stages;
 use crate::resources::{context_name, image, node};
 use crate::topology::{Target, Topology};
 use api_server::Door;
+
+pub use crate::resources::base::docker::ownership::CLUSTER_LABEL;
+pub use roster::Roster;
 
 pub const TABLE: Table = Table {
     effects: &[
@@ -40,9 +45,11 @@ pub const TABLE: Table = Table {
 /// A cluster that exists, looked up only where a forward leads to its nodes.
 const LOOKUP: Table = Table { lookup: true, ..Table::plain("cluster") };
 
-/// kind's own labels.
-pub const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
+/// kind's own label, beside the one that names the cluster.
 pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
+
+/// What kind puts before several control planes.
+const LOAD_BALANCER: &str = "external-load-balancer";
 
 /// Nodes, system pods and the default service account, once the API answers.
 const READY_DEADLINE: Duration = Duration::from_mins(5);
@@ -87,8 +94,23 @@ pub fn desired(topology: &Topology) -> Option<Resource> {
     Some(resource)
 }
 
-/// Node containers of a cluster, by kind's label.
+/// The containers of a topology's cluster: nodes that bear its mark, and what stands before them.
 pub fn containers<'a>(
+    snapshot: &'a Snapshot,
+    cluster: &'a str,
+) -> impl Iterator<Item = &'a Container> {
+    let is_marked =
+        |container: &Container| ownership::of_container(cluster, container) == Whose::Ours;
+    let has_nodes = named_alike(snapshot, cluster).any(is_marked);
+    // The load balancer of several control planes takes no mounts. kind makes none for a name under
+    // which anything is there already, so where marked nodes are it is theirs.
+    named_alike(snapshot, cluster).filter(move |container| {
+        is_marked(container) || (has_nodes && has_role(container, LOAD_BALANCER))
+    })
+}
+
+/// Whatever kind says is of a cluster of this name, whoever made it.
+fn named_alike<'a>(
     snapshot: &'a Snapshot,
     cluster: &'a str,
 ) -> impl Iterator<Item = &'a Container> {
@@ -121,59 +143,92 @@ pub fn control_plane_names(topology: &Topology) -> Vec<String> {
 }
 
 pub fn is_control_plane(container: &Container) -> bool {
-    container.labels.get(ROLE_LABEL).is_some_and(|role| role == "control-plane")
+    has_role(container, "control-plane")
 }
 
 fn is_worker(container: &Container) -> bool {
-    container.labels.get(ROLE_LABEL).is_some_and(|role| role == "worker")
+    has_role(container, "worker")
 }
 
-pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+fn has_role(container: &Container, wanted: &str) -> bool {
+    container.labels.get(ROLE_LABEL).is_some_and(|role| role == wanted)
+}
+
+/// The cluster, and what Kubernetes says of its nodes.
+pub async fn observe(
+    cx: &Context,
+    snapshot: &Snapshot,
+    world: &mut World,
+) -> Result<Roster, Failure> {
     let id = id(&cx.name);
     let claim = cx.claim().await;
-    let record = claim.as_ref().and_then(|claim| claim.records.get(&id)).cloned();
-    if let Some(record) = &record {
-        world.remembered.insert(id.clone(), record.clone());
+    let is_being_made = claim.as_ref().is_some_and(|claim| claim.creating);
+    let record = claim.and_then(|claim| claim.records.get(&id).cloned());
+    if let Some(record) = record.clone().filter(|_| !is_being_made) {
+        world.remembered.insert(id.clone(), record);
     }
     // Workers are resources of their own; the cluster is its control planes and what leads to them.
     let parts: Vec<&Container> =
         containers(snapshot, &cx.name).filter(|container| !is_worker(container)).collect();
     let Some(first) = parts.iter().find(|part| is_control_plane(part)) else {
-        return Ok(());
-    };
-    let Some(record) = record else {
-        let known_to_topo = claim.is_some();
-        let seen = if known_to_topo && cx.makes_cluster() {
-            Seen { state: State::Partial, ..Seen::mine(Record::default()) }
-        } else {
-            Seen::foreign(format!(
-                "a kind cluster named `{0}` exists that this topology did not make; rename the topology, or remove it with `kind delete cluster --name {0}`",
-                cx.name
-            ))
-        };
-        world.add(id, seen);
-        return Ok(());
+        if let Some(why) = in_the_way(cx, snapshot) {
+            world.add(id, Seen::foreign(why));
+        } else if record.is_some() {
+            world.leftovers.insert(id);
+        }
+        return Ok(Roster::Unknown);
     };
 
-    let mut seen = Seen::mine(record);
+    let mut seen = Seen::mine(record.unwrap_or_default());
     let running = parts.iter().filter(|part| part.is_running()).count();
-    if claim.is_some_and(|claim| claim.creating) {
+    if is_being_made {
         seen.state = State::Partial;
     } else if running < parts.len() {
         seen.state = State::Stopped;
     }
     seen.fields = observed_fields(cx, &parts, first);
     seen.outputs = outputs(first);
-    if seen.state == State::Ready
-        && let Err(failure) = cx.kube_ready().await
-    {
-        world.blind.insert(id.clone(), failure.to_string());
-        seen.state = State::Unready(failure.to_string());
-    } else if seen.state != State::Ready {
+    let mut roster = Roster::Unknown;
+    if seen.state == State::Ready {
+        match Roster::call(cx).await {
+            Ok(called) => {
+                let mut planes = parts.iter().filter(|part| is_control_plane(part));
+                if let Some(why) = planes.find_map(|plane| called.why_not_ready(&plane.name)) {
+                    seen.state = State::Unready(why);
+                }
+                roster = called;
+            }
+            Err(failure) => {
+                world.blind.insert(id.clone(), failure.to_string());
+                seen.state = State::Unready(failure.to_string());
+            }
+        }
+    } else {
         world.blind.insert(id.clone(), "it is stopped".to_owned());
     }
     world.add(id, seen);
-    Ok(())
+    Ok(roster)
+}
+
+/// A container that is not this topology's and has a name that kind would need, or the cluster's.
+fn in_the_way(cx: &Context, snapshot: &Snapshot) -> Option<String> {
+    let own: BTreeSet<&str> =
+        containers(snapshot, &cx.name).map(|container| container.id.as_str()).collect();
+    let is_foreign = |container: &&Container| !own.contains(container.id.as_str());
+    let name = &cx.name;
+    if named_alike(snapshot, name).any(|container| is_foreign(&container)) {
+        return Some(format!(
+            "a kind cluster named `{name}` exists that this topology did not make: rename the topology, or delete the cluster with `kind delete cluster --name {name}`"
+        ));
+    }
+    let wanted = cx.file.as_deref().map(control_plane_names).unwrap_or_default();
+    let taken = |container: &&Container| wanted.contains(&container.name) && is_foreign(container);
+    snapshot.containers.iter().find(taken).map(|container| {
+        format!(
+            "a container named `{0}` exists that this topology did not make: rename the topology, or remove it with `docker rm -f {0}`",
+            container.name
+        )
+    })
 }
 
 /// The name that a node's image was asked for by. Docker forgets it once the name has moved on to
@@ -225,8 +280,13 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let kind = fetch_kind(cx, turn).await?;
 
     let workers = node::workers(topology, cx.claim().await.as_ref());
-    cx.change_claim(|claim| claim.creating = true).await?;
-    remove_nodes(cx, |_| true).await?;
+    let intent = record(cx, turn, None).await?;
+    cx.change_claim(|claim| {
+        claim.creating = true;
+        claim.records.insert(turn.id().clone(), intent);
+    })
+    .await?;
+    remove_nodes(cx).await?;
     cx.forget_kube().await;
     let door = api_server::choose(cx, turn, cluster).await?;
     let mut config = kind_config::whole(topology, cluster, &workers);
@@ -318,7 +378,7 @@ async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 }
 
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
-    remove_nodes(cx, |_| true).await?;
+    remove_nodes(cx).await?;
     cx.forget_kube().await;
     if turn.action() == Action::Delete {
         image::forget_built(cx).await?;
@@ -336,15 +396,15 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     .await
 }
 
-/// Removes node containers with their anonymous volumes, as `kind delete cluster` does.
-pub async fn remove_nodes(cx: &Context, which: impl Fn(&Container) -> bool) -> Result<(), Failure> {
+/// Removes the containers of the cluster with their anonymous volumes, as `kind delete cluster` does.
+/// The load balancer is known by the nodes behind it, so it goes first.
+async fn remove_nodes(cx: &Context) -> Result<(), Failure> {
     let snapshot = cx.snapshot().await?;
-    let nodes = containers(&snapshot, &cx.name).filter(|node| which(node));
-    try_join_all(
-        nodes.map(async |node| cx.docker.remove_container(&node.id).await.if_present().map(|_| ())),
-    )
-    .await
-    .map_err(|error| Failure::because("cannot remove the cluster's nodes", &error))?;
+    let (before, nodes): (Vec<&Container>, Vec<&Container>) =
+        containers(&snapshot, &cx.name).partition(|part| has_role(part, LOAD_BALANCER));
+    for parts in [before, nodes] {
+        try_join_all(parts.iter().map(|part| cx.remove_node(part))).await?;
+    }
     Ok(())
 }
 

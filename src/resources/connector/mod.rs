@@ -157,7 +157,7 @@ async fn create(cx: &Context, turn: &Turn, name: &str) -> Result<(), Failure> {
     let image = pulled::ensure(cx, turn, connector.image().as_str(), IMAGE_HINT).await?;
     let record = Record::of(resource, &turn.values, &cx.key);
     let body = body(connector, &image, marks::labels(&cx.name, turn.id(), &record));
-    let made = cx.docker.create_container(name, body, HOST, None).await;
+    let made = cx.create_container(name, body, HOST, None).await;
     made.map_err(|error| Failure::because(format!("cannot make `{name}`"), &error))?;
     if let Err(failure) = cx.start_container(name).await {
         cx.remove_container(name).await?;

@@ -14,9 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::backend::docker::{
-    AbsentIsFine, Claimed, Container, ContainerState, Error, Labels, Snapshot,
-};
+use crate::backend::docker::{Claimed, Container, ContainerState, Error, Labels, Snapshot};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, Span, State, Table,
@@ -25,6 +23,7 @@ use crate::plan::{
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
 use crate::resources::base::docker::own_image::{self, Picture};
+use crate::resources::base::docker::ownership::{self, Whose};
 use crate::resources::base::marks;
 use crate::resources::tunnel;
 use crate::templates::{TemplateError, Templates};
@@ -137,11 +136,6 @@ pub fn authorized_keys(topology: &Topology) -> Result<Vec<String>, Failure> {
 }
 
 pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
-    let own_volumes =
-        snapshot.volumes.iter().filter_map(|volume| marks::record(&cx.name, &volume.labels));
-    for (id, record) in own_volumes.filter(|(id, _)| id.kind() == TABLE.kind) {
-        world.remembered.insert(id, record);
-    }
     for container in &snapshot.containers {
         let Some((id, labelled)) = own_record(cx, container) else { continue };
         let saved = Saved::read(cx, &container.id).await?;
@@ -150,18 +144,40 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         seen.outputs.extend(host_key(cx, &container.id).await?);
         world.add(id, seen);
     }
+    let own_volumes =
+        snapshot.volumes.iter().filter_map(|volume| marks::record(&cx.name, &volume.labels));
+    for (id, record) in own_volumes.filter(|(id, _)| id.kind() == TABLE.kind) {
+        world.leftovers.insert(id.clone());
+        world.remembered.insert(id, record);
+    }
     let Some(topology) = cx.file.as_deref().filter(|topology| topology.gateway.is_some()) else {
         return Ok(());
     };
     let id = id(topology);
-    if !world.things.contains_key(&id) && snapshot.container(id.name()).is_some() {
-        let why = format!(
-            "a container named `{0}` exists that this topology did not make: remove it with `docker rm -f {0}`, or choose another `gateway.name`",
-            id.name()
-        );
+    if !world.things.contains_key(&id)
+        && let Some(why) = in_the_way(cx, snapshot, &id)
+    {
         world.add(id, Seen::foreign(why));
     }
     Ok(())
+}
+
+/// What has a name that the gateway needs, and is not this topology's.
+fn in_the_way(cx: &Context, snapshot: &Snapshot, id: &Id) -> Option<String> {
+    let name = id.name();
+    if snapshot.container(name).is_some() {
+        return Some(format!(
+            "a container named `{name}` exists that this topology did not make: remove it with `docker rm -f {name}`, or choose another `gateway.name`"
+        ));
+    }
+    let volume = snapshot.volume(&volume_name(&cx.name))?;
+    let is_ours = ownership::by_labels(&cx.name, &volume.labels) == Whose::Ours;
+    (!is_ours).then(|| {
+        format!(
+            "a volume named `{0}` exists that this topology did not make: remove it with `docker volume rm {0}`, or rename the topology",
+            volume.name
+        )
+    })
 }
 
 pub(super) fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
@@ -389,8 +405,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     }
     cx.remove_container(name).await?;
     cx.hold(turn.id(), Vec::new()).await?;
-    let failed = |error| Failure::because("cannot remove the gateway's volume", &error);
-    cx.docker.remove_volume(&volume_name(&cx.name)).await.if_present().map_err(failed)?;
+    cx.remove_volume(&volume_name(&cx.name)).await?;
     image::KIND.forget(cx, image).await
 }
 

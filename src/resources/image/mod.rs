@@ -10,8 +10,6 @@ mod naming;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
@@ -19,6 +17,7 @@ use crate::backend::docker::{BuildRequest, Container, Error, ImageDetails, Snaps
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::resources::base::context::Context;
+use crate::resources::base::docker::ownership::BUILT;
 use crate::resources::base::docker::pulled;
 use crate::resources::base::stages;
 use crate::resources::image::build_folder::BuildFolder;
@@ -134,7 +133,7 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         // What a node has been given stays: other things may have come to need it.
         Work::Delete => {
             if let Some(record) = &turn.record {
-                built::forget(cx, std::iter::once((turn.id(), record))).await?;
+                built::forget(cx, turn.id(), record).await?;
             }
             cx.change_claim(|claim| {
                 claim.records.remove(turn.id());
@@ -219,8 +218,9 @@ async fn build(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         context: BuildFolder::read(build)?.pack()?,
         dockerfile: build.dockerfile.as_deref().unwrap_or("Dockerfile"),
         args: build.args.clone().into_iter().collect(),
-        labels: BTreeMap::new(),
+        labels: [(BUILT.to_owned(), name.to_owned())].into(),
     };
+    cx.intend_tag(name).await?;
     let built = cx.docker.build_image(request, |line| turn.say(line)).await;
     built.map_err(|error| Failure::because(format!("cannot build `{name}`"), &error))
 }

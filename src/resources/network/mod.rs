@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use layout::{Layout, overlap};
 
-use crate::backend::docker::{AbsentIsFine, Error, Network, Snapshot};
+use crate::backend::docker::{Error, Network, Snapshot};
 use crate::backend::host;
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
@@ -15,6 +15,7 @@ use crate::plan::{
 };
 use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
+use crate::resources::base::docker::ownership::{self, Whose};
 use crate::resources::base::marks;
 use crate::topology::{AddressRange, GatewayMode, Subnet, Topology};
 
@@ -89,8 +90,12 @@ pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
 fn own_record(cx: &Context, network: &Network, claims: &Claims) -> Option<(Id, Record)> {
     let maker = network.labels.get(marks::TOPOLOGY)?;
     let wanted = cx.file.as_ref().is_some_and(|file| file.network_name() == network.name);
-    let left_behind = wanted && claims.of(maker).is_none() && !claims.newer.contains_key(maker);
-    if *maker == cx.name || left_behind { marks::record(maker, &network.labels) } else { None }
+    let is_ours = ownership::of_network(&cx.name, network, claims) == Whose::Ours;
+    if is_ours && (wanted || *maker == cx.name) {
+        marks::record(maker, &network.labels)
+    } else {
+        None
+    }
 }
 
 fn look_at(network: &Network, owner: Owner) -> Seen {
@@ -266,8 +271,6 @@ async fn reserved(cx: &Context, network: &str) -> Vec<AddressRange> {
 async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     let snapshot = cx.snapshot().await?;
-    let failed =
-        |error: Error| Failure::because(format!("cannot remove the network `{name}`"), &error);
     let Some(network) = snapshot.network(name) else { return Ok(Outputs::new()) };
     let guests: Vec<&str> =
         snapshot.on_network(name).map(|container| container.name.as_str()).collect();
@@ -275,13 +278,14 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         turn.warn(format!("`{name}` stays: {} still on it", listed(&guests)));
         return Ok(Outputs::new());
     }
-    if let Some(other) = claimed_by_another(cx, &Claims::read(&snapshot), name) {
+    let claims = Claims::read(&snapshot);
+    if let Some(other) = claimed_by_another(cx, &claims, name) {
         turn.warn(format!(
             "`{name}` stays: the topology `{other}` uses it, and removes it when it goes"
         ));
         return Ok(Outputs::new());
     }
-    cx.docker.remove_network(&network.id).await.if_present().map_err(failed)?;
+    cx.remove_network(network, &claims).await?;
     Ok(Outputs::new())
 }
 

@@ -1,15 +1,15 @@
 //! A worker that comes to a cluster that runs, and one that leaves it: with kind's own labels, so
 //! that `kind get nodes` and `kind delete cluster` stay true.
 
-use std::collections::HashMap;
-
 use serde_yaml::{Mapping, Value};
 
 use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse};
-use crate::backend::docker::{AbsentIsFine, Archived, Container, Error, Snapshot};
+use crate::backend::docker::{Archived, Container, Error, Labels, Snapshot};
 use crate::engine::{Failure, Turn};
+use crate::plan::{Record, State};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
+use crate::resources::base::marks;
 use crate::resources::cluster::{CLUSTER_LABEL, ROLE_LABEL, containers, is_control_plane};
 
 const JOIN_CONFIG: &str = "/kind/kubeadm.conf";
@@ -36,8 +36,8 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
         .and_then(|spec| spec.get("image")?.as_str())
         .unwrap_or(&pattern.image)
         .to_owned();
-    let body = like(&inspected, &cx.name, name, &image);
-    cx.docker.create_container(name, body, &network, None).await.map_err(failed)?;
+    let body = like(&inspected, name, &image, labels(cx, turn)?);
+    cx.create_container(name, body, &network, None).await.map_err(failed)?;
     cx.docker.start_container(name).await.map_err(failed)?;
     let address = address_of(cx, name, &network).await?;
 
@@ -77,8 +77,19 @@ pub async fn leave(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let failed =
         |error: Error| Failure::because(format!("cannot remove the node `{name}`"), &error);
     let snapshot = cx.snapshot().await?;
-    let Some(container) = snapshot.container(name) else { return Ok(()) };
+    let Some(container) = containers(&snapshot, &cx.name).find(|node| node.name == name) else {
+        return Ok(());
+    };
     let plane = running_control_plane(cx, &snapshot)?;
+    if turn.state != Some(State::Partial) {
+        drain(cx, turn, plane).await;
+    }
+    cx.docker.exec(&plane.id, &forgetting(name)).await.map_err(failed)?;
+    cx.remove_node(container).await
+}
+
+async fn drain(cx: &Context, turn: &Turn, plane: &Container) {
+    let name = turn.id().name();
     turn.say("moving its pods away");
     let drain = [
         "kubectl",
@@ -93,9 +104,6 @@ pub async fn leave(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if let Err(error) = cx.docker.exec(&plane.id, &drain).await {
         turn.warn(format!("not all pods left `{name}` in time: {error}"));
     }
-    cx.docker.exec(&plane.id, &forgetting(name)).await.map_err(failed)?;
-    cx.docker.remove_container(&container.id).await.if_present().map_err(failed)?;
-    Ok(())
 }
 
 fn forgetting(node: &str) -> [&str; 6] {
@@ -127,9 +135,9 @@ async fn address_of(cx: &Context, name: &str, network: &str) -> Result<String, F
 /// A container with the settings of a node that kind made.
 fn like(
     pattern: &ContainerInspectResponse,
-    cluster: &str,
     name: &str,
     image: &str,
+    labels: Labels,
 ) -> ContainerCreateBody {
     let config = pattern.config.clone().unwrap_or_default();
     let mut host = pattern.host_config.clone().unwrap_or_default();
@@ -140,13 +148,22 @@ fn like(
         env: config.env,
         tty: Some(true),
         volumes: config.volumes,
-        labels: Some(HashMap::from([
-            (CLUSTER_LABEL.to_owned(), cluster.to_owned()),
-            (ROLE_LABEL.to_owned(), "worker".to_owned()),
-        ])),
+        labels: Some(labels.into_iter().collect()),
         host_config: Some(host),
         ..ContainerCreateBody::default()
     }
+}
+
+/// kind's, by which the node counts as one of the cluster, and topo's own: a node that bears them and
+/// is not in the claim has not joined yet.
+fn labels(cx: &Context, turn: &Turn) -> Result<Labels, Failure> {
+    let gone = || Failure::new("the file no longer has this node");
+    let resource = turn.resource.as_ref().ok_or_else(gone)?;
+    let record = Record::of(resource, &turn.values, &cx.key);
+    let mut labels = marks::labels(&cx.name, turn.id(), &record);
+    labels.insert(CLUSTER_LABEL.to_owned(), cx.name.clone());
+    labels.insert(ROLE_LABEL.to_owned(), "worker".to_owned());
+    Ok(labels)
 }
 
 fn labels_of(turn: &Turn) -> String {

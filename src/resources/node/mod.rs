@@ -7,19 +7,24 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::backend::docker::Snapshot;
+use crate::backend::docker::{Container, Snapshot};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
-    Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
+    Bond, Drifted, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
+    World,
 };
 use crate::resources::base::claim::Claim;
 use crate::resources::base::context::Context;
-use crate::resources::cluster::{self, kind_config};
+use crate::resources::base::marks;
+use crate::resources::cluster::{self, Roster, kind_config};
 use crate::topology::{Cluster, Topology};
 use kind_config::Worker;
 
 pub const TABLE: Table =
     Table { effects: &[("spec", Effect::Replace)], precious: |_| true, ..Table::plain("node") };
+
+/// In a plan: its kubelet has to be started again.
+const KUBELET: &str = "kubelet";
 
 const READY_DEADLINE: Duration = Duration::from_mins(3);
 
@@ -93,21 +98,60 @@ fn number_of(cluster: &str, name: &str) -> Option<usize> {
     }
 }
 
-pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
-    let Some(claim) = cx.claim().await else { return };
-    for (id, record) in claim.records.iter().filter(|(id, _)| id.kind() == TABLE.kind) {
+/// A node is what Kubernetes says of it, and its container is where it is mended.
+pub async fn observe(cx: &Context, snapshot: &Snapshot, roster: &Roster, world: &mut World) {
+    let claim = cx.claim().await;
+    let records = claim.iter().flat_map(|claim| &claim.records);
+    for (id, record) in records.filter(|(id, _)| id.kind() == TABLE.kind) {
         world.remembered.insert(id.clone(), record.clone());
-        let Some(container) = snapshot.container(id.name()) else { continue };
-        let mut seen = Seen::mine(record.clone());
-        if !container.is_running() {
-            seen.state = State::Stopped;
+        if let Some(container) = container(cx, snapshot, id.name()) {
+            world.add(id.clone(), look_at(container, record, roster));
         }
-        if let Some(spec) = record.fields.get("spec") {
-            seen.fields =
-                Fields::new().with("spec", seen_spec(spec, cluster::image_name(container)));
-        }
-        world.add(id.clone(), seen);
     }
+    for container in cluster::containers(snapshot, &cx.name) {
+        let joining = marks::record(&cx.name, &container.labels);
+        // The claim has a node once it has joined.
+        if let Some((id, record)) = joining.filter(|(id, _)| !world.things.contains_key(id)) {
+            world.add(id, Seen::mine(record).state(State::Partial));
+        }
+    }
+    let Some(topology) = cx.file.as_deref() else { return };
+    for worker in workers(topology, claim.as_ref()) {
+        let is_taken = snapshot.container(&worker.name).is_some()
+            && container(cx, snapshot, &worker.name).is_none();
+        if is_taken {
+            world.add(Id::new(TABLE.kind, &worker.name), Seen::foreign(format!(
+                "a container named `{0}` exists that this topology did not make: rename the topology, or remove it with `docker rm -f {0}`",
+                worker.name
+            )));
+        }
+    }
+}
+
+fn container<'a>(cx: &'a Context, snapshot: &'a Snapshot, name: &str) -> Option<&'a Container> {
+    cluster::containers(snapshot, &cx.name).find(|node| node.name == name)
+}
+
+fn look_at(container: &Container, record: &Record, roster: &Roster) -> Seen {
+    let mut seen = Seen::mine(record.clone());
+    let name = &container.name;
+    if !container.is_running() {
+        seen.state = State::Stopped;
+    } else if roster.lacks(name) || roster.is_silent(name) {
+        let live = if roster.lacks(name) { "not registered" } else { "not reporting" };
+        seen.drift.push(Drifted {
+            path: KUBELET.to_owned(),
+            live: json!(live),
+            applied: json!("Ready"),
+            by: None,
+        });
+    } else if let Some(why) = roster.why_not_ready(name) {
+        seen.state = State::Unready(why);
+    }
+    if let Some(spec) = record.fields.get("spec") {
+        seen.fields = Fields::new().with("spec", seen_spec(spec, cluster::image_name(container)));
+    }
+    seen
 }
 
 /// The recorded spec, with the image that the node really runs.
@@ -122,15 +166,15 @@ fn seen_spec(recorded: &Value, image: Option<&str>) -> Value {
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => {
-            let snapshot = cx.snapshot().await?;
-            if snapshot.container(turn.id().name()).is_none() {
-                join::join(cx, turn, &snapshot).await?;
-            }
+            create(cx, turn).await?;
             remember(cx, turn).await?;
         }
         Work::Update => {
             if turn.state == Some(State::Stopped) {
                 start(cx, turn.id().name()).await?;
+            }
+            if turn.item.changes.iter().any(|change| change.path == KUBELET) {
+                restart_kubelet(cx, turn).await?;
             }
             remember(cx, turn).await?;
         }
@@ -145,6 +189,34 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         Work::Keep => {}
     }
     Ok(Outputs::new())
+}
+
+async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let snapshot = cx.snapshot().await?;
+    let there = container(cx, &snapshot, turn.id().name());
+    match there {
+        Some(node) if marks::record(&cx.name, &node.labels).is_none() => {
+            turn.say("it has come with the cluster");
+            Ok(())
+        }
+        // What joined it was cut off.
+        Some(node) => {
+            cx.remove_node(node).await?;
+            join::join(cx, turn, &snapshot).await
+        }
+        None => join::join(cx, turn, &snapshot).await,
+    }
+}
+
+/// A kubelet registers its node, and reports again, when it starts.
+async fn restart_kubelet(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let name = turn.id().name();
+    turn.say("restarting its kubelet");
+    let restarted = cx.docker.exec(name, &["systemctl", "restart", "kubelet"]).await;
+    restarted.map(drop).map_err(|error| {
+        Failure::because(format!("cannot restart the kubelet of `{name}`"), &error)
+            .hint(format!("`topo apply --replace {}` makes the node again", turn.id()))
+    })
 }
 
 async fn start(cx: &Context, node: &str) -> Result<(), Failure> {

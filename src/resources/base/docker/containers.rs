@@ -1,26 +1,39 @@
-//! Starting and removing containers and images of topo's own, in the words of a step.
+//! Making and starting containers of topo's own, in the words of a step.
 
-use crate::backend::docker::AbsentIsFine;
+use std::net::IpAddr;
+
+use crate::backend::docker::Error;
+use crate::backend::docker::api::ContainerCreateBody;
 use crate::engine::Failure;
 use crate::resources::base::context::Context;
+use crate::resources::base::docker::ownership::{self, Whose};
 
 impl Context {
+    /// Makes a container, also where the engine carries out only now what a topo that was cut off
+    /// had asked for: a container of this topology that has the name is not the one that is wanted.
+    pub async fn create_container(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+        network: &str,
+        fixed: Option<IpAddr>,
+    ) -> Result<String, Error> {
+        let refused = match self.docker.create_container(name, body.clone(), network, fixed).await {
+            Err(Error::Conflict(why)) => Error::Conflict(why),
+            made => return made,
+        };
+        let there = self.docker.container(name).await?;
+        if there.is_some_and(|there| ownership::of_container(&self.name, &there) != Whose::Ours) {
+            return Err(refused);
+        }
+        if self.remove_container(name).await.is_err() {
+            return Err(refused);
+        }
+        self.docker.create_container(name, body, network, fixed).await
+    }
+
     pub async fn start_container(&self, name: &str) -> Result<(), Failure> {
         let started = self.docker.start_container(name).await;
         started.map_err(|error| Failure::because(format!("cannot start `{name}`"), &error))
-    }
-
-    /// One that is gone already is fine.
-    pub async fn remove_container(&self, name: &str) -> Result<(), Failure> {
-        let removed = self.docker.remove_container(name).await.if_present();
-        removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
-        Ok(())
-    }
-
-    /// The tag alone, where the image has others; one that is gone already is fine.
-    pub async fn remove_image(&self, name: &str) -> Result<(), Failure> {
-        let removed = self.docker.remove_image(name).await.if_present();
-        removed.map_err(|error| Failure::because(format!("cannot remove `{name}`"), &error))?;
-        Ok(())
     }
 }

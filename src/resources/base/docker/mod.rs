@@ -3,4 +3,5 @@
 mod containers;
 pub mod fixed_address;
 pub mod own_image;
+pub mod ownership;
 pub mod pulled;

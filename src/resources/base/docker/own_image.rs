@@ -13,11 +13,9 @@ use crate::backend::docker::{
 };
 use crate::engine::{Failure, Turn};
 use crate::resources::base::context::Context;
+use crate::resources::base::docker::ownership::BUILT;
 use crate::resources::base::docker::pulled;
 use crate::topology::{ImageRef, ServiceImage};
-
-/// On images that topo built: the name that they were built under.
-const BUILT: &str = "dev.topo.built";
 
 const READY_HINT: &str =
     "name an image that the engine has or can pull, or `{ base: … }` to have one built";
@@ -111,12 +109,12 @@ impl Picture {
         network: &str,
         fixed: Option<IpAddr>,
     ) -> Result<Result<String, Error>, Failure> {
-        let created = cx.docker.create_container(name, body.clone(), network, fixed).await;
+        let created = cx.create_container(name, body.clone(), network, fixed).await;
         if !created.as_ref().is_err_and(Error::is_for_want_of_an_image) {
             return Ok(created);
         }
         self.ensure(cx, turn).await?;
-        Ok(cx.docker.create_container(name, body, network, fixed).await)
+        Ok(cx.create_container(name, body, network, fixed).await)
     }
 
     async fn build(
@@ -138,6 +136,7 @@ impl Picture {
             args: HashMap::new(),
             labels: [(BUILT.to_owned(), tag.to_owned())].into(),
         };
+        cx.intend_tag(tag).await?;
         cx.docker
             .build_image(request, |line| turn.say(format!("building its image: {line}")))
             .await
@@ -155,18 +154,12 @@ impl Picture {
 }
 
 impl Kind {
-    /// Takes away the tag of an image that topo built, unless another container runs on it.
+    /// Takes away the tag of an image that topo built and that nothing uses any more.
     pub async fn forget(&self, cx: &Context, image: Option<&str>) -> Result<(), Failure> {
         let is_built = |image: &&str| image.starts_with(&format!("{}:", self.repository));
-        let Some(image) = image.filter(is_built) else { return Ok(()) };
-        let snapshot = cx.snapshot().await?;
-        if snapshot.containers.iter().any(|container| container.image == image) {
-            return Ok(());
-        }
-        match cx.docker.remove_image(image).await.if_present() {
-            // One came at this moment.
-            Ok(_) | Err(Error::Conflict(_)) => Ok(()),
-            Err(error) => Err(Failure::because(format!("cannot remove `{image}`"), &error)),
+        match image.filter(is_built) {
+            Some(image) => cx.forget_tag(image).await,
+            None => Ok(()),
         }
     }
 }
