@@ -30,6 +30,5 @@ mod node_port;
 mod routed_host;
 mod served;
 mod small;
-mod thief;
 mod two_teams;
 mod workloads;

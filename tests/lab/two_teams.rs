@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::lab::{Lab, Ran};
-use crate::thief::Thief;
 
 const FILES: [&str; 2] = ["topologies/two-teams-a.yaml", "topologies/two-teams-b.yaml"];
 
@@ -97,34 +96,4 @@ fn names_the_other(refused: &Ran) {
         "{}",
         refused.err
     );
-}
-
-/// The images of gateways are shared. One that goes takes the tag away just before another makes its
-/// container, which is no reason to fail.
-#[test]
-#[ignore = "needs the lab"]
-fn an_image_that_is_taken_away_is_made_again() {
-    const BASE: &str = "lab/debian:latecomer";
-    let mut lab = Lab::open("taken-image").of(&["latecomer"]);
-    let before = lab.listing();
-    let base = std::env::var("GATEWAY_BASE").expect("set by the lab");
-    lab.run("docker", &["tag", &base, BASE]);
-    let file = lab.own("topo.yaml");
-    let text =
-        format!("name: latecomer\ngateway:\n  publish: [12390]\n  image:\n    base: {BASE}\n");
-    std::fs::write(&file, text).expect("written");
-    let file = file.display().to_string();
-    let thief = Thief::on_the_way(&lab);
-    lab.set("DOCKER_HOST", &thief.host);
-
-    lab.expect(0, &["apply", &file]);
-    let taken = thief.taken().expect("a container was made");
-    assert!(taken.starts_with("topo-gateway:"), "{taken}");
-    lab.expect(0, &["diff", &file]);
-
-    lab.expect(0, &["destroy", "--yes", &file]);
-    let tags = lab.run("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]);
-    assert!(!tags.lines().any(|tag| tag == taken), "{taken} is left");
-    lab.run("docker", &["rmi", BASE]);
-    lab.is_as_before(&before);
 }
