@@ -80,10 +80,10 @@ pub fn agree(plan: &Plan, yes: bool, view: &mut dyn View) -> Result<(), Error> {
     }
     let refusal = match view.confirm(&asks) {
         Answer::Yes => return Ok(()),
-        Answer::No => Failure::new("nothing was changed, as you said"),
+        Answer::No => Failure::new("cancelled; nothing was changed"),
         Answer::Nobody => {
             let mut failure =
-                Failure::new("this plan needs a yes, and there is no terminal to ask on");
+                Failure::new("confirmation required, but there is no terminal to ask on");
             failure.causes = asks;
             failure.hint("add `--yes` if this is what you want")
         }
