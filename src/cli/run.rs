@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::args::RunArgs;
 use super::session::Session;
+use crate::backend::host::Interrupts;
 use crate::engine::{Cancel, Events, Report, Run};
 use crate::error::Exit;
 use crate::plan::{Plan, Resource, World};
@@ -33,6 +34,7 @@ pub async fn carry_out(
     let interrupts = tokio::spawn(listen(cancel));
     let (report, ()) = tokio::join!(run.carry_out(), view::follow(view, told));
     interrupts.abort();
+    tokio::spawn(leave());
     if let Some(why) = session.cx().docker.cut_off() {
         view.warning(&why);
     }
@@ -41,11 +43,18 @@ pub async fn carry_out(
 
 /// The first interrupt lets running steps end, the second does not.
 async fn listen(cancel: Cancel) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        cancel.finish();
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        cancel.abort();
+    let Ok(mut interrupts) = Interrupts::listen() else { return };
+    interrupts.next().await;
+    cancel.finish();
+    interrupts.next().await;
+    cancel.abort();
+}
+
+/// What is left once the plan was carried out may be cut off anywhere.
+async fn leave() {
+    if let Ok(mut interrupts) = Interrupts::listen() {
+        interrupts.next().await;
+        std::process::exit(Exit::Interrupted as i32);
     }
 }
 

@@ -95,6 +95,7 @@ struct Queue<D> {
     remarks: HashMap<usize, String>,
     /// Steps that will not be started.
     doomed: HashMap<usize, Doom>,
+    said_what_it_waits_for: bool,
 }
 
 #[derive(Clone)]
@@ -134,6 +135,7 @@ impl<D: Driver> Queue<D> {
             given: HashMap::new(),
             remarks: HashMap::new(),
             doomed: HashMap::new(),
+            said_what_it_waits_for: false,
             shared: Arc::new(Shared::new(run)),
         }
     }
@@ -186,12 +188,17 @@ impl<D: Driver> Queue<D> {
     }
 
     async fn next(&mut self) -> Option<News> {
-        let joined = tokio::select! {
-            biased;
-            reached = self.stages.next(), if !self.running.is_empty() => {
-                return Some(News::Reached(reached));
+        let joined = loop {
+            tokio::select! {
+                biased;
+                reached = self.stages.next(), if !self.running.is_empty() => {
+                    return Some(News::Reached(reached));
+                }
+                () = self.shared.cancel.finishing(), if self.has_to_say_what_it_waits_for() => {
+                    self.say_what_it_waits_for();
+                }
+                joined = self.running.join_next_with_id() => break joined?,
             }
-            joined = self.running.join_next_with_id() => joined?,
         };
         let (task, result) = match joined {
             Ok((task, result)) => (task, result),
@@ -200,6 +207,29 @@ impl<D: Driver> Queue<D> {
         };
         let Task { step, since, .. } = self.tasks.remove(&task)?;
         Some(News::Ended(Ended { step, elapsed: since.elapsed(), result }))
+    }
+
+    fn has_to_say_what_it_waits_for(&self) -> bool {
+        !(self.said_what_it_waits_for || self.running.is_empty() || self.shared.cancel.is_aborted())
+    }
+
+    /// At once, since what runs may take minutes to end.
+    fn say_what_it_waits_for(&mut self) {
+        const SHOWN: usize = 3;
+        self.said_what_it_waits_for = true;
+        let running = self.tasks.values().map(|task| self.graph.steps[task.step].item);
+        let mut running: Vec<&Id> = running.map(|item| &self.shared.items[item].id).collect();
+        running.sort_unstable();
+        let mut names: Vec<String> =
+            running.iter().take(SHOWN).map(|id| format!("`{id}`")).collect();
+        if running.len() > SHOWN {
+            names.push(format!("{} more", running.len() - SHOWN));
+        }
+        let message = format!(
+            "interrupted: waiting for {} to finish; no other step is started; press Ctrl-C again to stop at once",
+            names.join(", ")
+        );
+        self.shared.events.tell(Event::Warning { id: None, message });
     }
 
     /// What needs no more of a step than it has come to does not wait for its end.
@@ -308,12 +338,16 @@ impl<D: Driver> Queue<D> {
     fn doom(&self, ended: usize, outcome: &Outcome, then: usize) -> Option<Doom> {
         let (ended, then) = (self.graph.steps[ended], self.graph.steps[then]);
         let id = &self.shared.items[ended.item].id;
+        let is_in_it = self.shared.items[then.item].bonds.iter().any(|bond| bond.id() == id);
         match outcome {
             Outcome::Done(_) | Outcome::Pending(_) => None,
             Outcome::Skipped(why) => Some(Doom { why: why.clone(), told: false }),
             Outcome::Failed(_) => Some(Doom {
                 why: match (ended.phase, then.phase) {
                     (_, Phase::Make) => format!("needs `{id}`, which failed"),
+                    (Phase::Make, Phase::Remove) if is_in_it => {
+                        format!("is in `{id}`, which failed")
+                    }
                     (Phase::Remove, Phase::Remove) => {
                         format!("`{id}`, which needs it, is still there")
                     }

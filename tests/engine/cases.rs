@@ -112,13 +112,21 @@ async fn a_second_interrupt_drops_what_runs_even_if_it_hangs() {
     let fake = Fake::new();
     fake.fault(id("box/a"), Spot::BeforeChange, Fault::Hang);
     fake.fault(id("box/x"), Spot::Wait, Fault::Hang);
-    let (run, _events) = fake.run(&two_chains());
+    let (run, mut events) = fake.run(&two_chains());
     let cancel = run.cancel.clone();
     let running = tokio::spawn(run.carry_out());
     tokio::time::sleep(Duration::from_millis(20)).await;
     cancel.finish();
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(!running.is_finished(), "the first interrupt waits for what runs");
+    let mut said = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let Event::Warning { id: None, message } = event {
+            said.push(message);
+        }
+    }
+    let what = "interrupted: waiting for `box/a`, `box/x` to finish; no other step is started; press Ctrl-C again to stop at once";
+    assert_eq!(said, [what]);
     cancel.abort();
     let report = running.await.expect("ended");
     assert!(report.interrupted);

@@ -6,6 +6,7 @@ mod kubeconfig;
 mod process;
 mod reach;
 mod routes;
+mod signals;
 mod state;
 
 pub use files::{Disk, exports, owner};
@@ -14,4 +15,5 @@ pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program, Terminal, find_program};
 pub use reach::{Reach, reach};
 pub use routes::routes;
+pub use signals::Interrupts;
 pub use state::{Lock, StateError, StateFolder, private_folder, remove_folder, write_atomically};

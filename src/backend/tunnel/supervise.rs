@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::setsid;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::backoff::Backoff;
@@ -12,6 +11,7 @@ use super::connection::{Connection, Happening};
 use super::guard::{self, Guard};
 use super::report::Report;
 use super::{Tunnel, TunnelError};
+use crate::backend::host::Interrupts;
 
 const TICK: Duration = Duration::from_secs(1);
 /// ssh's own limits come first; this is for one that hangs before they hold.
@@ -58,7 +58,7 @@ pub async fn supervise(
     let mut keeper = Keeper {
         tunnel,
         guard,
-        stop: Stop::listen().map_err(TunnelError::Signals)?,
+        stop: Interrupts::listen().map_err(TunnelError::Signals)?,
         report: Report::first(SystemTime::now()),
     };
     keeper.tell();
@@ -93,7 +93,7 @@ pub async fn supervise(
 struct Keeper<'a> {
     tunnel: &'a Tunnel,
     guard: Guard,
-    stop: Stop,
+    stop: Interrupts,
     report: Report,
 }
 
@@ -132,7 +132,7 @@ impl Keeper<'_> {
                     Happening::Echo => due = None,
                     Happening::Ended(why) => return Lost::Why(why),
                 },
-                () = self.stop.told() => return Lost::Finally(Ending::Told),
+                () = self.stop.next() => return Lost::Finally(Ending::Told),
                 _ = tick.tick() => {
                     if !self.guard.holds() {
                         return Lost::Finally(Ending::Abandoned);
@@ -157,7 +157,7 @@ impl Keeper<'_> {
     async fn pause(&mut self, pause: Duration) -> Option<Ending> {
         tokio::select! {
             () = tokio::time::sleep(pause) => (!self.guard.holds()).then_some(Ending::Abandoned),
-            () = self.stop.told() => Some(Ending::Told),
+            () = self.stop.next() => Some(Ending::Told),
         }
     }
 
@@ -185,31 +185,6 @@ impl Clocks {
         let before = std::mem::replace(self, Self::now());
         let own = self.own.duration_since(before.own);
         self.wall.duration_since(before.wall).is_ok_and(|wall| wall > own + SLEPT)
-    }
-}
-
-/// The signals that ask it to end.
-struct Stop {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
-}
-
-impl Stop {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn told(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-            _ = self.hup.recv() => {}
-        }
     }
 }
 
