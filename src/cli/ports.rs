@@ -212,8 +212,12 @@ impl fmt::Display for Missed {
 
 async fn forward(port: &Port, world: &World, services: &Services, way: &Way<'_>) -> PortStatus {
     let listen = port.listen();
-    let leads = Leads(leads_to(world, &Id::new("port", listen)));
-    let tried = try_one(listen, &leads, way).await;
+    let id = Id::new("port", listen);
+    let leads = Leads(leads_to(world, &id));
+    let tried = match world.blind.get(&id) {
+        Some(why) => Tried { answers: None, detail: Some(format!("cannot be inspected: {why}")) },
+        None => try_one(listen, &leads, way).await,
+    };
     let address = leads.in_words();
     let straight = leads.first().is_some_and(|target| way.leads_straight_to(target.ip()));
     PortStatus {

@@ -30,10 +30,10 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         }
         None => Vec::new(),
     };
+    let items = if session.topology.is_some() { plan.items } else { as_it_is(&world) };
     view.status(&Status {
         topology: session.name().to_owned(),
-        resources: plan
-            .items
+        resources: items
             .iter()
             .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest" | "tunnel"))
             .map(|item| resource(item, world.things.get(&item.id)))
@@ -41,14 +41,28 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         ports,
         pools: pools(&world, &services),
         shares: shares.into_iter().map(share).collect(),
-        tunnels: plan
-            .items
+        tunnels: items
             .iter()
             .filter(|item| item.id.kind() == "tunnel")
             .map(|item| tunnel(session.cx(), item, world.things.get(&item.id)))
             .collect(),
     });
     Ok(Exit::Done)
+}
+
+/// Without the file nothing can differ from it: what was made is told by how it was seen.
+fn as_it_is(world: &World) -> Vec<Item> {
+    let seen = world.records().map(|(id, _)| Item::new(id.clone(), Action::None));
+    let unseen = world.remembered.keys().filter(|id| !world.things.contains_key(*id));
+    let unseen = unseen.filter_map(|id| {
+        let place = world.hidden_in(id)?;
+        let why = world.blind.get(place).map_or("it is stopped", String::as_str);
+        let why = Some(format!("cannot be inspected: {why}"));
+        Some(Item { why, ..Item::new(id.clone(), Action::Deferred) })
+    });
+    let mut items: Vec<Item> = seen.chain(unseen).collect();
+    items.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    items
 }
 
 fn resource(item: &Item, seen: Option<&Seen>) -> ResourceStatus {

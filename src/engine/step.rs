@@ -249,6 +249,7 @@ impl<D: Driver> Shared<D> {
             cancel: self.cancel.clone(),
             herald,
             remark: Arc::default(),
+            said: Arc::default(),
             resource: resource.clone(),
         };
         let lookup = |giver: &Id, output: &str| given.get(giver)?.get(output).cloned();
@@ -272,6 +273,8 @@ fn explain(refusal: &Refusal) -> Failure {
         Refusal::NotShown(_) | Refusal::WouldReplace { .. } => {
             failure.hint("run `topo apply` again: what could not be seen can be shown now")
         }
-        Refusal::Closed(..) | Refusal::Foreign(_) | Refusal::Newer(..) => failure,
+        Refusal::Closed(..) | Refusal::Unseen(_) | Refusal::Foreign(_) | Refusal::Newer(..) => {
+            failure
+        }
     }
 }

@@ -25,6 +25,8 @@ pub enum Refusal {
     WouldReplace { id: Id, why: String },
     #[error("`{0}` cannot be looked into: {1}")]
     Closed(Id, String),
+    #[error("it cannot be inspected: {0}")]
+    Unseen(String),
     #[error("{0}")]
     Foreign(String),
     #[error("`{0}` was written by a newer topo (record format {1}; this one reads up to {FORMAT})")]
@@ -88,9 +90,13 @@ pub fn decide_late(late: &LateRequest) -> Result<Action, Refusal> {
 /// Absent from a place that was looked into is absent; from another it is not known.
 fn absent(late: &LateRequest) -> Result<Action, Refusal> {
     let world = late.world;
-    if let Some(parent) = closed_place(world, late.item) {
-        let why = world.blind.get(parent).map_or("it is stopped", String::as_str);
-        return Err(Refusal::Closed(parent.clone(), why.to_owned()));
+    if let Some(place) = closed_place(world, late.item) {
+        let why = world.blind.get(place).map_or("it is stopped", String::as_str).to_owned();
+        return Err(if *place == late.item.id {
+            Refusal::Unseen(why)
+        } else {
+            Refusal::Closed(place.clone(), why)
+        });
     }
     Ok(match late.resource {
         Some(resource) if !resource.table.lookup => Action::Create,

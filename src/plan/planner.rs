@@ -226,16 +226,17 @@ impl Planner<'_> {
             hidden.then_some(parent)
         });
         let closed = closed.or_else(|| self.request.world.hidden_in(&resource.id));
-        closed.map(|parent| self.why_closed(parent))
+        closed.map(|place| self.why_closed(resource, place))
     }
 
-    fn why_closed(&self, parent: &Id) -> String {
+    fn why_closed(&self, resource: &Resource, place: &Id) -> String {
         let world = self.request.world;
-        let stopped = world.things.get(parent).is_some_and(|seen| seen.state == State::Stopped);
-        match world.blind.get(parent) {
-            _ if stopped => format!("`{parent}` is stopped"),
-            Some(why) => format!("`{parent}` cannot be looked into: {why}"),
-            None => format!("`{parent}` cannot be seen yet"),
+        let stopped = world.things.get(place).is_some_and(|seen| seen.state == State::Stopped);
+        match world.blind.get(place) {
+            _ if stopped => format!("`{place}` is stopped"),
+            Some(why) if *place == resource.id => format!("it cannot be inspected: {why}"),
+            Some(why) => format!("`{place}` cannot be looked into: {why}"),
+            None => format!("`{place}` cannot be seen yet"),
         }
     }
 

@@ -133,22 +133,32 @@ impl<'a> Removals<'a> {
     /// What left the file while it could not be seen: said, and looked for again once it can be.
     fn unseen(&self, id: &Id, record: &Record) -> Option<Item> {
         let world = self.request.world;
-        let hidden = record.needs.iter().find_map(|bond| match bond {
+        let why = match world.blind.get(id) {
+            Some(_) if self.goes_with(record) => return None,
+            Some(why) => format!("it left the file, and cannot be inspected: {why}"),
+            None => {
+                let hidden = self.closed_and_staying(record)?;
+                let why = world.blind.get(hidden).map_or("it is stopped", String::as_str);
+                format!("it left the file, and `{hidden}` cannot be looked into: {why}")
+            }
+        };
+        let mut item = Item::new(id.clone(), Action::Deferred);
+        item.bonds.clone_from(&record.needs);
+        item.cause = Some(Cause::File);
+        item.why = Some(why);
+        Some(item)
+    }
+
+    /// The place that a thing was made inside of, where that stays and cannot be looked into.
+    fn closed_and_staying<'r>(&self, record: &'r Record) -> Option<&'r Id> {
+        record.needs.iter().find_map(|bond| match bond {
             Bond::Inside(parent) => {
-                let closed = world.is_closed(parent)
+                let closed = self.request.world.is_closed(parent)
                     || self.decided.get(parent).is_some_and(Decision::is_closed);
                 (closed && !self.goes(parent)).then_some(parent)
             }
             Bond::Uses(_) | Bond::Rests(_) | Bond::Holds(_) => None,
-        })?;
-        let mut item = Item::new(id.clone(), Action::Deferred);
-        item.bonds.clone_from(&record.needs);
-        item.cause = Some(Cause::File);
-        item.why = Some(format!(
-            "it left the file, and `{hidden}` cannot be looked into: {}",
-            world.blind.get(hidden).map_or("it is stopped", String::as_str)
-        ));
-        Some(item)
+        })
     }
 }
 

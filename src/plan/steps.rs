@@ -55,7 +55,7 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
         stages.needs(item, resources.get(&item.id).copied(), world, |edge| graph.edge(edge));
     }
     graph.edges_unless_circular(
-        plan.items.iter().filter_map(|item| stages.of_hidden(item, world)).collect(),
+        plan.items.iter().flat_map(|item| stages.of_closed(item, world)).collect(),
     );
     let (own, held) = stages.of_removals(world);
     graph.edges_unless_circular(own);
@@ -198,10 +198,21 @@ impl<'a> Stages<'a> {
         early
     }
 
-    /// What is hidden in a place that it leaves is looked for when that place is open.
-    fn of_hidden(&self, item: &Item, world: &World) -> Option<Edge> {
-        let place = world.hidden_in(&item.id).filter(|_| item.action == Action::Deferred)?;
-        Some((*self.makes.get(place)?, *self.makes.get(&item.id)?))
+    /// What is in a closed place is looked for, and taken out of it, when that place is open.
+    fn of_closed(&self, item: &Item, world: &World) -> Vec<Edge> {
+        let after = |place: &Id, step: usize| Some((*self.makes.get(place)?, step));
+        match (item.action, self.first(&item.id)) {
+            (Action::Deferred, Some(look)) => {
+                world.hidden_in(&item.id).and_then(|place| after(place, look)).into_iter().collect()
+            }
+            (Action::Delete, Some(remove)) => item
+                .bonds
+                .iter()
+                .filter(|bond| bond.is_held() && world.is_closed(bond.id()))
+                .filter_map(|bond| after(bond.id(), remove))
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// What needed a removed one, as it was applied, is removed before it: by itself, or with what

@@ -10,7 +10,8 @@ use super::{Bond, FieldName, Fields, Id, IdMap, Outputs, Record, Span};
 #[derive(Debug, Clone, Default)]
 pub struct World {
     pub things: IdMap<Id, Seen>,
-    /// Resources whose inside could not be looked into, and why. Nothing in them is taken for missing.
+    /// Resources that could not be looked into, and why. Nothing in them is taken for missing; nor is
+    /// the resource itself, where it is not among `things`.
     pub blind: BTreeMap<Id, String>,
     /// What a claim says was made, for things that carry no mark of their own or cannot be seen now.
     pub remembered: BTreeMap<Id, Record>,
@@ -46,7 +47,8 @@ impl World {
             || self.things.get(id).is_some_and(|seen| seen.state == State::Stopped)
     }
 
-    /// What keeps a thing that was made from being seen: the closed place that it was made inside of.
+    /// What keeps a thing that was made from being seen: the closed place that it was made inside of,
+    /// or itself, where it did not answer.
     pub fn hidden_in(&self, id: &Id) -> Option<&Id> {
         let mut open = vec![id];
         let mut met: Vec<&Id> = Vec::new();
@@ -55,6 +57,9 @@ impl World {
                 continue;
             }
             met.push(id);
+            if let Some((unanswering, _)) = self.blind.get_key_value(id) {
+                return Some(unanswering);
+            }
             for bond in self.remembered.get(id).map_or(&[][..], |record| &record.needs) {
                 match bond {
                     Bond::Inside(parent) if self.is_closed(parent) => return Some(parent),

@@ -222,3 +222,30 @@ fn taking_an_address_from_one_that_uses_it_asks_and_names_it() {
     assert_eq!(action(&plan, "box/service"), Action::Delete);
     assert_eq!(item(&plan, "box/pool").asks, None, "what leaves too loses nothing");
 }
+
+#[test]
+fn what_did_not_answer_is_neither_missing_nor_unchanged() {
+    let desired = [want("box/gateway"), want("box/port").bond(holds("box/gateway"))];
+    let mut world = world([("box/gateway", applied(&desired[0]))]);
+    world.remembered.insert(id("box/port"), recorded(&desired[1], &[]));
+    world.blind.insert(id("box/port"), "exec is refused".to_owned());
+    let plan = planned(&desired, &world);
+    assert_eq!(action(&plan, "box/gateway"), Action::None);
+    assert_eq!(action(&plan, "box/port"), Action::Deferred);
+    assert_eq!(why(&plan, "box/port"), "it cannot be inspected: exec is refused");
+
+    let late = |world: &World| {
+        decide_late(&LateRequest {
+            item: item(&plan, "box/port"),
+            resource: Some(&desired[1]),
+            world,
+            key: &key(),
+            given: &|_, _| None,
+        })
+    };
+    assert_eq!(late(&world), Err(Refusal::Unseen("exec is refused".to_owned())));
+    world.blind.clear();
+    assert_eq!(late(&world), Ok(Action::Create));
+    world.add(id("box/port"), applied(&desired[1]));
+    assert_eq!(late(&world), Ok(Action::None));
+}

@@ -280,3 +280,21 @@ fn only_a_leaving_target_takes_along_what_needs_it() {
     let names: Vec<&str> = plan.items.iter().map(|item| item.id.name()).collect();
     assert_eq!(names, ["b", "a"]);
 }
+
+#[test]
+fn what_is_taken_out_of_a_stopped_holder_waits_until_that_is_started() {
+    let gateway = want("box/gateway");
+    let port = want("box/a-port").bond(holds("box/gateway"));
+    let world = world([
+        ("box/gateway", applied(&gateway).state(State::Stopped)),
+        ("box/a-port", applied(&port)),
+    ]);
+    let desired = [gateway];
+    let plan = planned(&desired, &world);
+    assert_eq!(action(&plan, "box/gateway"), Action::Start);
+    assert_eq!(walk(&plan, &desired, &world), ["make gateway", "remove a-port"]);
+
+    // Of the port alone, the gateway is a part: otherwise there is nothing to take it out of.
+    let only = plan.only(&[id("box/a-port")], &desired, &world);
+    assert_eq!(walk(&only, &desired, &world), ["make gateway", "remove a-port"]);
+}

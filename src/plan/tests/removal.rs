@@ -151,3 +151,17 @@ fn records_that_need_one_another_are_removed_all_the_same() {
     let graph = steps(&plan, &[], &world);
     assert_eq!(graph.waits_for, [0, 0]);
 }
+
+#[test]
+fn what_left_the_file_and_did_not_answer_is_said_unless_it_goes_with_its_holder() {
+    let gateway = want("box/gateway");
+    let mut world = world([("box/gateway", applied(&gateway))]);
+    let port = want("box/port").bond(holds("box/gateway"));
+    world.remembered.insert(id("box/port"), recorded(&port, &[]));
+    world.blind.insert(id("box/port"), "exec is refused".to_owned());
+    let plan = planned(std::slice::from_ref(&gateway), &world);
+    assert_eq!(action(&plan, "box/port"), Action::Deferred);
+    let said = "it left the file, and cannot be inspected: exec is refused";
+    assert_eq!(why(&plan, "box/port"), said);
+    assert_eq!(ids(&planned(&[], &world)), ["box/gateway"]);
+}

@@ -10,11 +10,13 @@ mod naming;
 #[cfg(test)]
 mod tests;
 
-use futures::future::{join_all, try_join_all};
+use std::time::Duration;
+
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::backend::docker::{BuildRequest, Container, Error, ImageDetails, Snapshot};
-use crate::engine::{Failure, Turn, Work};
+use crate::engine::{Deadline, Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::ownership::BUILT;
@@ -31,6 +33,12 @@ pub use built::forget_all as forget_built;
 pub use containerd::Stores;
 
 pub const TABLE: Table = Table::plain("image");
+
+/// A build may compile a whole program.
+const BUILD_DEADLINE: Duration = Duration::from_hours(1);
+const IMPORT_DEADLINE: Duration = Duration::from_mins(15);
+/// A containerd lists its images in a fraction of a second.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 const PULL_HINT: &str =
     "the image is not on the engine either: check its name, or build it there first";
@@ -100,13 +108,18 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     let nodes: Vec<&str> = running.iter().map(|node| node.name.as_str()).collect();
     // What a node that stands still has cannot be seen, so it has what it was given.
     let stopped: Vec<&str> = still.iter().map(|node| node.name.as_str()).collect();
-    let stocks = join_all(nodes.iter().map(|node| stock(&cx.docker, node))).await;
-    // A node whose containerd does not answer is not one without images.
-    if nodes.is_empty() || stocks.iter().any(Result::is_err) {
+    if nodes.is_empty() {
         return;
     }
     let stocks: Vec<(&str, Stock)> =
-        nodes.into_iter().zip(stocks.into_iter().filter_map(Result::ok)).collect();
+        match try_join_all(nodes.into_iter().map(|node| stock_of(cx, node))).await {
+            Ok(stocks) => stocks,
+            // A node whose containerd does not answer is not one without images.
+            Err(why) => {
+                world.blind.extend(records.iter().map(|(id, _)| ((*id).clone(), why.clone())));
+                return;
+            }
+        };
     for (id, record) in records {
         let name = full_name(id.name());
         let wanted = record.fields.get("id").and_then(Value::as_str).unwrap_or_default();
@@ -120,6 +133,17 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
         let mut seen = Seen::mine(record.clone());
         seen.fields = Fields::new().with("nodes", json!(holders));
         world.add(id.clone(), seen);
+    }
+}
+
+async fn stock_of<'a>(cx: &Context, node: &'a str) -> Result<(&'a str, Stock), String> {
+    match tokio::time::timeout(ANSWER_LIMIT, stock(&cx.docker, node)).await {
+        Ok(Ok(stock)) => Ok((node, stock)),
+        Ok(Err(error)) => Err(format!("cannot list the images of `{node}`: {error}")),
+        Err(_) => {
+            let limit = ANSWER_LIMIT.as_secs();
+            Err(format!("`{node}` did not list its images within {limit} s"))
+        }
     }
 }
 
@@ -157,9 +181,13 @@ async fn supply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         .filter(|node| node.is_running() && is_wanted(&node.name))
         .collect();
     nodes.sort_unstable_by_key(|node| &node.name);
-    bring(cx, turn, &image, &nodes).await.map_err(|error| {
-        Failure::because(format!("cannot bring `{}` onto the nodes", turn.id().name()), &error)
-    })?;
+    let brought = async {
+        bring(cx, turn, &image, &nodes).await.map_err(|error| {
+            Failure::because(format!("cannot bring `{}` onto the nodes", turn.id().name()), &error)
+        })
+    };
+    let deadline = Deadline::new(turn, IMPORT_DEADLINE, "its nodes to take it in");
+    deadline.until(brought).await?;
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let values = turn.values.clone().with("id", json!(image.id)).with("nodes", json!(names));
     remember(cx, turn, &values).await?;
@@ -221,8 +249,11 @@ async fn build(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         labels: [(BUILT.to_owned(), name.to_owned())].into(),
     };
     cx.intend_tag(name).await?;
-    let built = cx.docker.build_image(request, |line| turn.say(line)).await;
-    built.map_err(|error| Failure::because(format!("cannot build `{name}`"), &error))
+    let built = async {
+        let built = cx.docker.build_image(request, |line| turn.say(line)).await;
+        built.map_err(|error| Failure::because(format!("cannot build `{name}`"), &error))
+    };
+    Deadline::new(turn, BUILD_DEADLINE, "its build to end").until(built).await
 }
 
 /// How the file says that the image is built, with the folder's home and place filled in.

@@ -125,21 +125,23 @@ fn aimed(topology: &Topology, port: &Port, aim: Aim) -> Resource {
 /// From what is saved in the gateway and the rules that are in force: two calls, however many there are.
 pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
     for container in &snapshot.containers {
-        let Some((id, _)) = gateway::own_record(cx, container) else { continue };
+        if gateway::own_record(cx, container).is_none() {
+            continue;
+        }
         let (saved, live) = tokio::join!(Saved::read(cx, &container.id), async {
             // nginx tells nothing, and a stopped gateway loads what is saved when it starts.
             let tells = container.is_running() && forwards_by_rules(cx);
             if tells { Live::read(cx, &container.id).await.map(Some) } else { Ok(None) }
         });
-        let live = match live {
-            Ok(live) => live,
-            Err(failure) => {
-                world.blind.insert(id, failure.to_string());
-                None
-            }
-        };
         for (id, forward) in saved?.unwrap_or_default().forwards {
-            world.add(id, look_at(forward, live.as_ref()));
+            match &live {
+                Ok(live) => world.add(id, look_at(forward, live.as_ref())),
+                // What is saved says nothing about what is in force.
+                Err(failure) => {
+                    world.blind.insert(id.clone(), failure.to_string());
+                    world.remembered.insert(id, forward.record);
+                }
+            }
         }
     }
     Ok(())
