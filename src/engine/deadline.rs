@@ -1,7 +1,6 @@
 //! Every wait ends, and says what it last saw.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,23 +25,21 @@ pub struct Deadline<'a> {
     what: String,
     limit: Duration,
     end: Instant,
-    last: Mutex<Option<String>>,
 }
 
 impl<'a> Deadline<'a> {
     /// `usual` is the limit unless a person has set another. `what` is waited for: "its API to answer".
     pub fn new(turn: &'a Turn, usual: Duration, what: impl Into<String>) -> Self {
         let limit = turn.timeout.unwrap_or(usual);
-        Self { turn, what: what.into(), limit, end: Instant::now() + limit, last: Mutex::new(None) }
+        Self { turn, what: what.into(), limit, end: Instant::now() + limit }
     }
 
-    /// How it stands now: shown beside the running step, and in the error if time runs out.
+    /// How it stands now: shown beside the running step, and in the error if time runs out, as is
+    /// whatever else the turn says.
     pub fn saw(&self, now: impl Into<String>) {
         let now = now.into();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref() != Some(&now) {
-            self.turn.say(now.clone());
-            *last = Some(now);
+        if self.turn.last_said().as_ref() != Some(&now) {
+            self.turn.say(now);
         }
     }
 
@@ -59,7 +56,7 @@ impl<'a> Deadline<'a> {
     }
 
     fn too_late(&self) -> Failure {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.turn.last_said();
         let seen = last.as_deref().unwrap_or("nothing at all");
         Failure::new(format!(
             "`{}` waited {} s for {}",

@@ -1,6 +1,6 @@
 //! The seam between the engine, which knows order, and the resources, which know how.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -75,6 +75,7 @@ pub struct Turn {
     pub cancel: Cancel,
     pub(super) herald: Herald,
     pub(super) remark: Arc<OnceLock<String>>,
+    pub(super) said: Arc<Mutex<Option<String>>>,
 }
 
 impl Turn {
@@ -107,19 +108,24 @@ impl Turn {
 
     /// Shown beside the running step.
     pub fn say(&self, detail: impl Into<String>) {
-        self.events.tell(Event::Progress {
-            id: self.id().clone(),
-            detail: detail.into(),
-            amount: None,
-        });
+        self.progress(detail.into(), None);
     }
 
     pub fn measure(&self, detail: impl Into<String>, amount: Amount) {
-        self.events.tell(Event::Progress {
-            id: self.id().clone(),
-            detail: detail.into(),
-            amount: Some(amount),
-        });
+        self.progress(detail.into(), Some(amount));
+    }
+
+    fn progress(&self, detail: String, amount: Option<Amount>) {
+        *self.said() = Some(detail.clone());
+        self.events.tell(Event::Progress { id: self.id().clone(), detail, amount });
+    }
+
+    pub(super) fn last_said(&self) -> Option<String> {
+        self.said().clone()
+    }
+
+    fn said(&self) -> MutexGuard<'_, Option<String>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What came of it, shown with its end. The first remark counts.

@@ -118,6 +118,7 @@ impl View for Json {
                     "elapsedMs": millis(*elapsed),
                     "detail": failure.message,
                     "causes": failure.causes,
+                    "notes": failure.notes,
                     "hint": failure.hint,
                 }));
             }
@@ -157,11 +158,12 @@ impl View for Json {
     }
 
     fn error(&mut self, error: &Error) {
-        if let Some(Failure { message, causes, hint }) = error.failure.as_deref() {
+        if let Some(Failure { message, causes, notes, hint }) = error.failure.as_deref() {
             self.line(&json!({
                 "type": "error",
                 "message": message,
                 "causes": causes,
+                "notes": notes,
                 "hint": hint,
             }));
         }
@@ -196,7 +198,13 @@ fn summary(ending: &Ending) -> Value {
         .report
         .failures()
         .map(|(id, why)| {
-            json!({ "id": id, "message": why.message, "causes": why.causes, "hint": why.hint })
+            json!({
+                "id": id,
+                "message": why.message,
+                "causes": why.causes,
+                "notes": why.notes,
+                "hint": why.hint,
+            })
         })
         .collect();
     json!({

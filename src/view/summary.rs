@@ -9,7 +9,7 @@ use super::{Doing, Ending, status};
 use crate::engine::{Failure, Outcome};
 use crate::plan::Action;
 
-/// `error:`, `Caused by:` and, after an empty line, `hint:`.
+/// `error:`, `Caused by:`, `note:` and, after an empty line, `hint:`.
 pub fn failure(failure: &Failure, width: Option<usize>) -> String {
     let beside = |word: &str| width.map(|columns| columns.saturating_sub(word.len() + 1));
     let mut text = String::new();
@@ -18,6 +18,10 @@ pub fn failure(failure: &Failure, width: Option<usize>) -> String {
     for cause in &failure.causes {
         let cause = indented(cause, 4, beside("  Caused by:"));
         let _ = writeln!(text, "  {} {cause}", "Caused by:".red());
+    }
+    for note in &failure.notes {
+        let note = indented(note, 4, beside("  note:"));
+        let _ = writeln!(text, "  {} {note}", "note:".yellow());
     }
     if let Some(hint) = &failure.hint {
         let hint = indented(hint, 6, beside("hint:"));
@@ -152,6 +156,18 @@ mod tests {
     fn what_a_program_said_keeps_its_lines() {
         let said = Failure::new("cannot make `cluster/dev`").caused_by("kind said:\none\ntwo\n");
         insta::assert_snapshot!(anstream::adapter::strip_str(&failure(&said, None)).to_string());
+    }
+
+    #[test]
+    fn what_else_went_wrong_is_a_note_beneath() {
+        let failed = Failure::new("cannot start `edge-gw`")
+            .caused_by("port 30055 is already allocated")
+            .note("cleaning up failed too: cannot remove `edge-gw`");
+        assert_eq!(
+            anstream::adapter::strip_str(&failure(&failed, None)).to_string(),
+            "error: cannot start `edge-gw`\n  Caused by: port 30055 is already allocated\n  \
+             note: cleaning up failed too: cannot remove `edge-gw`\n"
+        );
     }
 
     #[test]

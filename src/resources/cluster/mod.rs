@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::backend::docker::{Container, Snapshot};
 use crate::backend::kind::{self, Kind, NewCluster};
-use crate::engine::{Amount, Failure, Tally, Turn, Work};
+use crate::engine::{Amount, Deadline, Failure, Tally, Turn, Work};
 use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
     World,
@@ -53,6 +53,8 @@ const LOAD_BALANCER: &str = "external-load-balancer";
 
 /// Nodes, system pods and the default service account, once the API answers.
 const READY_DEADLINE: Duration = Duration::from_mins(5);
+/// kind pulls the node image first, where the engine has none.
+const CREATE_DEADLINE: Duration = Duration::from_mins(30);
 
 pub fn id(topology: &str) -> Id {
     Id::new(TABLE.kind, topology)
@@ -307,9 +309,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .chain(workers.into_iter().map(|worker| worker.name))
         .collect();
     tokio::select! {
-        made = kind.create(&new, &cx.docker, |line| turn.say(plain(line))) => {
-            made.map_err(|error| Failure::because("`kind` could not make the cluster", &error))?;
-        }
+        made = made_by(&kind, &new, cx, turn) => made?,
         never = stages::announce(cx, turn, &nodes) => match never {},
     }
     turn.say("pinning the nodes' addresses");
@@ -322,6 +322,20 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     })
     .await?;
     merge_kubeconfig(cx).await
+}
+
+async fn made_by(
+    kind: &Kind,
+    new: &NewCluster<'_>,
+    cx: &Context,
+    turn: &Turn,
+) -> Result<(), Failure> {
+    let deadline = Deadline::new(turn, CREATE_DEADLINE, "`kind` to make the cluster");
+    let made = async {
+        let made = kind.create(new, &cx.docker, |line| turn.say(plain(line))).await;
+        made.map_err(|error| Failure::because("`kind` could not make the cluster", &error))
+    };
+    deadline.until(made).await
 }
 
 pub fn find_kind(cx: &Context) -> Result<kind::Source, Failure> {

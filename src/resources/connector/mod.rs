@@ -159,11 +159,10 @@ async fn create(cx: &Context, turn: &Turn, name: &str) -> Result<(), Failure> {
     let body = body(connector, &image, marks::labels(&cx.name, turn.id(), &record));
     let made = cx.create_container(name, body, HOST, None).await;
     made.map_err(|error| Failure::because(format!("cannot make `{name}`"), &error))?;
-    if let Err(failure) = cx.start_container(name).await {
-        cx.remove_container(name).await?;
-        return Err(failure);
+    match cx.start_container(name).await {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(cx.undo_container(name, failure).await),
     }
-    Ok(())
 }
 
 /// With the host's own network and the right to make a tunnel in it, and nothing more.

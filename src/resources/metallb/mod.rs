@@ -199,7 +199,7 @@ fn version(controller: &DynamicObject) -> Option<String> {
 pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => apply(cx, turn).await?,
-        Work::Delete => delete(cx).await?,
+        Work::Delete => delete(cx, turn).await?,
         Work::Start | Work::Keep => {}
     }
     Ok(Outputs::new())
@@ -261,13 +261,17 @@ async fn send(kube: &Kube, turn: &Turn, kind: &Kind, body: &Value) -> Result<(),
     let name = text("name").unwrap_or_default();
     let target = Target { kind, namespace: text("namespace").filter(|_| kind.namespaced), name };
     let how = Apply { force: true, dry_run: false };
-    kube.persist(Deadline::after(PASSING), |said| turn.say(said), || kube.apply(&target, body, how))
-        .await
-        .map(drop)
-        .map_err(|error| Failure::because(format!("cannot apply {} {name}", kind.name), &error))
+    kube.persist(
+        Deadline::after(turn.patience(PASSING)),
+        |said| turn.say(said),
+        || kube.apply(&target, body, how),
+    )
+    .await
+    .map(drop)
+    .map_err(|error| Failure::because(format!("cannot apply {} {name}", kind.name), &error))
 }
 
-async fn delete(cx: &Context) -> Result<(), Failure> {
+async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let kube = cx.kube().await?;
     let labels = marks::selector(&cx.name);
     // What calls the controller goes first, the namespace with what is left in it last.
@@ -282,7 +286,7 @@ async fn delete(cx: &Context) -> Result<(), Failure> {
                 let uid = object.metadata.uid.as_deref();
                 kube.delete(&target, uid).await.map_err(|error| failed(&error))?;
                 if of == 0 {
-                    kube.until_gone(&target, uid, Deadline::after(GONE))
+                    kube.until_gone(&target, uid, Deadline::after(turn.patience(GONE)))
                         .await
                         .map_err(|error| Failure::because("MetalLB does not go", &error))?;
                 }

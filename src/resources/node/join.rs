@@ -1,11 +1,13 @@
 //! A worker that comes to a cluster that runs, and one that leaves it: with kind's own labels, so
 //! that `kind get nodes` and `kind delete cluster` stay true.
 
+use std::time::Duration;
+
 use serde_yaml::{Mapping, Value};
 
 use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse};
 use crate::backend::docker::{Archived, Container, Error, Labels, Snapshot};
-use crate::engine::{Failure, Turn};
+use crate::engine::{Deadline, Failure, Turn};
 use crate::plan::{Record, State};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
@@ -16,6 +18,9 @@ const JOIN_CONFIG: &str = "/kind/kubeadm.conf";
 const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
 /// Long enough for pods to end, short enough not to hold up a person for a pod that will not.
 const DRAIN_TIMEOUT: &str = "--timeout=90s";
+
+/// kubeadm itself gives up on kubelet after four minutes.
+const JOIN_DEADLINE: Duration = Duration::from_mins(6);
 
 pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), Failure> {
     let name = turn.id().name();
@@ -65,10 +70,11 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
         .map_err(|why| Failure::new(format!("{JOIN_CONFIG} of `{}`: {why}", pattern.name)))?;
     let file = Archived { path: "kubeadm.conf", mode: 0o644, content: config.as_bytes() };
     cx.docker.put_files(name, "/kind", &[file]).await.map_err(failed)?;
-    cx.docker
-        .exec(name, &["kubeadm", "join", "--config", JOIN_CONFIG, "--skip-phases=preflight"])
-        .await
-        .map_err(failed)?;
+    let joined = async {
+        let join = ["kubeadm", "join", "--config", JOIN_CONFIG, "--skip-phases=preflight"];
+        cx.docker.exec(name, &join).await.map_err(failed)
+    };
+    Deadline::new(turn, JOIN_DEADLINE, "kubeadm to join the cluster").until(joined).await?;
     fixed_address::one(cx, turn, name, &network).await
 }
 

@@ -216,7 +216,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let how = Apply { force: taken_back || cx.forces_conflicts(), dry_run: false };
     let send = || {
         kube.persist(
-            Deadline::after(PASSING),
+            Deadline::after(turn.patience(PASSING)),
             |said| turn.say(said),
             || kube.apply(&target, &body, how),
         )
@@ -325,7 +325,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if let Some(there) = &there {
         let uid = there.metadata.uid.as_deref();
         kube.delete(&target, uid).await.map_err(|error| failed(&error))?;
-        kube.until_gone(&target, uid, Deadline::after(GONE))
+        kube.until_gone(&target, uid, Deadline::after(turn.patience(GONE)))
             .await
             .map_err(|error| Failure::because(format!("{id} does not go"), &error))?;
     }

@@ -229,7 +229,11 @@ async fn send(kube: &Kube, turn: &Turn, kind: &Kind, body: &Value) -> Result<(),
     let target = target(kind, turn.id().name());
     let how = Apply { force: true, dry_run: false };
     let sent = kube
-        .persist(Deadline::after(WEBHOOK), |said| turn.say(said), || kube.apply(&target, body, how))
+        .persist(
+            Deadline::after(turn.patience(WEBHOOK)),
+            |said| turn.say(said),
+            || kube.apply(&target, body, how),
+        )
         .await;
     match sent {
         Ok(_) => Ok(()),
@@ -276,7 +280,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         let Some(there) = there.filter(|there| marks::is_mine(there, &cx.name)) else { continue };
         let uid = there.metadata.uid.as_deref();
         kube.delete(&target, uid).await.map_err(|error| failed(turn.id(), &error))?;
-        kube.until_gone(&target, uid, Deadline::after(GONE))
+        kube.until_gone(&target, uid, Deadline::after(turn.patience(GONE)))
             .await
             .map_err(|error| Failure::because(format!("{} does not go", turn.id()), &error))?;
     }

@@ -43,9 +43,9 @@ pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     cx.remove_container(&next).await?;
     plan.create(cx, turn, &next, None).await?;
     plan.start(cx, &next).await?;
-    if let Err(failure) = until_healthy(cx, &next, super::READY_DEADLINE).await {
-        cx.remove_container(&next).await?;
-        return Err(failure);
+    let limit = turn.patience(super::READY_DEADLINE);
+    if let Err(failure) = until_healthy(cx, &next, limit).await {
+        return Err(cx.undo_container(&next, failure).await);
     }
     let away = plan.swap(cx, name, &next).await?;
     turn.warn(format!(
@@ -114,16 +114,14 @@ impl Plan {
             .collect();
         let put = cx.docker.put_files(name, layout::FILES, &files).await;
         if let Err(error) = put {
-            cx.remove_container(name).await?;
-            return Err(failed("furnish", name, &error));
+            return Err(cx.undo_container(name, failed("furnish", name, &error)).await);
         }
         Ok(())
     }
 
     async fn start(&self, cx: &Context, name: &str) -> Result<(), Failure> {
         if let Err(error) = cx.docker.start_container(name).await {
-            cx.remove_container(name).await?;
-            return Err(failed("start", name, &error));
+            return Err(cx.undo_container(name, failed("start", name, &error)).await);
         }
         Ok(())
     }
@@ -144,12 +142,15 @@ impl Plan {
         }
         let connected = cx.docker.connect_network(&network, next, &[self.address]).await;
         if let Err(error) = connected {
+            let mut failure = refused(&error);
             if is_on {
                 let back = cx.docker.connect_network(&network, name, &[self.address]).await;
-                back.map_err(|error| failed("give its address back to", name, &error))?;
+                if let Err(error) = back {
+                    failure =
+                        failure.note(failed("give its address back to", name, &error).to_string());
+                }
             }
-            cx.remove_container(next).await?;
-            return Err(refused(&error));
+            return Err(cx.undo_container(next, failure).await);
         }
         let away = away.elapsed();
         cx.remove_container(name).await?;

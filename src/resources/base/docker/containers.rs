@@ -36,4 +36,13 @@ impl Context {
         let started = self.docker.start_container(name).await;
         started.map_err(|error| Failure::because(format!("cannot start `{name}`"), &error))
     }
+
+    /// Takes a container away that something failed with: why it failed comes first, whatever comes
+    /// of taking it away.
+    pub async fn undo_container(&self, name: &str, failure: Failure) -> Failure {
+        match self.remove_container(name).await {
+            Ok(()) => failure,
+            Err(left) => failure.note(format!("cleaning up failed too: {left}")),
+        }
+    }
 }

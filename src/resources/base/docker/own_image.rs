@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -11,11 +12,14 @@ use crate::backend::docker::{
     AbsentIsFine, Archived, BuildRequest, Container, Error, Image as Listed, Snapshot,
     build_context,
 };
-use crate::engine::{Failure, Turn};
+use crate::engine::{Deadline, Failure, Turn};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::ownership::BUILT;
 use crate::resources::base::docker::pulled;
 use crate::topology::{ImageRef, ServiceImage};
+
+/// A base is pulled and packages are installed over whatever line there is.
+const BUILD_DEADLINE: Duration = Duration::from_mins(15);
 
 const READY_HINT: &str =
     "name an image that the engine has or can pull, or `{ base: … }` to have one built";
@@ -137,15 +141,19 @@ impl Picture {
             labels: [(BUILT.to_owned(), tag.to_owned())].into(),
         };
         cx.intend_tag(tag).await?;
-        cx.docker
-            .build_image(request, |line| turn.say(format!("building its image: {line}")))
-            .await
-            .map_err(|error| {
-                failed(&error).hint(format!(
-                    "the base must be there or be pulled, and its package manager must reach its servers; or name a finished image with `{}`",
-                    self.kind.key
-                ))
-            })
+        let built = async {
+            let built = cx.docker.build_image(request, |line| {
+                turn.say(format!("building its image: {line}"));
+            });
+            built.await.map_err(|error| failed(&error))
+        };
+        let deadline = Deadline::new(turn, BUILD_DEADLINE, "its image to be built");
+        deadline.until(built).await.map_err(|failure| {
+            failure.hint(format!(
+                "the base must be there or be pulled, and its package manager must reach its servers; or name a finished image with `{}`",
+                self.kind.key
+            ))
+        })
     }
 
     fn failed(&self, verb: &str, error: &Error) -> Failure {
