@@ -22,6 +22,7 @@ embedded![
     "gateway/entrypoint",
     "gateway/health",
     "gateway/install-tools",
+    "gateway/load",
     "gateway/nginx.conf",
     "gateway/rules.nft",
     "gateway/squid.conf",

@@ -29,7 +29,11 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     let Planned { plan, desired, world } = planned;
     let report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
     let elapsed = started.elapsed();
-    let ports = if report.interrupted { Vec::new() } else { try_ports(&session, view).await };
+    let ports = if report.interrupted {
+        Vec::new()
+    } else {
+        run::unless_interrupted(try_ports(&session, view)).await.unwrap_or_default()
+    };
     view.summary(&Ending {
         doing: Doing::Apply,
         topology: session.name(),

@@ -34,7 +34,6 @@ pub async fn carry_out(
     let interrupts = tokio::spawn(listen(cancel));
     let (report, ()) = tokio::join!(run.carry_out(), view::follow(view, told));
     interrupts.abort();
-    tokio::spawn(leave());
     if let Some(why) = session.cx().docker.cut_off() {
         view.warning(&why);
     }
@@ -50,11 +49,12 @@ async fn listen(cancel: Cancel) {
     cancel.abort();
 }
 
-/// What is left once the plan was carried out may be cut off anywhere.
-async fn leave() {
-    if let Ok(mut interrupts) = Interrupts::listen() {
-        interrupts.next().await;
-        std::process::exit(Exit::Interrupted as i32);
+/// For what changes nothing, and may be cut off anywhere.
+pub async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
+    let Ok(mut interrupts) = Interrupts::listen() else { return Some(work.await) };
+    tokio::select! {
+        done = work => Some(done),
+        () = interrupts.next() => None,
     }
 }
 

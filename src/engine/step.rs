@@ -273,7 +273,7 @@ fn explain(refusal: &Refusal) -> Failure {
         Refusal::NotShown(_) | Refusal::WouldReplace { .. } => {
             failure.hint("run `topo apply` again: what could not be seen can be shown now")
         }
-        Refusal::Closed(..) | Refusal::Unseen(_) | Refusal::Foreign(_) | Refusal::Newer(..) => {
+        Refusal::Closed(..) | Refusal::Unseen(..) | Refusal::Foreign(_) | Refusal::Newer(..) => {
             failure
         }
     }

@@ -25,8 +25,8 @@ pub enum Refusal {
     WouldReplace { id: Id, why: String },
     #[error("`{0}` cannot be looked into: {1}")]
     Closed(Id, String),
-    #[error("it cannot be inspected: {0}")]
-    Unseen(String),
+    #[error("`{0}` cannot be inspected: {1}")]
+    Unseen(Id, String),
     #[error("{0}")]
     Foreign(String),
     #[error("`{0}` was written by a newer topo (record format {1}; this one reads up to {FORMAT})")]
@@ -93,7 +93,7 @@ fn absent(late: &LateRequest) -> Result<Action, Refusal> {
     if let Some(place) = closed_place(world, late.item) {
         let why = world.blind.get(place).map_or("it is stopped", String::as_str).to_owned();
         return Err(if *place == late.item.id {
-            Refusal::Unseen(why)
+            Refusal::Unseen(place.clone(), why)
         } else {
             Refusal::Closed(place.clone(), why)
         });

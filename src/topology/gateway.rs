@@ -8,6 +8,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::address::Subnet;
 use super::host_path::HostPath;
 use super::image_ref::ImageRef;
 use super::name::{DockerName, Label, NeedId, SshHost};
@@ -47,7 +48,7 @@ pub struct Gateway {
     /// An sshd in the gateway, by keys only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<Ssh>,
-    /// A squid in the gateway that reaches every address of the network.
+    /// A squid in the gateway that reaches every address of the network, but for the host's, and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_proxy: Option<HttpProxy>,
     /// The forwards.
@@ -146,6 +147,9 @@ pub struct Ssh {
     /// Who may come in: files of public keys, or the keys themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorized_keys: Vec<AuthorizedKey>,
+    /// Where connections through it may lead beside the network, with `mode: dnat`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Subnet>,
     /// A host of your own ssh configuration to go through where the gateway cannot be reached directly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jump: Option<SshHost>,
@@ -179,7 +183,7 @@ impl FromStr for AuthorizedKey {
                 "the public one, from the file that ends in `.pub`",
             ));
         }
-        if is_key && !text.contains(['\n', '\r']) {
+        if is_key && !text.contains(char::is_control) {
             Ok(Self::Key(text.to_owned()))
         } else {
             text.parse().map(Self::File)
@@ -199,6 +203,9 @@ text_type!(AuthorizedKey);
 pub struct HttpProxy {
     /// The port of this machine, as `[ADDRESS:]PORT`.
     pub listen: ListenSpec,
+    /// Where it may lead beside the network: never to its own loopback or to link-local addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Subnet>,
 }
 
 /// How ports that are published on another machine come here.

@@ -243,7 +243,7 @@ fn what_did_not_answer_is_neither_missing_nor_unchanged() {
             given: &|_, _| None,
         })
     };
-    assert_eq!(late(&world), Err(Refusal::Unseen("exec is refused".to_owned())));
+    assert_eq!(late(&world), Err(Refusal::Unseen(id("box/port"), "exec is refused".to_owned())));
     world.blind.clear();
     assert_eq!(late(&world), Ok(Action::Create));
     world.add(id("box/port"), applied(&desired[1]));

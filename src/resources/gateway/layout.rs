@@ -1,27 +1,31 @@
-//! How the gateway's container is made: what it may do, what it publishes, which files it has.
+//! How the gateway's container is made: what it may do, what it publishes, which files its volume has.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use serde_json::json;
-use sha2::{Digest, Sha256};
-
 use crate::backend::docker::api::{
     ContainerCreateBody, HealthConfig, HostConfig, PortBinding, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use crate::backend::docker::{Archived, Container, Labels};
+use crate::backend::docker::{Archived, Container, Labels, Network};
 use crate::engine::Failure;
 use crate::resources::base::context::Context;
-use crate::resources::base::docker::own_image::short;
-use crate::templates::{TemplateError, Templates};
-use crate::topology::gateway::{HTTP_PROXY_PORT, SSH_PORT};
-use crate::topology::{Gateway, GatewayForwarding, Listen, PortRange, Proto, Topology};
+use crate::topology::{Gateway, GatewayForwarding, Listen, PortRange, Proto, Subnet, Topology};
 
 /// Where the volume is.
 pub const STATE: &str = "/var/lib/topo";
-pub const UNTIL_HEALTHY: &str = "until sh /var/lib/topo/health 2>/dev/null; do sleep 0.1; done";
+
+/// Where its scripts and settings are while it runs: a folder in memory.
+pub const SETTINGS: &str = "/run/topo";
+const HEALTH: &str = "/run/topo/health";
+pub const UNTIL_HEALTHY: &str = "until sh /run/topo/health 2>/dev/null; do sleep 0.1; done";
+/// Puts the forwards of its input in force.
+pub const LOAD: [&str; 2] = ["sh", "/run/topo/load"];
+
+/// Many times what its programs take, and little enough that they cannot take the machine along.
+const PROCESSES: i64 = 1024;
+const MEMORY: i64 = 512 << 20;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -38,7 +42,7 @@ pub fn tools(gateway: &Gateway) -> Vec<&'static str> {
 
 /// Only what the programs cannot do without: changing rules, dropping root, and what sshd does when
 /// it lets somebody in and gives them a terminal.
-fn capabilities(gateway: &Gateway) -> Vec<String> {
+pub fn capabilities(gateway: &Gateway) -> Vec<String> {
     let rules: &[&str] = match gateway.mode {
         GatewayForwarding::Dnat => &["NET_ADMIN"],
         GatewayForwarding::Proxy => &[],
@@ -56,13 +60,34 @@ fn forwarding(topology: &Topology) -> HashMap<String, String> {
     all.map(|name| (name.to_owned(), "1".to_owned())).collect()
 }
 
-pub fn body(
-    topology: &Topology,
-    gateway: &Gateway,
-    image: Option<&str>,
-    labels: Labels,
-    volume: &str,
-) -> ContainerCreateBody {
+/// What a container of the gateway may take of its machine, as the plan shows it.
+pub fn limits() -> String {
+    format!("{} MiB of memory, {PROCESSES} processes", MEMORY >> 20)
+}
+
+/// What a gateway's container is made of beside what the file says.
+pub struct Ground<'a> {
+    pub entrypoint: &'a str,
+    pub image: Option<&'a str>,
+    pub labels: Labels,
+    pub volume: &'a str,
+    /// The network that it leads into, as the engine has it.
+    pub network: Option<&'a Network>,
+}
+
+/// The network's subnets, and its addresses of the machine that the engine is on: its programs lead
+/// into the first and not to the second.
+fn environment(network: Option<&Network>) -> Vec<String> {
+    let subnets = || network.iter().flat_map(|network| &network.subnets);
+    let own: Vec<String> = subnets().map(|subnet| subnet.net.to_string()).collect();
+    // An engine that was not told the machine's address does not tell it either.
+    let machine = subnets()
+        .map(|subnet| subnet.gateway.unwrap_or_else(|| Subnet::of(subnet.net).first_host()));
+    let machine: Vec<String> = machine.map(|address| address.to_string()).collect();
+    vec![format!("TOPO_NETWORK={}", own.join(" ")), format!("TOPO_HOST={}", machine.join(" "))]
+}
+
+pub fn body(topology: &Topology, gateway: &Gateway, ground: Ground) -> ContainerCreateBody {
     let bindings: Vec<(String, PortBinding)> = gateway
         .publications()
         .flat_map(|(listen, inside)| one_by_one(listen, inside))
@@ -77,16 +102,17 @@ pub fn body(
         by_inside.entry(inside).or_default().get_or_insert_default().push(binding);
     }
     ContainerCreateBody {
-        image: image.map(str::to_owned),
+        image: ground.image.map(str::to_owned),
+        env: Some(environment(ground.network)),
         hostname: Some(topology.gateway_name().into_owned()),
-        entrypoint: Some(vec!["/bin/sh".to_owned(), format!("{STATE}/entrypoint")]),
+        entrypoint: Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), ground.entrypoint.to_owned()]),
         cmd: Some(Vec::new()),
         // A finished image may name another one, and rules are root's.
         user: Some("0:0".to_owned()),
-        labels: Some(labels.into_iter().collect()),
+        labels: Some(ground.labels.into_iter().collect()),
         exposed_ports: Some(by_inside.keys().cloned().collect()),
         healthcheck: Some(HealthConfig {
-            test: Some(vec!["CMD".to_owned(), "sh".to_owned(), format!("{STATE}/health")]),
+            test: Some(vec!["CMD".to_owned(), "sh".to_owned(), HEALTH.to_owned()]),
             interval: Some(10 * SECOND),
             timeout: Some(5 * SECOND),
             retries: Some(3),
@@ -95,7 +121,9 @@ pub fn body(
         }),
         stop_signal: Some("SIGTERM".to_owned()),
         host_config: Some(HostConfig {
-            binds: Some(vec![format!("{volume}:{STATE}")]),
+            binds: Some(vec![format!("{}:{STATE}", ground.volume)]),
+            pids_limit: Some(PROCESSES),
+            memory: Some(MEMORY),
             port_bindings: Some(by_inside),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(capabilities(gateway)),
@@ -185,59 +213,6 @@ fn in_runs(mut ports: Vec<OnePort>) -> Vec<Publication> {
     runs
 }
 
-/// The files of a gateway that do not change while it lives, by name.
-pub fn files(
-    topology: &Topology,
-    gateway: &Gateway,
-    templates: &Templates,
-) -> Result<Vec<(&'static str, String)>, TemplateError> {
-    let tools = tools(gateway);
-    let mut names = vec![("entrypoint", SSH_PORT), ("health", SSH_PORT)];
-    names.extend(gateway.ssh.as_ref().map(|_| ("sshd_config", SSH_PORT)));
-    names.extend(gateway.http_proxy.as_ref().map(|_| ("squid.conf", HTTP_PROXY_PORT)));
-    names
-        .into_iter()
-        .map(|(name, port)| {
-            let values = json!({
-                "state": STATE, "tools": tools, "port": port, "name": topology.gateway_name(),
-            });
-            Ok((name, templates.render(&format!("gateway/{name}"), values)?))
-        })
-        .collect()
-}
-
-/// Changes when the files or the rights do, so that those of a newer topo come into an older gateway.
-pub fn fingerprint(
-    topology: &Topology,
-    gateway: &Gateway,
-    templates: &Templates,
-) -> Result<String, TemplateError> {
-    let mut hash = Sha256::new();
-    hash.update(capabilities(gateway).join(","));
-    for (name, text) in files(topology, gateway, templates)? {
-        hash.update(name);
-        hash.update(text);
-    }
-    Ok(short(hash))
-}
-
-pub async fn write_files(
-    cx: &Context,
-    container: &str,
-    topology: &Topology,
-    keys: &[String],
-) -> Result<(), Failure> {
-    let Some(gateway) = &topology.gateway else { return Ok(()) };
-    let files = files(topology, gateway, &cx.templates)
-        .map_err(|error| Failure::because("cannot make the gateway's files", &error))?;
-    let archived: Vec<Archived> = files
-        .iter()
-        .map(|(name, text)| Archived { path: name, mode: 0o644, content: text.as_bytes() })
-        .collect();
-    put(cx, container, &archived).await?;
-    if gateway.ssh.is_some() { write_keys(cx, container, keys).await } else { Ok(()) }
-}
-
 pub async fn write_keys(cx: &Context, container: &str, keys: &[String]) -> Result<(), Failure> {
     let text = keys.join("\n") + "\n";
     let file = Archived { path: "authorized_keys", mode: 0o644, content: text.as_bytes() };
@@ -252,6 +227,8 @@ pub async fn put(cx: &Context, container: &str, files: &[Archived<'_>]) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn gateway(text: serde_json::Value) -> Gateway {
@@ -288,36 +265,41 @@ mod tests {
         );
     }
 
+    fn topology(gateway: Value) -> Topology {
+        serde_json::from_value(json!({
+            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev", "gateway": gateway,
+        }))
+        .expect("a topology")
+    }
+
     #[test]
     fn the_body_publishes_each_port_and_takes_every_other_right_away() {
-        let topology: Topology = serde_json::from_value(json!({
-            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev",
-            "gateway": { "publish": ["10000-10001"], "ssh": { "listen": 122 } },
-        }))
-        .expect("a topology");
+        let topology = topology(json!({ "publish": ["10000-10001"], "ssh": { "listen": 122 } }));
         let gateway = topology.gateway.as_ref().expect("a gateway");
-        let body = body(&topology, gateway, Some("gw:1"), Labels::new(), "state");
+        let network = Network {
+            subnets: vec![crate::backend::docker::Subnet {
+                net: "172.22.0.0/16".parse().expect("a subnet"),
+                range: None,
+                gateway: None,
+            }],
+            ..Network::default()
+        };
+        let ground = Ground {
+            entrypoint: "exec sleep inf",
+            image: Some("gw:1"),
+            labels: Labels::new(),
+            volume: "state",
+            network: Some(&network),
+        };
+        let body = body(&topology, gateway, ground);
         let host = body.host_config.expect("is set");
         let mut bound: Vec<String> = host.port_bindings.expect("is set").into_keys().collect();
         bound.sort();
         assert_eq!(bound, ["10000/tcp", "10001/tcp", "22/tcp"]);
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
         assert_eq!(host.readonly_rootfs, Some(true));
-    }
-
-    #[test]
-    fn scripts_are_made_for_the_services_of_this_gateway() {
-        let topology: Topology = serde_json::from_value(json!({
-            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev",
-            "gateway": { "httpProxy": { "listen": 3128 } },
-        }))
-        .expect("a topology");
-        let gateway = topology.gateway.as_ref().expect("a gateway");
-        let files = files(&topology, gateway, &Templates::new(None)).expect("renders");
-        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["entrypoint", "health", "squid.conf"]);
-        let entrypoint = &files[0].1;
-        assert!(entrypoint.contains("keep squid") && entrypoint.contains("nft -f"));
-        assert!(!entrypoint.contains("sshd") && !entrypoint.contains("nginx"));
+        assert_eq!((host.pids_limit, host.memory), (Some(1024), Some(512 * 1024 * 1024)));
+        let known = ["TOPO_NETWORK=172.22.0.0/16", "TOPO_HOST=172.22.0.1"].map(str::to_owned);
+        assert_eq!(body.env, Some(known.to_vec()));
     }
 }

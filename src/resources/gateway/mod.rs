@@ -1,11 +1,12 @@
 //! The gateway: a container that publishes ports of the host and forwards them into the network.
 //!
-//! Everything that must outlive the container lies in a volume of its own: the ssh host key, the
-//! forwards and their records, the rules that are loaded at every start.
+//! Everything that must outlive the container lies in a volume of its own: the ssh host key, who may
+//! log in, the forwards and their records. Root in the container can write there, so it is data.
 
 mod image;
 mod layout;
 mod place;
+mod scripts;
 mod state;
 mod writer;
 
@@ -30,7 +31,9 @@ use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::AuthorizedKey;
 use crate::topology::{Gateway, Listen, Topology};
 
+use layout::{Ground, UNTIL_HEALTHY};
 pub use layout::{STATE, put};
+use scripts::Scripts;
 pub use state::{Entry, Forward, Live, Saved};
 pub use writer::{Edit, Writer};
 
@@ -38,6 +41,7 @@ pub const TABLE: Table = Table {
     effects: &[
         ("image", Effect::Replace),
         ("files", Effect::Replace),
+        ("limits", Effect::Replace),
         ("network", Effect::Replace),
         ("address", Effect::Replace),
         ("mode", Effect::Replace),
@@ -64,9 +68,11 @@ pub fn desired(
 ) -> Result<Option<Resource>, TemplateError> {
     let Some(gateway) = &topology.gateway else { return Ok(None) };
     let network = topology.network_name();
+    let scripts = Scripts::of(topology, gateway, templates)?;
     let mut resource = Resource::new(id(topology), &TABLE)
         .field("image", Want::is(image::picture(gateway, templates)?.reference()))
-        .field("files", Want::is(layout::fingerprint(topology, gateway, templates)?))
+        .field("files", Want::is(scripts.fingerprint(gateway)))
+        .field("limits", Want::is(layout::limits()))
         .field("network", Want::is(network.as_ref()))
         .field("mode", Want::Is(json!(gateway.mode)))
         .field("publish", Want::Is(json!(layout::publications(gateway))))
@@ -94,7 +100,7 @@ pub fn rendered(
 ) -> Result<Vec<(&'static str, String)>, TemplateError> {
     let Some(gateway) = &topology.gateway else { return Ok(Vec::new()) };
     let mut files = image::picture(gateway, templates)?.files();
-    files.extend(layout::files(topology, gateway, templates)?);
+    files.extend(Scripts::of(topology, gateway, templates)?.files());
     Ok(files)
 }
 
@@ -265,8 +271,18 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     claim_volume(cx, &volume, labels.clone()).await?;
 
     turn.say("making the container");
-    let body = layout::body(topology, gateway, turn.text("image"), labels, &volume);
     let network = topology.network_name();
+    let snapshot = cx.snapshot().await?;
+    let scripts = Scripts::of(topology, gateway, &cx.templates)
+        .map_err(|error| Failure::because("cannot make the gateway's scripts", &error))?;
+    let ground = Ground {
+        entrypoint: scripts.entrypoint(),
+        image: turn.text("image"),
+        labels,
+        volume: &volume,
+        network: snapshot.network(&network),
+    };
+    let body = layout::body(topology, gateway, ground);
     let address = place::address(cx, turn, topology, gateway).await?;
     let kept = turn.text("address").and_then(|address| address.parse().ok());
     let made = picture.make(cx, turn, name, body, &network, address.or(kept)).await?;
@@ -274,15 +290,14 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         let failure = Failure::because(format!("cannot make `{name}`"), &error);
         if error.is_for_want_of_a_subnet() { failure.hint(NEEDS_SUBNET) } else { failure }
     })?;
-    if let Err(failure) = furnish(cx, turn, topology, record).await {
-        cx.remove_container(name).await?;
-        return Err(failure);
+    let started = async {
+        furnish(cx, turn, topology, record).await?;
+        start(cx, name).await
+    };
+    match started.await {
+        Ok(()) => pin(cx, turn).await,
+        Err(failure) => Err(cx.undo_container(name, failure).await),
     }
-    if let Err(failure) = start(cx, name).await {
-        cx.remove_container(name).await?;
-        return Err(failure);
-    }
-    pin(cx, turn).await
 }
 
 /// Gives it the address that it has for good, where that is asked for, and writes it down.
@@ -300,9 +315,7 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let given = snapshot.container(name).map(outputs_of).unwrap_or_default();
     let mut record = record(cx, turn)?;
     record.fields.extend(given);
-    let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
-    saved.gateway = Some(record);
-    saved.write(cx, name, cx.topology()?).await
+    cx.forwards.record(cx, name, record).await
 }
 
 fn picture(cx: &Context, gateway: &Gateway) -> Result<Picture, Failure> {
@@ -310,7 +323,7 @@ fn picture(cx: &Context, gateway: &Gateway) -> Result<Picture, Failure> {
         .map_err(|error| Failure::because("cannot make the gateway's image", &error))
 }
 
-/// Puts the gateway's own files into its volume, and keeps of the forwards that a container before
+/// Puts into its volume who may log in, and keeps of the forwards that a container before
 /// it had those that the file still names.
 async fn furnish(
     cx: &Context,
@@ -323,8 +336,9 @@ async fn furnish(
     let named: HashSet<Id> = topology.ports().iter().map(super::port::id).collect();
     saved.forwards.retain(|id, _| named.contains(id));
     saved.gateway = Some(record);
-    let keys = authorized_keys_of(turn);
-    layout::write_files(cx, name, topology, &keys).await?;
+    if topology.gateway.as_ref().is_some_and(|gateway| gateway.ssh.is_some()) {
+        layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
+    }
     saved.write(cx, name, topology).await
 }
 
@@ -379,9 +393,7 @@ async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
     let record = record(cx, turn)?;
     if turn.state == Some(State::Stopped) {
-        let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
-        saved.gateway = Some(record);
-        saved.write(cx, name, cx.topology()?).await?;
+        cx.forwards.record(cx, name, record).await?;
         start(cx, name).await?;
     } else {
         cx.forwards.commit(cx, name, Edit::Gateway(record)).await?;
@@ -412,12 +424,13 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     turn.say("waiting for its services");
-    let ready = cx.docker.exec(name, &["sh", "-c", layout::UNTIL_HEALTHY]);
-    match tokio::time::timeout(READY_DEADLINE, ready).await {
+    let limit = turn.patience(READY_DEADLINE);
+    let ready = cx.docker.exec(name, &["sh", "-c", UNTIL_HEALTHY]);
+    match tokio::time::timeout(limit, ready).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return Err(explain(cx, name, &error.to_string()).await),
         Err(_) => {
-            let late = format!("its services did not come up in {} s", READY_DEADLINE.as_secs());
+            let late = format!("timed out after {} s waiting for its services", limit.as_secs());
             return Err(explain(cx, name, &late).await);
         }
     }
@@ -446,8 +459,15 @@ async fn out_of_reach(cx: &Context) -> Option<String> {
     })
 }
 
+/// What the gateway itself said last: more than the engine, whose own words are only that it is not
+/// running.
 async fn explain(cx: &Context, name: &str, why: &str) -> Failure {
+    let snapshot = cx.snapshot().await.unwrap_or_default();
+    let ended = snapshot.container(name).filter(|container| !container.is_running());
+    let failure = match ended {
+        Some(container) => Failure::new(format!("`{name}` does not stay up: {}", container.status)),
+        None => Failure::new(format!("`{name}` does not work: {why}")),
+    };
     let said = cx.docker.last_lines(name, 20).await.unwrap_or_default();
-    let failure = Failure::new(format!("`{name}` does not work: {why}"));
     if said.trim().is_empty() { failure } else { failure.caused_by(said.trim().to_owned()) }
 }

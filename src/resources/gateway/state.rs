@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::layout::{STATE, put};
+use super::layout::{LOAD, STATE, put};
 use crate::backend::docker::{Archived, Error};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
 use crate::resources::base::context::Context;
-use crate::templates::{TemplateError, Templates};
 use crate::topology::{GatewayForwarding, Proto, Topology};
 
 const FORMAT: u32 = 1;
 
 /// Readable while the gateway is stopped.
 const FILE: &str = "gateway.json";
+/// What the gateway itself reads of it.
+const LINES: &str = "forwards";
 
 /// The gateway and its forwards, as they were applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,61 +74,45 @@ impl Saved {
         Ok(Some(saved))
     }
 
-    /// Saves it, with the rules that the next start loads.
+    /// Saves it, with the lines that the next start puts in force.
     pub async fn write(
         &self,
         cx: &Context,
         container: &str,
         topology: &Topology,
     ) -> Result<(), Failure> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Failure::new(format!("cannot write the forwards of `{container}`: {error}"))
-        };
-        let json = serde_json::to_vec(self).map_err(|error| failed(&error))?;
-        let (name, rules) = self.rules(topology, &cx.templates).map_err(|error| failed(&error))?;
+        let json = serde_json::to_vec(self).map_err(|error| {
+            Failure::because(format!("cannot write the forwards of `{container}`"), &error)
+        })?;
+        let lines = self.lines(topology);
         let files = [
-            Archived { path: name, mode: 0o644, content: rules.as_bytes() },
+            Archived { path: LINES, mode: 0o644, content: lines.as_bytes() },
             Archived { path: FILE, mode: 0o644, content: &json },
         ];
         put(cx, container, &files).await
     }
 
-    /// The file that makes the gateway forward, and its name.
-    pub fn rules(
-        &self,
-        topology: &Topology,
-        templates: &Templates,
-    ) -> Result<(&'static str, String), TemplateError> {
+    /// One a port, as the gateway's `load` reads them.
+    fn lines(&self, topology: &Topology) -> String {
         let mode = topology.gateway.as_ref().map(|gateway| gateway.mode).unwrap_or_default();
         let entries = self.forwards.values().flat_map(|forward| &forward.entries);
-        match mode {
+        let entries = match mode {
+            GatewayForwarding::Proxy => one_a_port(entries),
+            // The kernel has a table of its own for each family.
             GatewayForwarding::Dnat => {
                 let (v4, v6): (Vec<&Entry>, Vec<&Entry>) =
                     entries.partition(|entry| entry.address.is_ipv4());
-                let (v4, v6) = (one_a_port(v4), one_a_port(v6));
-                let values = json!({ "v4": v4, "v6": v6, "exposed": topology.is_exposed() });
-                Ok(("rules.nft", templates.render("gateway/rules.nft", values)?))
+                [one_a_port(v4), one_a_port(v6)].concat()
             }
-            GatewayForwarding::Proxy => {
-                let servers: Vec<Value> = one_a_port(entries)
-                    .into_iter()
-                    .map(|entry| {
-                        json!({
-                            "proto": entry.proto,
-                            "listen": entry.listen,
-                            "target": std::net::SocketAddr::new(entry.address, entry.port),
-                            "proxyProtocol": entry.proxy_protocol,
-                        })
-                    })
-                    .collect();
-                let ipv6 = topology.network.has_ipv6();
-                let values = json!({ "entries": servers, "ipv6": ipv6 });
-                Ok(("nginx.conf", templates.render("gateway/nginx.conf", values)?))
-            }
-        }
+        };
+        let line = |Entry { proto, listen, address, port, proxy_protocol }: &Entry| {
+            let sends = if *proxy_protocol { "proxy-protocol" } else { "plain" };
+            format!("{proto} {listen} {address} {port} {sends}\n")
+        };
+        entries.into_iter().map(line).collect()
     }
 
-    /// Puts it in force and saves it: the rules in one transaction, which fails or holds as a whole.
+    /// Puts it in force in one transaction, which fails or holds as a whole, and saves it.
     pub async fn enforce(
         &self,
         cx: &Context,
@@ -137,18 +122,9 @@ impl Saved {
         let failed = |error: &(dyn std::error::Error + 'static)| {
             Failure::because(format!("cannot change the forwards of `{container}`"), error)
         };
-        let (name, rules) = self.rules(topology, &cx.templates).map_err(|error| failed(&error))?;
-        if name == "nginx.conf" {
-            self.write(cx, container, topology).await?;
-            let config = format!("{STATE}/{name}");
-            let reload = ["nginx", "-e", "stderr", "-c", &config, "-s", "reload"];
-            cx.docker.exec(container, &reload).await.map_err(|error| failed(&error))?;
-        } else {
-            let loaded = cx.docker.exec_with_input(container, &["nft", "-f", "-"], rules).await;
-            loaded.map_err(|error| failed(&error))?;
-            self.write(cx, container, topology).await?;
-        }
-        Ok(())
+        let loaded = cx.docker.exec_with_input(container, &LOAD, self.lines(topology)).await;
+        loaded.map_err(|error| failed(&error))?;
+        self.write(cx, container, topology).await
     }
 }
 
@@ -227,6 +203,8 @@ fn forward(element: &Value) -> Option<(Door, (IpAddr, u16))> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn entry(proto: Proto, listen: u16, address: &str, port: u16) -> Entry {
@@ -239,56 +217,35 @@ mod tests {
         Saved { forwards: [(Id::new("port", "p"), forward)].into(), ..Saved::default() }
     }
 
-    fn topology(mode: &str) -> Topology {
-        serde_json::from_value(json!({
+    fn lines(mode: &str, entries: Vec<Entry>) -> String {
+        let topology: Topology = serde_json::from_value(json!({
             "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev", "gateway": { "mode": mode },
         }))
-        .expect("a topology")
-    }
-
-    fn rules(mode: &str, entries: Vec<Entry>) -> String {
-        saved(entries).rules(&topology(mode), &Templates::new(None)).expect("renders").1
+        .expect("a topology");
+        saved(entries).lines(&topology)
     }
 
     #[test]
-    fn every_forward_is_one_element_of_one_map() {
-        insta::assert_snapshot!(rules(
-            "dnat",
-            vec![
-                entry(Proto::Tcp, 10001, "172.22.255.201", 22),
-                entry(Proto::Udp, 10001, "172.22.255.202", 53),
-            ]
-        ));
-    }
-
-    #[test]
-    fn without_forwards_the_table_stands_empty() {
-        let rules = rules("dnat", vec![]);
-        assert!(rules.contains("table ip topo {") && !rules.contains("elements"));
-    }
-
-    #[test]
-    fn addresses_of_the_other_family_have_their_own_table() {
-        let rules = rules("dnat", vec![entry(Proto::Tcp, 10001, "fd00::7", 22)]);
-        assert!(rules.contains("table ip6 topo {"));
-        assert!(rules.contains("tcp . 10001 : fd00::7 . 22"));
-    }
-
-    #[test]
-    fn a_port_that_listens_at_two_addresses_is_one_element() {
-        let twice = || vec![entry(Proto::Tcp, 10001, "172.22.255.201", 22); 2];
-        assert_eq!(rules("dnat", twice()).matches("10001").count(), 1);
-        assert_eq!(rules("proxy", twice()).matches("listen 10001").count(), 1);
-    }
-
-    #[test]
-    fn the_proxy_has_one_server_a_port() {
-        let mut first = entry(Proto::Tcp, 10001, "fd00::7", 22);
+    fn every_forward_is_one_line() {
+        let mut first = entry(Proto::Tcp, 10001, "172.22.255.201", 22);
         first.proxy_protocol = true;
-        insta::assert_snapshot!(rules(
-            "proxy",
-            vec![first, entry(Proto::Udp, 10002, "172.22.255.202", 53)]
-        ));
+        let second = entry(Proto::Udp, 10001, "fd00::7", 53);
+        assert_eq!(
+            lines("proxy", vec![second, first]),
+            "tcp 10001 172.22.255.201 22 proxy-protocol\nudp 10001 fd00::7 53 plain\n"
+        );
+        assert_eq!(lines("dnat", vec![]), "");
+    }
+
+    #[test]
+    fn a_port_that_listens_at_two_addresses_is_one_line_of_each_family_that_the_kernel_translates()
+    {
+        let twice = || {
+            let v4 = entry(Proto::Tcp, 10001, "172.22.255.201", 22);
+            vec![v4.clone(), v4, entry(Proto::Tcp, 10001, "fd00::7", 22)]
+        };
+        assert_eq!(lines("dnat", twice()).lines().count(), 2);
+        assert_eq!(lines("proxy", twice()).lines().count(), 1);
     }
 
     #[test]

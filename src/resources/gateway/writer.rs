@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::state::{Forward, Saved};
 use crate::engine::Failure;
@@ -43,10 +43,16 @@ impl Writer {
         write: impl AsyncFnOnce(Vec<Edit>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let (done, mut outcome) = oneshot::channel();
-        self.waiting().push(Waiting { edit, done });
+        self.waiting().push(Waiting { edit: edit.clone(), done });
         let _turn = self.turn.lock().await;
-        if let Ok(written_for_us) = outcome.try_recv() {
-            return written_for_us;
+        match outcome.try_recv() {
+            Ok(written_for_us) => return written_for_us,
+            // It is still waiting, and this is the one to write it.
+            Err(TryRecvError::Empty) => {}
+            // Whoever took it was cut off, before or after it was written: twice does no harm.
+            Err(TryRecvError::Closed) => {
+                self.waiting().push(Waiting { edit, done: oneshot::channel().0 });
+            }
         }
         let (edits, listeners): (Vec<Edit>, Vec<_>) = std::mem::take(&mut *self.waiting())
             .into_iter()
@@ -58,6 +64,14 @@ impl Writer {
             let _ = listener.send(result.clone());
         }
         result
+    }
+
+    /// Writes down what the gateway itself was applied with, and leaves what is in force as it is.
+    pub async fn record(&self, cx: &Context, gateway: &str, record: Record) -> Result<(), Failure> {
+        let _turn = self.turn.lock().await;
+        let mut saved = Saved::read(cx, gateway).await?.unwrap_or_default();
+        saved.gateway = Some(record);
+        saved.write(cx, gateway, cx.topology()?).await
     }
 
     /// The gateway has been taken away to be made anew.
@@ -127,6 +141,42 @@ mod tests {
         assert!(outcomes.iter().all(Result::is_ok));
         assert_eq!(edits.load(Ordering::Relaxed), 100);
         assert_eq!(writes.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn an_edit_outlives_the_leader_that_took_it() {
+        let writer = Arc::new(Writer::default());
+        let taken = Arc::new(tokio::sync::Notify::new());
+        let turn = writer.turn.lock().await;
+        let leader = tokio::spawn({
+            let (writer, taken) = (Arc::clone(&writer), Arc::clone(&taken));
+            async move {
+                let never_ends = async |batch: Vec<Edit>| {
+                    assert_eq!(batch.len(), 2);
+                    taken.notify_one();
+                    std::future::pending().await
+                };
+                writer.group(edit(1), never_ends).await
+            }
+        });
+        while writer.waiting().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let written = Mutex::new(Vec::new());
+        let write = async |batch: Vec<Edit>| {
+            written.lock().expect("whole").extend(batch);
+            Ok(())
+        };
+        let cut_off = async {
+            drop(turn);
+            taken.notified().await;
+            leader.abort();
+            assert!(leader.await.expect_err("was cut off").is_cancelled());
+        };
+        let (outcome, ()) = tokio::join!(writer.group(edit(2), write), cut_off);
+        assert_eq!(outcome, Ok(()));
+        let written = written.into_inner().expect("whole");
+        assert!(matches!(&written[..], [Edit::Remove(id)] if *id == Id::new("port", 2)));
     }
 
     #[tokio::test]

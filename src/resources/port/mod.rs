@@ -131,7 +131,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         let (saved, live) = tokio::join!(Saved::read(cx, &container.id), async {
             // nginx tells nothing, and a stopped gateway loads what is saved when it starts.
             let tells = container.is_running() && forwards_by_rules(cx);
-            if tells { Live::read(cx, &container.id).await.map(Some) } else { Ok(None) }
+            if tells { Live::read(cx, &container.name).await.map(Some) } else { Ok(None) }
         });
         for (id, forward) in saved?.unwrap_or_default().forwards {
             match &live {

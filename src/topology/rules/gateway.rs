@@ -33,6 +33,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     publications(topology, gateway, rules);
     budget(gateway, rules);
     keys(topology, gateway, rules);
+    open_proxy(gateway, rules);
     expose(topology, gateway, rules);
     for (at, port) in gateway.ports.iter().enumerate() {
         forward(topology, gateway, at, port, rules);
@@ -250,6 +251,26 @@ fn keys(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
             .write("`authorizedKeys: [~/.ssh/id_ed25519.pub]`");
         rules.report(problem);
     }
+}
+
+/// squid asks nobody who they are.
+fn open_proxy(gateway: &Gateway, rules: &mut Rules) {
+    let Some(proxy) = &gateway.http_proxy else { return };
+    if proxy.listen.resolved().addr.is_loopback() {
+        return;
+    }
+    let problem = rules
+        .warning(
+            "open-proxy",
+            "gateway.httpProxy.listen",
+            format!(
+                "anyone who reaches `{}` can connect to the cluster's network through it",
+                proxy.listen
+            ),
+        )
+        .seen(proxy.listen.to_string())
+        .write(format!("`{}` to serve this machine only", proxy.listen.ports));
+    rules.report(problem);
 }
 
 /// What comes here over ssh comes in by the gateway's sshd, and only tcp does.
