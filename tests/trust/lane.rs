@@ -201,7 +201,7 @@ impl Ran {
     /// Neither a panic nor an endless wait.
     pub fn sane(&self, what: &str) -> Result<(), String> {
         if self.hung {
-            return Err(format!("{what} was still at it after {PATIENCE:?}:\n{}", self.said()));
+            return Err(format!("{what} did not end, and was killed:\n{}", self.said()));
         }
         if self.err.contains("panicked at") || self.code == Some(101) {
             return Err(format!("{what} panicked:\n{}", self.said()));
