@@ -1,5 +1,6 @@
 //! The walls of the house, tested by reading its sources: who may use what.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -96,39 +97,232 @@ fn backends_know_nothing_of_what_uses_them() {
 fn resources_read_no_other_files() {
     let readers = [
         "src/resources/image/build_folder.rs",
-        "src/resources/gateway/mod.rs",
+        "src/resources/gateway/keys.rs",
         "src/resources/metallb/release.rs",
     ];
     refuse(&["src/resources"], &["std::fs", "std::env::var"], &readers);
 }
 
-/// One module and one line: each registered kind is a module with a table, and each module with a
-/// table is registered.
+/// One folder and one line: each registered kind is a folder whose `mod.rs` describes it, and each such
+/// folder is registered.
 #[test]
-fn a_kind_is_one_module_and_one_registration() {
-    let registry = fs::read_to_string(root().join("src/resources/mod.rs")).expect("the registry");
+fn a_kind_is_one_folder_and_one_registration() {
+    let registry =
+        fs::read_to_string(root().join("src/resources/registry.rs")).expect("the registry");
     let (_, list) = registry.split_once("\nkinds!(").expect("a list of kinds");
     let (list, _) = list.split_once(");").expect("an end of the list");
-    let mut registered: Vec<&str> =
-        list.split(',').map(str::trim).filter(|kind| !kind.is_empty()).collect();
-    registered.sort_unstable();
-
-    let mut modules: Vec<String> = sources(&root().join("src/resources"))
-        .into_iter()
-        .filter(|path| {
-            let text = fs::read_to_string(path).expect("a source");
-            text.lines().any(|line| line.starts_with("pub const TABLE: Table"))
-        })
-        .map(|path| module_of(&path))
+    let registered: BTreeSet<String> = list
+        .split(',')
+        .filter_map(|kind| kind.trim().strip_prefix("super::")?.split_once("::"))
+        .map(|(folder, _)| folder.to_owned())
         .collect();
-    modules.sort_unstable();
-    assert_eq!(registered, modules);
+    let mut described = BTreeSet::new();
+    for kind in kinds() {
+        let face = format!("src/resources/{kind}/mod.rs");
+        let text = fs::read_to_string(root().join(&face)).expect("a face");
+        if text.contains("impl ResourceKind for ") {
+            described.insert(kind);
+        }
+    }
+    assert_eq!(registered, kinds(), "every folder beside `base` is a kind");
+    assert_eq!(registered, described, "every kind is described in its face");
 }
 
-/// `src/resources/gateway/mod.rs` is named after its folder.
-fn module_of(path: &Path) -> String {
-    let named = if path.ends_with("mod.rs") { path.parent().expect("a folder") } else { path };
-    named.file_stem().expect("a name").to_string_lossy().into_owned()
+/// Which kinds know another: a forward and a tunnel their gateway, and so on. All else that one needs
+/// of another is its id, an output of it, or what `base` does for all.
+const NEIGHBORS: [(&str, &str); 8] = [
+    ("node", "cluster"),
+    ("object", "manifest"),
+    ("object", "pool"),
+    ("object", "share"),
+    ("pool", "metallb"),
+    ("port", "gateway"),
+    ("share", "server"),
+    ("tunnel", "gateway"),
+];
+
+/// What `src/resources` is built of, from the ground up: whatever a room uses is below it.
+#[test]
+fn the_rooms_of_resources_stand_on_one_another_and_in_no_circle() {
+    let (arrows, files) = arrows();
+    let rooms: BTreeSet<&String> = arrows.iter().flat_map(|(from, to)| [from, to]).collect();
+    let floor = |room: &str| match room {
+        "base" => 0,
+        "look" | "conflicts" => 2,
+        "registry" => 3,
+        "mod" => 4,
+        _ => 1,
+    };
+    let back: Vec<_> = arrows.iter().filter(|(from, to)| floor(to) > floor(from)).collect();
+    let circles = circles(&arrows);
+    let (rooms, count) = (rooms.len(), arrows.len());
+    say(&format!(
+        "src/resources: {rooms} rooms of {files} files, {count} arrows, {} back up, {} circles",
+        back.len(),
+        circles.len(),
+    ));
+    assert_eq!(back, Vec::<&(String, String)>::new(), "arrows that run back up");
+    assert_eq!(circles, Vec::<String>::new(), "rooms that use each other");
+
+    let is_kind = |room: &String| floor(room) == 1;
+    let between = arrows.iter().filter(|(from, to)| is_kind(from) && is_kind(to));
+    let between: Vec<(&str, &str)> = between.map(|(from, to)| (&**from, &**to)).collect();
+    assert_eq!(between, NEIGHBORS, "what kinds know of one another");
+    let knows_kinds = |room: &str| ["registry", "mod"].contains(&room);
+    let others: Vec<_> = arrows
+        .iter()
+        .filter(|(from, to)| !is_kind(from) && !knows_kinds(from) && is_kind(to))
+        .collect();
+    assert_eq!(others, Vec::<&(String, String)>::new(), "only the registry knows the kinds");
+}
+
+/// The example in docs/design/planning.md is the one that is compiled and carried out.
+#[test]
+fn the_kind_that_the_design_shows_is_the_one_that_is_tested() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file");
+    let (design, note) = (read("docs/design/planning.md"), read("tests/engine/note.rs"));
+    let (_, example) = design.split_once("## Adding a kind").expect("an example");
+    let blocks: Vec<&str> = example
+        .split("```rust\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap_or_default())
+        .collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        assert!(note.contains(block), "tests/engine/note.rs does not have this:\n{block}");
+    }
+}
+
+/// The files of a kind are its own: others have what its `mod.rs` hands out.
+#[test]
+fn a_kind_is_entered_by_its_face_alone() {
+    let opened: Vec<String> = kinds()
+        .iter()
+        .map(|kind| format!("src/resources/{kind}"))
+        .flat_map(|folder| sources(&root().join(folder)))
+        .flat_map(|path| code_of(&path, &name_of(&path)))
+        .filter(|line| {
+            let line = line.text.trim_start();
+            line.starts_with("pub") && line.contains(" mod ")
+        })
+        .map(|line| format!("{}: `{}`", line.place, line.text.trim()))
+        .collect();
+    assert!(opened.is_empty(), "{}", opened.join("\n"));
+}
+
+/// The folders of the kinds.
+fn kinds() -> BTreeSet<String> {
+    let entries = fs::read_dir(root().join("src/resources")).expect("the resources");
+    let folders = entries.map(|entry| entry.expect("an entry")).filter(|it| it.path().is_dir());
+    let names = folders.map(|folder| folder.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != "base").collect()
+}
+
+/// Which room of `src/resources` uses which, each pair once, and how many files there are.
+fn arrows() -> (BTreeSet<(String, String)>, usize) {
+    let folder = root().join("src/resources");
+    let mut rooms = kinds();
+    rooms.extend(["base", "conflicts", "look", "registry"].map(str::to_owned));
+    let mut arrows = BTreeSet::new();
+    let files = sources(&folder);
+    for path in &files {
+        let module = module_of(path.strip_prefix(&folder).expect("inside"));
+        let own = module.first().map_or("mod", String::as_str).to_owned();
+        let code = code_of(path, &name_of(path));
+        let code: Vec<&str> = code.iter().map(|line| line.text.as_str()).collect();
+        for named in named(&code.join("\n"), &module) {
+            // What is not a room is handed out by the face.
+            let to = named.first().filter(|room| rooms.contains(*room));
+            let to = to.map_or("mod", String::as_str).to_owned();
+            if to != own {
+                arrows.insert((own.clone(), to));
+            }
+        }
+    }
+    (arrows, files.len())
+}
+
+/// `gateway/keys.rs` is `gateway::keys`, and `gateway/mod.rs` is `gateway`.
+fn module_of(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let parts = path.iter().map(|part| part.to_string_lossy().into_owned());
+    parts.filter(|part| part != "mod").collect()
+}
+
+/// The paths that some code names below `crate::resources`, written out or from where it stands.
+fn named(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    const ROOT: &str = "crate::resources::";
+    const UP: &str = "super::";
+    let mut named = Vec::new();
+    for (at, _) in code.match_indices(ROOT) {
+        grow(&[], &code[at + ROOT.len()..], &mut named);
+    }
+    for (at, _) in code.match_indices(UP).filter(|(at, _)| !code[..*at].ends_with(':')) {
+        let mut rest = &code[at..];
+        let mut stem = module;
+        while let (Some(above), Some((_, outer))) = (rest.strip_prefix(UP), stem.split_last()) {
+            (rest, stem) = (above, outer);
+        }
+        if !rest.starts_with(UP) {
+            grow(stem, rest, &mut named);
+        }
+    }
+    named
+}
+
+/// `a::{b, c::d}` is two paths. Answers what comes after them.
+fn grow<'a>(stem: &[String], mut rest: &'a str, paths: &mut Vec<Vec<String>>) -> &'a str {
+    let mut stem = stem.to_vec();
+    loop {
+        if let Some(inner) = rest.strip_prefix('{') {
+            rest = inner.trim_start();
+            while !rest.is_empty() && !rest.starts_with('}') {
+                rest = grow(&stem, rest, paths).trim_start_matches([',', ' ', '\n']);
+            }
+            return rest.strip_prefix('}').unwrap_or(rest);
+        }
+        let is_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
+        let end = rest.find(|c| !is_of_a_name(c)).unwrap_or(rest.len()).max(1).min(rest.len());
+        let (name, after) = rest.split_at(end);
+        stem.push(name.to_owned());
+        match after.strip_prefix("::") {
+            Some(inner) => rest = inner,
+            None => {
+                paths.push(stem);
+                let other =
+                    after.strip_prefix(" as ").map(|it| it.trim_start_matches(is_of_a_name));
+                return other.unwrap_or(after);
+            }
+        }
+    }
+}
+
+/// What can be reached from itself.
+fn circles(arrows: &BTreeSet<(String, String)>) -> Vec<String> {
+    let next = |of: &str| -> Vec<String> {
+        arrows.iter().filter(|(from, _)| from == of).map(|(_, to)| to.clone()).collect()
+    };
+    let rooms: BTreeSet<&String> = arrows.iter().map(|(from, _)| from).collect();
+    let reaches_itself = |room: &&&String| {
+        let (mut seen, mut open) = (BTreeSet::new(), next(room));
+        while let Some(other) = open.pop() {
+            if seen.insert(other.clone()) {
+                open.extend(next(&other));
+            }
+        }
+        seen.contains(**room)
+    };
+    rooms.iter().filter(reaches_itself).map(|room| (*room).clone()).collect()
+}
+
+/// For a person who runs this with `--nocapture`.
+#[allow(clippy::print_stdout, reason = "a count is no failure")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn name_of(path: &Path) -> String {
+    path.strip_prefix(root()).expect("inside").to_string_lossy().into_owned()
 }
 
 /// No line of code in these folders, but for the excepted places, may hold any of these.
@@ -137,7 +331,7 @@ fn refuse(folders: &[&str], words: &[&str], except: &[&str]) {
     let mut read = 0;
     for folder in folders {
         for path in sources(&root().join(folder)) {
-            let name = path.strip_prefix(root()).expect("inside").to_string_lossy().into_owned();
+            let name = name_of(&path);
             if except.iter().any(|place| name.starts_with(place)) {
                 continue;
             }
@@ -200,4 +394,22 @@ fn words_are_found_where_they_stand_by_themselves() {
     assert!(holds("use std::fs::File;", "std::fs"));
     assert!(!holds("eprintln!(\"x\")", "println!("));
     assert!(!holds("let my_tokio = 1;", "tokio"));
+}
+
+#[test]
+fn what_code_names_is_read_from_its_paths() {
+    let here = ["share".to_owned(), "host".to_owned()];
+    let read = |code: &str| -> Vec<String> {
+        named(code, &here).into_iter().map(|path| path.join("::")).collect()
+    };
+    assert_eq!(
+        read("use crate::resources::{base::{ids, marks as m}, server::{self, squash}};"),
+        ["base::ids", "base::marks", "server::self", "server::squash"]
+    );
+    assert_eq!(read("let id = crate::resources::pool::id(name);"), ["pool::id"]);
+    assert_eq!(read("use super::exports::Export;"), ["share::exports::Export"]);
+    assert_eq!(read("use super::super::tunnel;"), ["tunnel"]);
+    let two = BTreeSet::from([("a", "b"), ("b", "a"), ("b", "c")]);
+    let two = two.into_iter().map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
+    assert_eq!(circles(&two), ["a", "b"]);
 }

@@ -12,8 +12,7 @@ use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
 use crate::resources::{
-    self, Claim, Claims, Context, Existing, Gaps, Ground, Hands, Held, Ingredients, Inventory,
-    Variables, Writer,
+    self, Claim, Claims, Context, Existing, Ground, Hands, Held, Ingredients, Inventory, Variables,
 };
 use crate::templates::Templates;
 use crate::topology::{Cluster, Places, Topology, TopologyName};
@@ -134,8 +133,6 @@ impl Session {
             templates,
             downloads: Downloads::of(variable.as_ref()),
             variable,
-            forwards: Writer::default(),
-            gaps: Gaps::default(),
             held: Held::of(claim, lock),
             name,
         };
@@ -271,10 +268,7 @@ impl Session {
         let file = file.display().to_string();
         let mut claim = self.cx().claim().await.unwrap_or_else(|| Claim::new(self.name(), &file));
         claim.file = file;
-        claim.existing = match &self.cx().existing {
-            Some(existing) => Some(existing.identified(self.cx()).await?),
-            None => None,
-        };
+        claim.existing = self.cx().identified().await?;
         let lasts = |by: &Id| {
             world.things.contains_key(by) || desired.iter().any(|resource| resource.id == *by)
         };

@@ -43,11 +43,6 @@ impl<'a> Deadline<'a> {
         }
     }
 
-    /// The time that is left, for backends that keep time themselves.
-    pub fn left(&self) -> Duration {
-        self.end.saturating_duration_since(Instant::now())
-    }
-
     pub async fn until<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,

@@ -1,178 +1,37 @@
-//! Addresses and ports are kept apart: from what other topologies have claimed, before anything is
-//! changed, and from what other containers hold.
+//! What others hold of that which a topology would take: addresses and ports of containers.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::backend::docker::{Container, Published, Snapshot};
-use crate::engine::Failure;
-use crate::plan::Id;
-use crate::resources::base::claim::{self, Claim, Claims, Reservation};
-use crate::resources::base::context::Context;
+use crate::plan::Resource;
+use crate::resources::base::claim::Reservation;
+use crate::resources::base::docker::kind_nodes;
 use crate::resources::base::docker::ownership::{self, Whose};
-use crate::resources::{cluster, gateway, pool};
-use crate::topology::{AddressRange, Gateway, Listen, Proto, Topology};
+use crate::topology::{AddressRange, Listen, Proto, Topology};
 
-/// Two that write at the same moment both take their own back, wait, and look again.
-const ATTEMPTS: u32 = 6;
-const LONGEST_FIRST_WAIT: Duration = Duration::from_millis(150);
-
-impl Context {
-    /// Writes the claim that must be there before the first change, with the addresses it reserves.
-    /// Whoever sees, after writing, that another has written too takes its own back: so two never
-    /// keep the same address.
-    pub async fn stake(&self, wanted: &Claim) -> Result<(), Failure> {
-        let mut met = None;
-        for attempt in 0..ATTEMPTS {
-            pause(attempt).await?;
-            let claims = self.refuse_met(&wanted.reserved).await?;
-            claim::sweep(&self.docker, &self.name, &claims).await?;
-            let before = self.claim().await;
-            let generation = before.as_ref().map_or(0, |claim| claim.generation);
-            let next = Claim { generation, ..wanted.clone() };
-            if before.as_ref() != Some(&next) {
-                self.write_claim(next).await?;
-            }
-            match self.refuse_met(&wanted.reserved).await {
-                Ok(_) => return Ok(()),
-                Err(failure) => met = Some(failure),
-            }
-            match before {
-                Some(claim) => self.change_claim(|held| held.reserved = claim.reserved).await?,
-                None => self.give_up_claim().await?,
-            }
-        }
-        met.map_or(Ok(()), Err)
-    }
-
-    /// Chooses addresses away from all that is taken on the network, and reserves them.
-    pub async fn reserve(
-        &self,
-        by: &Id,
-        network: &str,
-        choose: impl Fn(&[AddressRange]) -> Result<Vec<AddressRange>, Failure>,
-    ) -> Result<Vec<AddressRange>, Failure> {
-        let _one_at_a_time = self.held.choosing.lock().await;
-        let mut met = None;
-        for attempt in 0..ATTEMPTS {
-            pause(attempt).await?;
-            let held = self.claim().await.map(|claim| claim.reserved).unwrap_or_default();
-            let (before, beside): (Vec<Reservation>, Vec<Reservation>) =
-                held.into_iter().partition(|held| held.by == *by);
-            let chosen = choose(&self.taken(network, beside).await?)?;
-            let wanted: Vec<Reservation> =
-                chosen.iter().map(|range| Reservation::new(network, *range, by)).collect();
-            self.hold(by, wanted.clone()).await?;
-            match self.refuse_met(&wanted).await {
-                Ok(_) => return Ok(chosen),
-                Err(failure) => met = Some(failure),
-            }
-            self.hold(by, before).await?;
-        }
-        Err(met.unwrap_or_else(|| Failure::new(format!("cannot reserve addresses for `{by}`"))))
-    }
-
-    /// From now on a resource has these addresses and no others; none, once it is gone.
-    pub async fn hold(&self, by: &Id, wanted: Vec<Reservation>) -> Result<(), Failure> {
-        if wanted.is_empty() && self.claim().await.is_none() {
-            return Ok(());
-        }
-        self.change_claim(|claim| {
-            claim.reserved.retain(|held| held.by != *by);
-            claim.reserved.extend(wanted);
-            claim.reserved.sort_unstable();
-        })
-        .await
-    }
-
-    /// Everything on a network that has an address already; `beside` is this topology's own.
-    async fn taken(
-        &self,
-        network: &str,
-        beside: Vec<Reservation>,
-    ) -> Result<Vec<AddressRange>, Failure> {
-        let snapshot = self.snapshot().await?;
-        let claims = Claims::read(&snapshot);
-        let others = claims.current.values().filter(|claim| claim.topology != self.name);
-        let reserved = others
-            .flat_map(|claim| &claim.reserved)
-            .chain(&beside)
-            .filter(|reserved| reserved.network == network)
-            .filter_map(Reservation::range);
-        let containers = snapshot.on_network(network).flat_map(|container| {
-            container.addresses.get(network).into_iter().flat_map(|at| [at.v4, at.v6, at.fixed])
-        });
-        let there = snapshot.network(network);
-        let own_parts = there.iter().flat_map(|network| &network.subnets);
-        let handed_out = own_parts.clone().filter_map(|subnet| {
-            let range = subnet.range.filter(|range| *range != subnet.net)?;
-            AddressRange::new(range.network(), range.broadcast())
-        });
-        let gateways = own_parts.map(|subnet| subnet.gateway);
-        let singles = containers.chain(gateways).flatten();
-        Ok(reserved
-            .chain(handed_out)
-            .chain(singles.filter_map(|address| AddressRange::new(address, address)))
-            .collect())
-    }
-
-    /// Refuses addresses that another topology has reserved.
-    async fn refuse_met(&self, wanted: &[Reservation]) -> Result<Claims, Failure> {
-        let claims = Claims::read(&self.snapshot().await?);
-        let Some((wanted, other, theirs)) = claims.conflict(&self.name, wanted) else {
-            return Ok(claims);
-        };
-        Err(Failure::new(format!(
-            "`{}` would take {} on the network `{}`, and `{}` of the topology `{}` has {}",
-            wanted.by,
-            wanted.addresses(),
-            wanted.network,
-            theirs.by,
-            other.topology,
-            theirs.addresses()
-        ))
-        .hint(format!("choose other addresses; the other file is `{}`", other.file)))
-    }
-}
-
-/// A while that is another for each of two.
-async fn pause(attempt: u32) -> Result<(), Failure> {
-    if attempt == 0 {
-        return Ok(());
-    }
-    let mut drawn = [0];
-    getrandom::fill(&mut drawn)
-        .map_err(|error| Failure::because("the system gives no random numbers", &error))?;
-    let longest = LONGEST_FIRST_WAIT * 2_u32.pow(attempt - 1);
-    tokio::time::sleep(longest * u32::from(drawn[0]) / 255).await;
-    Ok(())
-}
-
-/// The addresses that the file itself names, which no other topology on the network may have.
-pub fn named(topology: &Topology) -> Vec<Reservation> {
+/// The addresses that topo has chosen, as far as they are known before anything is made.
+pub fn settled(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
     let network = topology.network_name();
-    let gateway = topology.gateway.as_ref().and_then(|gateway| {
-        let address = gateway.address?;
+    let stated = |resource: &Resource| {
+        let address = resource.stated().get("address")?.as_str()?.parse().ok()?;
         let range = AddressRange::new(address, address)?;
-        Some(Reservation::new(&network, range, &gateway::id(topology)))
-    });
-    let pools = topology.pools().iter().flat_map(|pool| {
-        let by = pool::id(pool.name.as_str());
-        pool.addresses.iter().map(move |range| (by.clone(), *range))
-    });
-    let pools = pools.map(|(by, range)| Reservation::new(&network, range, &by));
-    gateway.into_iter().chain(pools).collect()
+        Some(Reservation::new(&network, range, &resource.id))
+    };
+    desired.iter().filter_map(stated).collect()
 }
 
 /// What containers of others hold of that which this topology is about to take.
 pub fn held_by_others(
-    topology: &Topology,
+    topology: &str,
     wanted: &[Reservation],
+    ports: &[(&str, Listen)],
     snapshot: &Snapshot,
 ) -> Vec<String> {
-    let name = topology.name.as_str();
-    let others: Vec<&Container> =
-        snapshot.containers.iter().filter(|container| !is_own(container, name, snapshot)).collect();
+    let others: Vec<&Container> = snapshot
+        .containers
+        .iter()
+        .filter(|container| !is_own(container, topology, snapshot))
+        .collect();
     let mut held = Vec::new();
     for container in &others {
         for reservation in wanted {
@@ -185,8 +44,8 @@ pub fn held_by_others(
                 ));
             }
         }
-        for (what, listen) in published(topology) {
-            if let Some(port) = container.ports.iter().find(|port| meets(port, listen)) {
+        for (what, listen) in ports {
+            if let Some(port) = container.ports.iter().find(|port| meets(port, *listen)) {
                 held.push(format!(
                     "{what} would publish port {}, which the container `{}` publishes",
                     port.port, container.name
@@ -201,24 +60,7 @@ pub fn held_by_others(
 
 fn is_own(container: &Container, topology: &str, snapshot: &Snapshot) -> bool {
     ownership::of_container(topology, container) == Whose::Ours
-        || cluster::containers(snapshot, topology).any(|node| node.id == container.id)
-}
-
-/// Ports of the engine's machine, and what publishes them.
-fn published(topology: &Topology) -> Vec<(&'static str, Listen)> {
-    let gateway = topology.gateway.iter().flat_map(Gateway::publications);
-    let mappings = topology.cluster.iter().flat_map(|cluster| {
-        cluster.ports.iter().chain(cluster.groups.iter().flat_map(|group| &group.ports))
-    });
-    let nodes = mappings.map(|mapping| Listen {
-        addr: mapping.listen_address,
-        ports: mapping.host_port,
-        proto: mapping.protocol,
-    });
-    gateway
-        .map(|(listen, _)| ("the gateway", listen))
-        .chain(nodes.map(|listen| ("the cluster", listen)))
-        .collect()
+        || kind_nodes::containers(snapshot, topology).any(|node| node.id == container.id)
 }
 
 fn meets(published: &Published, listen: Listen) -> bool {
@@ -235,13 +77,12 @@ fn meets(published: &Published, listen: Listen) -> bool {
 mod tests {
     use super::*;
     use crate::backend::docker::{Address, ContainerState, Labels};
-    use crate::resources::base::marks;
+    use crate::resources::base::docker::ownership::CLUSTER_LABEL;
+    use crate::resources::base::{ids, marks};
 
-    fn topology() -> Topology {
-        serde_yaml::from_str(
-            "{name: dev, gateway: {publish: [10000-10009, \"0.0.0.0:53/udp\"]}, cluster: {ports: [{hostPort: 80, containerPort: 80}]}}",
-        )
-        .expect("a topology")
+    fn ports() -> Vec<(&'static str, Listen)> {
+        let at = |listen: &str| ("the gateway", listen.parse().expect("a place to listen"));
+        ["10000-10009", "0.0.0.0:53/udp", "0.0.0.0:80"].map(at).to_vec()
     }
 
     fn container(labels: &[(&str, &str)], address: &str, ports: Vec<Published>) -> Container {
@@ -267,7 +108,7 @@ mod tests {
     fn node(cluster: &str, mounts: &[&str]) -> Container {
         Container {
             mounts: mounts.iter().map(|place| (*place).to_owned()).collect(),
-            ..container(&[(cluster::CLUSTER_LABEL, cluster)], "172.22.255.201", vec![])
+            ..container(&[(CLUSTER_LABEL, cluster)], "172.22.255.201", vec![])
         }
     }
 
@@ -279,10 +120,10 @@ mod tests {
         let pool = Reservation::new(
             "net",
             "172.22.255.200-172.22.255.250".parse().expect("a range"),
-            &Id::new("pool", "dev"),
+            &ids::pool("dev"),
         );
         let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
-        held_by_others(&topology(), &[pool], &snapshot).len()
+        held_by_others("dev", &[pool], &ports(), &snapshot).len()
     }
 
     #[test]

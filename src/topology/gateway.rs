@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -22,6 +22,15 @@ pub const HTTP_PROXY_PORT: u16 = 3128;
 
 /// The name of the tunnel that carries what the gateway publishes.
 pub const EXPOSED: &str = "gateway";
+
+/// Where a port appears on this machine that another publishes at `address`, if a tunnel carries it.
+pub fn carried_to(address: IpAddr) -> IpAddr {
+    match address {
+        loopback if loopback.is_loopback() => loopback,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
 
 /// The container that publishes ports of this machine and forwards them into the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -26,6 +26,13 @@ pub struct Metallb {
     pub pools: Vec<Pool>,
 }
 
+impl Metallb {
+    /// The images that its release runs.
+    pub fn images(&self) -> [String; 2] {
+        ["controller", "speaker"].map(|part| format!("quay.io/metallb/{part}:{}", self.version))
+    }
+}
+
 /// Addresses under one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -47,6 +54,13 @@ pub struct Pool {
     /// Leave out addresses that end in .0 and .255.
     #[serde(default, rename = "avoidBuggyIPs")]
     pub avoid_buggy_ips: bool,
+}
+
+impl Pool {
+    /// Its addresses as the file writes them, as MetalLB reads them.
+    pub fn written(&self) -> Vec<String> {
+        self.addresses.iter().map(ToString::to_string).collect()
+    }
 }
 
 fn yes() -> bool {

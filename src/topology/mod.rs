@@ -147,6 +147,43 @@ impl Topology {
         self.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some())
     }
 
+    /// Whether any share goes this way.
+    pub fn has_share_by(&self, via: Via) -> bool {
+        self.shares.iter().any(|share| share.via == via)
+    }
+
+    /// What a person says that something of the file needs, beside what follows from it.
+    pub fn needs(&self) -> impl Iterator<Item = &NeedId> {
+        let manifests = self.manifests.iter().flat_map(|manifest| &manifest.needs);
+        let shares = self.shares.iter().flat_map(|share| &share.needs);
+        manifests.chain(shares).chain(self.ports().iter().flat_map(|port| &port.needs))
+    }
+
+    /// Whether volumes of the cluster name the gateway's address, which must then stay what it is.
+    pub fn is_gateway_in_volumes(&self) -> bool {
+        self.has_share_by(Via::Ssh)
+    }
+
+    /// Whether tunnels of the file end at the gateway, so that its host key must be known.
+    pub fn has_tunnels(&self) -> bool {
+        self.is_exposed() || self.has_share_by(Via::Ssh)
+    }
+
+    /// The share whose tunnel carries this one: the first by `via: ssh` with the same server, since two
+    /// tunnels could not listen on one port of the gateway.
+    pub fn carrier<'a>(&'a self, share: &'a Share) -> &'a Share {
+        let mut over_ssh = self.shares.iter().filter(|share| share.via == Via::Ssh);
+        over_ssh.find(|other| other.nfs_ports().nfs == share.nfs_ports().nfs).unwrap_or(share)
+    }
+
+    /// The images of MetalLB that the file does not name itself: brought onto the nodes ahead, so that
+    /// nothing has to be pulled while its webhook is waited for.
+    pub fn metallb_images(&self) -> Vec<String> {
+        let Some(metallb) = &self.metallb else { return Vec::new() };
+        let named = |name: &String| self.images.iter().any(|image| image.name.to_string() == *name);
+        metallb.images().into_iter().filter(|name| !named(name)).collect()
+    }
+
     pub fn ports(&self) -> &[Port] {
         self.gateway.as_ref().map_or(&[], |gateway| &gateway.ports)
     }
@@ -175,4 +212,25 @@ pub enum ApiVersion {
 pub enum Kind {
     #[default]
     Topology,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn shares_of_one_server_have_one_tunnel() {
+        let shares = json!([
+            { "name": "a", "path": "/a", "via": "ssh" },
+            { "name": "b", "path": "/b", "via": "ssh", "nfs": { "port": 2050 } },
+            { "name": "c", "path": "/c", "via": "ssh" },
+        ]);
+        let topology: Topology =
+            serde_json::from_value(json!({ "name": "dev", "shares": shares })).expect("one");
+        let carriers: Vec<&str> =
+            topology.shares.iter().map(|share| topology.carrier(share).name.as_str()).collect();
+        assert_eq!(carriers, ["a", "b", "a"]);
+    }
 }

@@ -93,7 +93,7 @@ impl Label {
 }
 
 /// The kinds of resource that an id can begin with.
-pub const RESOURCE_KINDS: [&str; 12] = [
+pub const RESOURCE_KINDS: [&str; 14] = [
     "network",
     "cluster",
     "node",
@@ -103,7 +103,9 @@ pub const RESOURCE_KINDS: [&str; 12] = [
     "object",
     "gateway",
     "port",
+    "server",
     "share",
+    "manifest",
     "tunnel",
     "connector",
 ];

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use topo::engine::{Cancel, Driver, Events, Run};
 use topo::plan::{Action, Cause, Plan, Request, SecretKey, plan};
+use topo::resources::ResourceKind;
 
-use crate::note::{self, Hands, Note};
+use crate::note::{self, Hands, Note, NoteKind};
 
 const NOTES: &[Note] = &[
     Note { name: "milk", text: "two bottles", paper: "yellow" },
@@ -26,7 +27,7 @@ async fn planned(folder: &Path, notes: &[Note]) -> (Plan, Run<Hands>) {
         topology: "shopping",
         desired: &desired,
         world: &world,
-        tables: &|kind| (kind == note::TABLE.kind).then_some(&note::TABLE),
+        tables: &|kind| (kind == NoteKind::TABLE.kind).then_some(&note::TABLE),
         places: &|_| None,
         key: &key(),
         replace: &[],

@@ -6,10 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use topo::backend::docker::Snapshot;
 use topo::engine::{Driver, Failure, Turn, Work};
 use topo::plan::{
     Effect, Fields, Id, Outputs, Record, Resource, SecretKey, Seen, Table, Want, World,
 };
+use topo::resources::{Context, Ingredients, ResourceKind};
+use topo::topology::Topology;
 
 /// What the file says of a note.
 pub struct Note {
@@ -23,6 +26,36 @@ pub const TABLE: Table = Table {
     effects: &[("paper", Effect::Replace)],
     ..Table::plain("note")
 };
+
+pub struct NoteKind;
+
+impl ResourceKind for NoteKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(notes(from.topology)))
+    }
+
+    async fn observe(cx: &Context, _: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(&cx.state.file(FOLDER), world)
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(&cx.state.file(FOLDER), &cx.key, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(&cx.state.file(FOLDER), turn).await
+    }
+}
+
+/// In the topology's folder.
+const FOLDER: &str = "notes";
+
+/// A kind of topo's own has a key of the file; this one is handed its notes by the test.
+fn notes(_: &Topology) -> &[Note] {
+    &[]
+}
 
 pub fn id(name: &str) -> Id {
     Id::new(TABLE.kind, name)
@@ -105,7 +138,7 @@ fn record_of(note: &Path) -> PathBuf {
     note.with_extension("record")
 }
 
-/// In topo itself this is `resources::Hands`, which picks the module by the kind.
+/// In topo itself this is `resources::Hands`, which picks the kind by its name.
 pub struct Hands {
     pub folder: PathBuf,
     pub key: SecretKey,

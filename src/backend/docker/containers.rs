@@ -4,16 +4,14 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, HealthStatusEnum, NetworkingConfig,
-};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, NetworkingConfig};
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, EventsOptions, InspectContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions,
     ListContainersOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions,
-    RestartContainerOptions, StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
+    StartContainerOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 
 use super::networks::endpoint_at;
 use super::{AbsentIsFine, Container, Docker, Error, Result};
@@ -29,14 +27,6 @@ pub struct Archived<'a> {
     pub path: &'a str,
     pub mode: u32,
     pub content: &'a [u8],
-}
-
-/// What became of a container that was watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lifetime {
-    Healthy,
-    Unhealthy,
-    Died,
 }
 
 impl Docker {
@@ -58,17 +48,6 @@ impl Docker {
 
     pub async fn start_container(&self, name: &str) -> Result<()> {
         Ok(self.api.start_container(name, None::<StartContainerOptions>).await?)
-    }
-
-    /// Asks it to end and, after `grace` seconds, ends it.
-    pub async fn stop_container(&self, name: &str, grace: u16) -> Result<()> {
-        let options = StopContainerOptions { t: Some(grace.into()), ..Default::default() };
-        Ok(self.api.stop_container(name, Some(options)).await?)
-    }
-
-    pub async fn restart_container(&self, name: &str, grace: u16) -> Result<()> {
-        let options = RestartContainerOptions { t: Some(grace.into()), ..Default::default() };
-        Ok(self.api.restart_container(name, Some(options)).await?)
     }
 
     /// The one container of this name, in any state.
@@ -130,37 +109,6 @@ impl Docker {
         };
         let chunks: Vec<_> = self.api.logs(name, Some(options)).try_collect().await?;
         Ok(chunks.iter().map(ToString::to_string).collect())
-    }
-
-    /// Waits until its health check has spoken or it has died. The caller sets the deadline.
-    pub async fn settled(&self, name: &str) -> Result<Lifetime> {
-        let mut events = Box::pin(self.events_of(name));
-        loop {
-            let state = self.inspect_container(name).await?.state.unwrap_or_default();
-            if state.running != Some(true) {
-                return Ok(Lifetime::Died);
-            }
-            match state.health.and_then(|health| health.status) {
-                Some(HealthStatusEnum::HEALTHY) => return Ok(Lifetime::Healthy),
-                Some(HealthStatusEnum::UNHEALTHY) => return Ok(Lifetime::Unhealthy),
-                _ => {}
-            }
-            // What happened between this look and the engine's first event is seen by looking again.
-            if let Ok(event) = tokio::time::timeout(LOOK_AGAIN, events.next()).await {
-                event.transpose()?.ok_or_else(|| {
-                    Error::Lost("the engine ended its stream of events".to_owned())
-                })?;
-            }
-        }
-    }
-
-    fn events_of(&self, name: &str) -> impl Stream<Item = Result<()>> + '_ {
-        let filters = [
-            ("container".to_owned(), vec![name.to_owned()]),
-            ("event".to_owned(), ["start", "die", "health_status"].map(str::to_owned).to_vec()),
-        ];
-        let options = EventsOptions { filters: Some(filters.into()), ..EventsOptions::default() };
-        self.api.events(Some(options)).map(|event| Ok(event.map(|_| ())?))
     }
 
     /// Puts files into a folder of a container, running or not.

@@ -239,11 +239,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether the engine is on another machine: its published ports and folders are not here.
-    pub fn is_remote(&self) -> bool {
-        self.remote_host().is_some()
-    }
-
     /// The other machine's name or address.
     pub fn remote_host(&self) -> Option<&str> {
         let authority = ["tcp://", "http://", "ssh://"]

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anstream::adapter::strip_str;
 use bollard::models::{BuildInfo, CreateImageInfo};
-use bollard::query_parameters::{
-    BuildImageOptions, CreateImageOptions, RemoveImageOptions, TagImageOptions,
-};
+use bollard::query_parameters::{BuildImageOptions, CreateImageOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 
@@ -133,12 +131,6 @@ impl Docker {
             }));
         }
         Ok(())
-    }
-
-    pub async fn tag_image(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
-        let options =
-            TagImageOptions { repo: Some(repository.to_owned()), tag: Some(tag.to_owned()) };
-        Ok(self.api.tag_image(image, Some(options)).await?)
     }
 
     /// Takes the tag away, and the image with its last tag, unless something uses it.

@@ -17,7 +17,7 @@ use bollard::API_DEFAULT_VERSION;
 use bollard::models::SystemInfoCgroupVersionEnum;
 
 pub use bollard::models as api;
-pub use containers::{Archived, Lifetime};
+pub use containers::Archived;
 pub use endpoint::{Endpoint, EndpointError, Surroundings, candidates};
 pub use error::{AbsentIsFine, Error, Result};
 pub use exec::{Attached, Output, Piece};

@@ -6,7 +6,6 @@ use bollard::models::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest,
     NetworkCreateRequest, NetworkDisconnectRequest,
 };
-use bollard::query_parameters::InspectNetworkOptions;
 use ipnet::IpNet;
 
 use super::{Docker, Labels, Result};
@@ -50,10 +49,6 @@ impl Docker {
             })
             .await?;
         Ok(created.id)
-    }
-
-    pub async fn inspect_network(&self, name: &str) -> Result<bollard::models::NetworkInspect> {
-        Ok(self.api.inspect_network(name, None::<InspectNetworkOptions>).await?)
     }
 
     pub async fn remove_network(&self, name: &str) -> Result<()> {

@@ -12,7 +12,7 @@ mod state;
 pub use files::{Disk, exports, owner};
 pub use holder::Holder;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
-pub use process::{ProcessError, Program, Terminal, find_program};
+pub use process::{ProcessError, Program, Terminal, find_program, process_id};
 pub use reach::{Reach, reach};
 pub use routes::routes;
 pub use signals::Interrupts;

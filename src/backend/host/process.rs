@@ -35,6 +35,11 @@ pub enum ProcessError {
     Lost { program: PathBuf, source: std::io::Error },
 }
 
+/// This topo's own.
+pub fn process_id() -> u32 {
+    std::process::id()
+}
+
 /// Where a program is that the user's shell would find.
 pub fn find_program(
     name: &str,

@@ -99,22 +99,10 @@ impl Kube {
         &self.client
     }
 
-    pub fn server(&self) -> &str {
-        &self.server
-    }
-
     /// The version that the API server says it has: `v1.34.4`.
     pub async fn version(&self) -> Result<String, KubeError> {
         let version = self.call(|| self.client.apiserver_version()).await?;
         Ok(version.git_version)
-    }
-
-    /// Answers once the API server itself says that it is ready.
-    pub async fn ready(&self) -> Result<(), KubeError> {
-        let request =
-            http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
-        let request = request.map_err(|error| self.error(error))?;
-        self.call(|| self.client.request_text(request.clone())).await.map(drop)
     }
 
     /// Every kind that the cluster serves, by group and name, in the version it prefers; two calls.

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::docker::{AbsentIsFine, Claimed, Docker, Labels, Snapshot};
+use crate::backend::host;
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
 use crate::resources::base::existing::Existing;
@@ -212,7 +213,7 @@ static RUN: LazyLock<String> = LazyLock::new(|| {
     let mut bytes = [0; 8];
     // Without random numbers the process and its start serve: they too are no other run's.
     let _ = getrandom::fill(&mut bytes);
-    format!("{:016x}.{}", u64::from_le_bytes(bytes), std::process::id())
+    format!("{:016x}.{}", u64::from_le_bytes(bytes), host::process_id())
 });
 
 /// Writes the next generation in the place of the one that speaks now.

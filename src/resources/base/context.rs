@@ -1,42 +1,27 @@
 //! What every resource module is handed: the edges, and what is known of this topology.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::backend::docker::{Docker, Snapshot};
 use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateFolder};
-use crate::backend::kube::{Access, Kube};
+use crate::backend::kube::Kube;
 use crate::backend::machine::Machine;
-use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::plan::SecretKey;
 use crate::resources::base::claim::{self, Claim, Claims};
 use crate::resources::base::existing::Existing;
 use crate::resources::base::kube::inventory::Inventory;
 use crate::resources::base::kube::objects::Objects;
-use crate::resources::base::marks;
-use crate::resources::cluster::{self, api_server};
-use crate::resources::context_name;
-use crate::resources::gateway::Writer;
-use crate::resources::image::Stores;
-use crate::resources::pool::Gaps;
-use crate::resources::tunnel::carried_to;
+use crate::resources::base::run_state::RunState;
+use crate::resources::base::variables::Variables;
 use crate::templates::Templates;
 use crate::topology::Topology;
-
-/// How long an API server that should be up may take to answer before it counts as not answering.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a pod may take onto a node that has just come.
-const FOLLOW_LIMIT: Duration = Duration::from_secs(30);
-
-pub type Variables = dyn Fn(&str) -> Option<String> + Send + Sync;
+use crate::topology::gateway::carried_to;
 
 pub struct Context {
     pub name: String,
@@ -52,9 +37,6 @@ pub struct Context {
     /// The cluster that the topology is applied to, if topo did not make it.
     pub existing: Option<Existing>,
     pub inventory: Mutex<Inventory>,
-    /// Writes the gateway's forwards, many at once.
-    pub forwards: Writer,
-    pub gaps: Gaps,
     pub held: Held,
 }
 
@@ -62,18 +44,17 @@ pub struct Context {
 #[derive(Default)]
 pub struct Held {
     claim: Mutex<Option<Claim>>,
-    kube: Mutex<Option<Kube>>,
+    pub(super) kube: Mutex<Option<Kube>>,
     objects: OnceCell<Arc<Objects>>,
     force_conflicts: AtomicBool,
     without_cluster: AtomicBool,
     machine: OnceCell<Option<Machine>>,
-    pub(in crate::resources) stores: Stores,
+    /// What kinds keep for themselves.
+    run: RunState,
     /// The topology's, while this topo changes it; let go with the context.
     pub(in crate::resources) lock: Option<Lock>,
-    /// Held by whoever changes the keys that tunnels come in with.
-    pub(in crate::resources) tunnel_keys: Mutex<()>,
     /// Addresses are chosen one pool after the other.
-    pub(in crate::resources) choosing: Mutex<()>,
+    pub(super) choosing: Mutex<()>,
 }
 
 impl Held {
@@ -85,6 +66,11 @@ impl Held {
 impl Context {
     pub fn topology(&self) -> Result<&Topology, Failure> {
         self.file.as_deref().ok_or_else(|| Failure::new("this needs the topology file"))
+    }
+
+    /// What a kind keeps for itself during this run: the one of this type.
+    pub fn run<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.held.run.of()
     }
 
     pub fn makes_cluster(&self) -> bool {
@@ -182,146 +168,12 @@ impl Context {
         self.held.objects.get_or_try_init(read).await.cloned()
     }
 
-    /// The API server, as soon as it is known how to reach it.
-    pub async fn kube(&self) -> Result<Kube, Failure> {
-        let mut held = self.held.kube.lock().await;
-        if let Some(kube) = held.as_ref() {
-            return Ok(kube.clone());
-        }
-        let kube = self.reach_kube().await?;
-        *held = Some(kube.clone());
-        Ok(kube)
-    }
-
-    /// The API server by what is known now of how to reach it.
-    pub async fn reach_kube(&self) -> Result<Kube, Failure> {
-        if let Some(context) = self.lost_context()? {
-            return Err(Failure::new(format!("no kubeconfig has the context `{context}`")).hint(
-                "`kubectl config get-contexts` lists those there are: write one of them in `cluster.context`, or set KUBECONFIG",
-            ));
-        }
-        Kube::connect(&self.access().await?)
-            .await
-            .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))
-    }
-
-    /// From now on this is the way to the API server.
-    pub async fn hold_kube(&self, kube: Kube) {
-        *self.held.kube.lock().await = Some(kube);
-    }
-
-    /// The cluster has been made, started or removed: what was known of its API no longer holds.
-    pub async fn forget_kube(&self) {
-        *self.held.kube.lock().await = None;
-    }
-
-    /// The API server if it answers now.
-    pub async fn kube_ready(&self) -> Result<Kube, Failure> {
-        let kube = self.kube().await?;
-        match tokio::time::timeout(ANSWER_LIMIT, kube.version()).await {
-            Ok(Ok(_)) => Ok(kube),
-            Ok(Err(error)) => Err(Failure::because("the API server does not answer", &error)),
-            Err(_) => Err(Failure::new(format!(
-                "the API server does not answer within {} s",
-                ANSWER_LIMIT.as_secs()
-            ))),
-        }
-    }
-
-    /// The context of a cluster that topo did not make, where no kubeconfig has it any more.
-    pub fn lost_context(&self) -> Result<Option<&str>, Failure> {
-        let Some(existing) = &self.existing else { return Ok(None) };
-        let is_there = existing
-            .access(self)
-            .is_there()
-            .map_err(|error| Failure::because("cannot read the kubeconfig", &error))?;
-        Ok((!is_there).then_some(existing.context.as_str()))
-    }
-
-    async fn access(&self) -> Result<Access, Failure> {
-        if let Some(existing) = &self.existing {
-            return Ok(existing.access(self));
-        }
-        let given = serde_yaml::from_value(self.admin_kubeconfig().await?)
-            .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))?;
-        Ok(Access::Given(Box::new(given)))
-    }
-
-    /// The administrator's kubeconfig of a kind cluster, read from a control plane, with the address
-    /// at which this machine reaches it.
-    pub async fn admin_kubeconfig(&self) -> Result<serde_yaml::Value, Failure> {
-        const ADMIN: &str = "/etc/kubernetes/admin.conf";
-        let failed =
-            |why: &str| Failure::new(format!("cannot read the cluster's kubeconfig: {why}"));
-        let snapshot = self.snapshot().await?;
-        let parts = || cluster::containers(&snapshot, &self.name);
-        let plane = parts()
-            .find(|part| cluster::is_control_plane(part))
-            .ok_or_else(|| failed("no control plane"))?;
-        // With several control planes only the load balancer before them publishes the port.
-        let door = parts()
-            .flat_map(|part| &part.ports)
-            .find(|port| port.inside == 6443)
-            .ok_or_else(|| failed("no container publishes the API's port"))?;
-        let file = self
-            .docker
-            .get_file(&plane.id, ADMIN)
-            .await
-            .map_err(|error| failed(&error.to_string()))?
-            .ok_or_else(|| failed(&format!("`{}` has no {ADMIN} yet", plane.name)))?;
-        let mut file: serde_yaml::Value =
-            serde_yaml::from_slice(&file).map_err(|error| failed(&error.to_string()))?;
-        let server = format!("https://{}:{}", self.api_host(door.address).await?, door.port);
-        file["clusters"][0]["cluster"]["server"] = server.into();
-        Ok(file)
-    }
-
-    /// As a URL has it.
-    async fn api_host(&self, published: Option<IpAddr>) -> Result<String, Failure> {
-        let machine = self.machine().await;
-        Ok(match (published.filter(|address| !address.is_unspecified()), machine) {
-            (Some(address), Some(machine)) if address.is_loopback() => {
-                return Err(api_server::on_remote_loopback(&machine.host));
-            }
-            (Some(IpAddr::V6(address)), _) => format!("[{address}]"),
-            (Some(IpAddr::V4(address)), _) => address.to_string(),
-            (None, Some(machine)) => machine.host.clone(),
-            (None, None) => "127.0.0.1".to_owned(),
-        })
-    }
-
-    /// The nodes are Ready, and the topology's own `DaemonSet`s have followed onto them: those were
-    /// waited for when the nodes had not come yet. Ones that cannot run are told of by their own steps.
-    pub async fn wait_for_nodes(
-        &self,
-        nodes: &BTreeSet<String>,
-        limit: Duration,
-        tell: impl FnMut(&str) + Clone,
-    ) -> Result<(), Failure> {
-        let kube = self.kube().await?;
-        readiness::nodes(kube.client(), nodes, limit, tell.clone())
-            .await
-            .map_err(|error| Failure::because("the nodes did not become Ready", &error))?;
-        let own = marks::selector(&self.name);
-        let _ = readiness::daemons(kube.client(), &own, FOLLOW_LIMIT.min(limit), tell).await;
-        Ok(())
-    }
-
-    /// The nodes are Ready and the system pods are up.
-    pub async fn wait_for_cluster(
-        &self,
-        nodes: &BTreeSet<String>,
-        limit: Duration,
-        tell: impl FnMut(&str) + Clone,
-    ) -> Result<(), Failure> {
-        self.wait_for_nodes(nodes, limit, tell.clone()).await?;
-        let kube = self.kube().await?;
-        readiness::system(kube.client(), limit, tell)
-            .await
-            .map_err(|error| Failure::because("the cluster's own parts did not come up", &error))
-    }
-
     pub fn context_name(&self) -> String {
         context_name(&self.name)
     }
+}
+
+/// The context that the cluster of a topology has in the user's kubeconfig: kind's own way.
+pub fn context_name(topology: &str) -> String {
+    format!("kind-{topology}")
 }

@@ -87,6 +87,11 @@ pub fn kube_id(object: &DynamicObject) -> Option<Id> {
     note(object, KUBE_ID)?.parse().ok()
 }
 
+/// Whether it stands for a resource of this kind.
+pub fn is_of(object: &DynamicObject, kind: &str) -> bool {
+    kube_id(object).is_some_and(|id| id.kind() == kind)
+}
+
 pub fn kube_record(object: &DynamicObject) -> Option<Record> {
     serde_json::from_str(note(object, KUBE_RECORD)?).ok()
 }

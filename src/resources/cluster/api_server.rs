@@ -11,9 +11,12 @@ use crate::backend::docker::Snapshot;
 use crate::backend::host::{self, Reach};
 use crate::engine::{Failure, Turn};
 use crate::plan::{Fields, Record};
+use crate::resources::base::api_access::on_remote_loopback;
 use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
-use crate::resources::cluster::{self, CLUSTER_LABEL};
+use crate::resources::base::docker::kind_nodes;
+use crate::resources::base::docker::ownership::CLUSTER_LABEL;
+use crate::resources::base::ids;
 use crate::topology::Cluster;
 
 /// Fields of the cluster, chosen when it is made.
@@ -28,12 +31,12 @@ const PORTS: u16 = 200;
 const CHOICES: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Door {
+pub struct ApiEndpoint {
     address: IpAddr,
     port: u16,
 }
 
-impl Door {
+impl ApiEndpoint {
     /// Into kind's configuration.
     pub fn write_into(self, config: &mut Value) {
         let networking = &mut config["networking"];
@@ -48,7 +51,11 @@ impl Door {
 
 /// For a cluster that is about to be made on another machine: what the file says, and the rest
 /// chosen and claimed. On this machine kind chooses.
-pub async fn choose(cx: &Context, turn: &Turn, file: &Cluster) -> Result<Option<Door>, Failure> {
+pub async fn choose(
+    cx: &Context,
+    turn: &Turn,
+    file: &Cluster,
+) -> Result<Option<ApiEndpoint>, Failure> {
     let Some(machine) = cx.machine().await else { return Ok(None) };
     let stated = |key| file.kind_config.as_ref()?.get("networking")?.get(key);
     let address = match stated(ADDRESS).and_then(Value::as_str) {
@@ -63,11 +70,11 @@ pub async fn choose(cx: &Context, turn: &Turn, file: &Cluster) -> Result<Option<
         return Err(on_remote_loopback(&machine.host));
     }
     if let Some(port) = stated(PORT).and_then(Value::as_u64).and_then(|port| port.try_into().ok()) {
-        return Ok(Some(Door { address, port }));
+        return Ok(Some(ApiEndpoint { address, port }));
     }
     turn.say("choosing a port for its API server");
     let before = turn.value(PORT).and_then(Value::as_u64).and_then(|port| port.try_into().ok());
-    claim_port(cx, turn, address, before).await.map(|port| Some(Door { address, port }))
+    claim_port(cx, turn, address, before).await.map(|port| Some(ApiEndpoint { address, port }))
 }
 
 /// The port is in the claim before it is used, where other topologies see it.
@@ -83,7 +90,7 @@ async fn claim_port(
         taken.extend(claimed(&Claims::read(&snapshot), &cx.name));
         let port = first_free(address, before, &taken).await?;
         let half_made = Record {
-            fields: Door { address, port }.fields(),
+            fields: ApiEndpoint { address, port }.fields(),
             ..Record { format: crate::plan::FORMAT, ..Record::default() }
         };
         cx.change_claim(|claim| {
@@ -119,7 +126,7 @@ async fn published(cx: &Context, snapshot: &Snapshot) -> Result<BTreeSet<u16>, F
     let running = snapshot.containers.iter().flat_map(|container| &container.ports);
     let mut ports: BTreeSet<u16> = running.map(|published| published.port).collect();
     let own: BTreeSet<&str> =
-        cluster::containers(snapshot, &cx.name).map(|node| node.name.as_str()).collect();
+        kind_nodes::containers(snapshot, &cx.name).map(|node| node.name.as_str()).collect();
     let stopped = snapshot.containers.iter().filter(|container| {
         container.labels.contains_key(CLUSTER_LABEL)
             && !container.is_running()
@@ -138,7 +145,7 @@ async fn published(cx: &Context, snapshot: &Snapshot) -> Result<BTreeSet<u16>, F
 fn claimed(claims: &Claims, but: &str) -> BTreeSet<u16> {
     let others = claims.current.values().filter(|claim| claim.topology != but);
     others
-        .filter_map(|claim| claim.records.get(&cluster::id(&claim.topology)))
+        .filter_map(|claim| claim.records.get(&ids::cluster(&claim.topology)))
         .filter_map(|record| record.fields.get(PORT)?.as_u64()?.try_into().ok())
         .collect()
 }
@@ -148,29 +155,22 @@ fn no_address(written: &str) -> Failure {
         .hint("kind takes an address there, not a name: `192.0.2.10`")
 }
 
-pub fn on_remote_loopback(machine: &str) -> Failure {
-    Failure::new(format!(
-        "the API server listens on the loopback of `{machine}`, where this machine does not reach it (api-on-remote-loopback)"
-    ))
-    .hint("leave `apiServerAddress` out of `cluster.kindConfig.networking`, or write an address of that machine")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::resources::base::claim::Claim;
 
     #[test]
-    fn a_door_is_written_beside_what_the_file_says() {
-        let door = Door { address: IpAddr::from([192, 0, 2, 7]), port: 6444 };
+    fn an_endpoint_is_written_beside_what_the_file_says() {
+        let endpoint = ApiEndpoint { address: IpAddr::from([192, 0, 2, 7]), port: 6444 };
         let mut config = json!({ "networking": { "ipFamily": "ipv4" } });
-        door.write_into(&mut config);
+        endpoint.write_into(&mut config);
         assert_eq!(
             config["networking"],
             json!({ "ipFamily": "ipv4", "apiServerAddress": "192.0.2.7", "apiServerPort": 6444 })
         );
         let mut plain = json!({ "kind": "Cluster" });
-        door.write_into(&mut plain);
+        endpoint.write_into(&mut plain);
         assert_eq!(plain["networking"]["apiServerPort"], 6444);
     }
 
@@ -178,8 +178,8 @@ mod tests {
     fn ports_of_other_topologies_are_taken_and_ones_own_is_not() {
         let claim = |name: &str, port: u16| {
             let mut claim = Claim::new(name, "/topo.yaml");
-            let fields = Door { address: IpAddr::from([192, 0, 2, 7]), port }.fields();
-            claim.records.insert(cluster::id(name), Record { fields, ..Record::default() });
+            let fields = ApiEndpoint { address: IpAddr::from([192, 0, 2, 7]), port }.fields();
+            claim.records.insert(ids::cluster(name), Record { fields, ..Record::default() });
             (name.to_owned(), claim)
         };
         let claims = Claims {

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::resources::base::docker::ownership;
+use crate::resources::base::node_names::Worker;
 use crate::topology::kind_config::merge;
-use crate::topology::{Cluster, Group, ImageRef, Mount, PortMapping, Proto, Topology};
+use crate::topology::{Cluster, ImageRef, Mount, PortMapping, Proto, Topology};
 
 /// The label that tells which group of the file a worker belongs to.
 pub const GROUP_LABEL: &str = "topo.dev/group";
@@ -24,15 +25,6 @@ scheduler:
   extraArgs: { leader-elect: "false" }
 "#;
 
-/// A worker as the file asks for it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Worker {
-    pub name: String,
-    /// The group's name; empty where the file only gives a number.
-    pub group: String,
-    pub spec: Value,
-}
-
 /// The whole configuration, workers included, for `kind create`.
 pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Value {
     let mut config = shared(topology, cluster);
@@ -43,7 +35,7 @@ pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Valu
             },
         )
         .collect();
-    nodes.extend(workers.iter().map(|worker| worker.spec.clone()));
+    nodes.extend(workers.iter().map(|worker| self::worker(cluster, &worker.group)));
     nodes.iter_mut().for_each(|node| mark(node, topology.name.as_str()));
     config.insert("nodes".to_owned(), Value::Array(nodes));
     hurry(&mut config, cluster);
@@ -103,9 +95,9 @@ fn control_plane(cluster: &Cluster) -> Value {
     node("control-plane", cluster.image.as_ref(), &cluster.mounts, &[])
 }
 
-/// The node of one worker in kind's configuration.
-pub fn worker(cluster: &Cluster, group: Option<&Group>) -> Value {
-    let Some(group) = group else {
+/// The node of a worker of this group in kind's configuration; the empty one is no group.
+pub fn worker(cluster: &Cluster, group: &str) -> Value {
+    let Some(group) = cluster.groups.iter().find(|other| other.name.as_str() == group) else {
         return node("worker", cluster.image.as_ref(), &cluster.mounts, &[]);
     };
     let image = group.image.as_ref().or(cluster.image.as_ref());
@@ -174,11 +166,7 @@ mod tests {
     fn raw_configuration_is_merged_beside_the_nodes() {
         let topology = topology(json!({ "networking": { "apiServerPort": 6500 } }));
         let cluster = topology.cluster.as_ref().expect("a cluster");
-        let workers = [Worker {
-            name: "dev-worker".to_owned(),
-            group: String::new(),
-            spec: worker(cluster, None),
-        }];
+        let workers = [Worker { name: "dev-worker".to_owned(), group: String::new() }];
         let config = whole(&topology, cluster, &workers);
         assert_eq!(config["networking"]["apiServerPort"], 6500);
         assert_eq!(config["nodes"][0]["role"], "control-plane");
@@ -194,8 +182,7 @@ mod tests {
         )
         .expect("a mount");
         let cluster = topology.cluster.as_ref().expect("a cluster");
-        let spec = worker(cluster, None);
-        let workers = [Worker { name: "dev-worker".to_owned(), group: String::new(), spec }];
+        let workers = [Worker { name: "dev-worker".to_owned(), group: String::new() }];
         let config = whole(&topology, cluster, &workers);
         for node in config["nodes"].as_array().expect("a list") {
             let places: Vec<&Value> = node["extraMounts"]

@@ -1,8 +1,9 @@
 //! The cluster: kind makes it, the engine's containers are what is seen of it.
 
-pub mod api_server;
-pub mod elsewhere;
-pub mod kind_config;
+mod announce;
+mod api_server;
+mod elsewhere;
+mod kind_config;
 mod roster;
 
 use std::collections::BTreeSet;
@@ -15,21 +16,30 @@ use crate::backend::docker::{Container, Snapshot};
 use crate::backend::kind::{self, Kind, NewCluster};
 use crate::engine::{Amount, Deadline, Failure, Tally, Turn, Work};
 use crate::plan::{
-    Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
-    World,
+    Action, Bond, Effect, Fields, Item, Origin, Outputs, Record, Resource, Seen, State, Table,
+    Want, World,
 };
-use crate::resources::base::context::Context;
-use crate::resources::base::docker::fixed_address;
-use crate::resources::base::docker::ownership::{self, Whose};
-use crate::resources::base::stages;
-use crate::resources::{context_name, image, node};
-use crate::topology::{Target, Topology};
-use api_server::Door;
+use crate::resources::base::context::{Context, context_name};
+use crate::resources::base::docker::kind_nodes::{
+    containers, image_name, is_control_plane, is_load_balancer, is_worker, named_alike,
+};
+use crate::resources::base::docker::{built, fixed_address};
+use crate::resources::base::holdings::Holdings;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::kube::inside::Inside;
+use crate::resources::base::kube::service;
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, node_names};
+use crate::topology::{Listen, Target, Topology};
+use api_server::ApiEndpoint;
 
-pub use crate::resources::base::docker::ownership::CLUSTER_LABEL;
+#[cfg(test)]
+pub use kind_config::fixed as fixed_config;
+pub use kind_config::worker as worker_config;
+use roster::LastRoster;
 pub use roster::Roster;
 
-pub const TABLE: Table = Table {
+const TABLE: Table = Table {
     effects: &[
         ("image", Effect::Replace),
         ("controlPlanes", Effect::Replace),
@@ -39,50 +49,108 @@ pub const TABLE: Table = Table {
         (api_server::PORT, Effect::Replace),
     ],
     precious: |_| true,
-    ..Table::plain("cluster")
+    ..Table::plain(ids::CLUSTER)
 };
 
 /// A cluster that exists, looked up only where a forward leads to its nodes.
-const LOOKUP: Table = Table { lookup: true, ..Table::plain("cluster") };
-
-/// kind's own label, beside the one that names the cluster.
-pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
-
-/// What kind puts before several control planes.
-const LOAD_BALANCER: &str = "external-load-balancer";
+const LOOKUP: Table = Table { lookup: true, ..Table::plain(ids::CLUSTER) };
 
 /// Nodes, system pods and the default service account, once the API answers.
 const READY_DEADLINE: Duration = Duration::from_mins(5);
 /// kind pulls the node image first, where the engine has none.
 const CREATE_DEADLINE: Duration = Duration::from_mins(30);
 
-pub fn id(topology: &str) -> Id {
-    Id::new(TABLE.kind, topology)
+pub struct ClusterKind;
+
+impl ResourceKind for ClusterKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        if let Some(machine) = from.machine {
+            elsewhere::refuse_folders(from.topology, machine)?;
+        }
+        Ok(desired(from.topology).into_iter().collect())
+    }
+
+    fn holds(topology: &Topology) -> Holdings {
+        let mappings = topology.cluster.iter().flat_map(|cluster| {
+            cluster.ports.iter().chain(cluster.groups.iter().flat_map(|group| &group.ports))
+        });
+        let published = mappings.map(|mapping| Listen {
+            addr: mapping.listen_address,
+            ports: mapping.host_port,
+            proto: mapping.protocol,
+        });
+        let ports = published.map(|listen| ("the cluster", listen)).collect();
+        Holdings { ports, ..Holdings::default() }
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        _show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        let made = from.topology.cluster.as_ref().filter(|cluster| !cluster.exists());
+        let (Some(cluster), Part::Kind) = (made, part) else { return Ok(Vec::new()) };
+        let workers = node_names::workers(from.topology, from.claim);
+        let config = kind_config::whole(from.topology, cluster, &workers);
+        Ok(Rendered::objects("kind", vec![config]))
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        let roster = observe(cx, snapshot, world).await?;
+        cx.run::<LastRoster>().set(roster);
+        Ok(())
+    }
+
+    /// One that exists is looked up where a forward leads to its nodes.
+    async fn observe_inside(inside: &Inside<'_>, world: &mut World) -> Result<(), Failure> {
+        let Some(lookup) = inside.cx.file.as_deref().and_then(lookup) else { return Ok(()) };
+        if let Some(address) = inside.node_address().await? {
+            world.add(lookup.id, Seen::borrowed().output(service::ADDRESS, address.to_string()));
+        }
+        Ok(())
+    }
+
+    fn tools(cx: &Context, item: &Item) -> Result<(), Failure> {
+        if matches!(item.action, Action::Create | Action::Replace) {
+            find_kind(cx)?;
+        }
+        Ok(())
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
+    }
 }
 
-/// What everything in the cluster is inside of; nothing if the cluster is not this topology's.
-pub fn inside(topology: &Topology) -> Option<Bond> {
-    let made = topology.cluster.as_ref().is_none_or(|cluster| cluster.context.is_none());
-    made.then(|| Bond::Inside(id(topology.name.as_str())))
+/// What Kubernetes said of the nodes when the cluster was last seen.
+pub fn roster(cx: &Context) -> Roster {
+    cx.run::<LastRoster>().get()
 }
 
 /// The cluster of a topology that names an existing one and leads forwards to its nodes.
-pub fn lookup(topology: &Topology) -> Option<Resource> {
+fn lookup(topology: &Topology) -> Option<Resource> {
     let exists = topology.cluster.as_ref().is_some_and(crate::topology::Cluster::exists);
     let wanted = topology.ports().iter().any(|port| matches!(port.to, Target::NodePort(_)));
     (exists && wanted).then(|| {
-        Resource::new(id(topology.name.as_str()), &LOOKUP).origin(Origin::Key("cluster".into()))
+        Resource::new(ids::cluster(topology.name.as_str()), &LOOKUP)
+            .origin(Origin::Key("cluster".into()))
     })
 }
 
-pub fn desired(topology: &Topology) -> Option<Resource> {
+fn desired(topology: &Topology) -> Option<Resource> {
     if let Some(lookup) = lookup(topology) {
         return Some(lookup);
     }
     let cluster = topology.cluster.as_ref().filter(|cluster| cluster.context.is_none())?;
     let network = topology.network_name();
     let image = cluster.image.as_ref().map_or(Want::Auto, |image| Want::is(image.to_string()));
-    let mut resource = Resource::new(id(topology.name.as_str()), &TABLE)
+    let mut resource = Resource::new(ids::cluster(topology.name.as_str()), &TABLE)
         .field("image", image)
         .field("controlPlanes", Want::is(cluster.control_planes()))
         .field("config", Want::Is(kind_config::fixed(topology, cluster)))
@@ -90,79 +158,15 @@ pub fn desired(topology: &Topology) -> Option<Resource> {
         .field(api_server::PORT, Want::Auto)
         .field("network", Want::is(&*network))
         .field("kubeconfig", Want::is(context_name(topology.name.as_str())))
-        .bond(Bond::Rests(Id::new("network", network)))
+        .bond(Bond::Rests(ids::network(topology)))
         .origin(Origin::Key("cluster".into()));
     resource.protect = cluster.protect;
     Some(resource)
 }
 
-/// The containers of a topology's cluster: nodes that bear its mark, and what stands before them.
-pub fn containers<'a>(
-    snapshot: &'a Snapshot,
-    cluster: &'a str,
-) -> impl Iterator<Item = &'a Container> {
-    let is_marked =
-        |container: &Container| ownership::of_container(cluster, container) == Whose::Ours;
-    let has_nodes = named_alike(snapshot, cluster).any(is_marked);
-    // The load balancer of several control planes takes no mounts. kind makes none for a name under
-    // which anything is there already, so where marked nodes are it is theirs.
-    named_alike(snapshot, cluster).filter(move |container| {
-        is_marked(container) || (has_nodes && has_role(container, LOAD_BALANCER))
-    })
-}
-
-/// Whatever kind says is of a cluster of this name, whoever made it.
-fn named_alike<'a>(
-    snapshot: &'a Snapshot,
-    cluster: &'a str,
-) -> impl Iterator<Item = &'a Container> {
-    snapshot.containers.iter().filter(move |container| {
-        container.labels.get(CLUSTER_LABEL).is_some_and(|of| of == cluster)
-    })
-}
-
-/// The nodes that run pods, without the load balancer before several control planes.
-pub fn kubernetes_nodes<'a>(
-    snapshot: &'a Snapshot,
-    cluster: &'a str,
-) -> impl Iterator<Item = &'a Container> {
-    containers(snapshot, cluster).filter(|node| is_control_plane(node) || is_worker(node))
-}
-
-pub fn is_worker_name(cluster: &str, node: &str) -> bool {
-    node.strip_prefix(cluster).is_some_and(|rest| rest.starts_with("-worker"))
-}
-
-/// Names of the control planes, as kind gives them.
-pub fn control_plane_names(topology: &Topology) -> Vec<String> {
-    let count = topology.cluster.as_ref().map_or(0, crate::topology::Cluster::control_planes);
-    (1..=count)
-        .map(|number| match number {
-            1 => format!("{}-control-plane", topology.name),
-            _ => format!("{}-control-plane{number}", topology.name),
-        })
-        .collect()
-}
-
-pub fn is_control_plane(container: &Container) -> bool {
-    has_role(container, "control-plane")
-}
-
-fn is_worker(container: &Container) -> bool {
-    has_role(container, "worker")
-}
-
-fn has_role(container: &Container, wanted: &str) -> bool {
-    container.labels.get(ROLE_LABEL).is_some_and(|role| role == wanted)
-}
-
 /// The cluster, and what Kubernetes says of its nodes.
-pub async fn observe(
-    cx: &Context,
-    snapshot: &Snapshot,
-    world: &mut World,
-) -> Result<Roster, Failure> {
-    let id = id(&cx.name);
+async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<Roster, Failure> {
+    let id = ids::cluster(&cx.name);
     let claim = cx.claim().await;
     let is_being_made = claim.as_ref().is_some_and(|claim| claim.creating);
     let record = claim.and_then(|claim| claim.records.get(&id).cloned());
@@ -223,7 +227,7 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot) -> Option<String> {
             "a kind cluster named `{name}` exists that this topology did not make: rename the topology, or delete the cluster with `kind delete cluster --name {name}`"
         ));
     }
-    let wanted = cx.file.as_deref().map(control_plane_names).unwrap_or_default();
+    let wanted = cx.file.as_deref().map(node_names::control_planes).unwrap_or_default();
     let taken = |container: &&Container| wanted.contains(&container.name) && is_foreign(container);
     snapshot.containers.iter().find(taken).map(|container| {
         format!(
@@ -231,12 +235,6 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot) -> Option<String> {
             container.name
         )
     })
-}
-
-/// The name that a node's image was asked for by. Docker forgets it once the name has moved on to
-/// another image, which is no change of the node.
-pub fn image_name(node: &Container) -> Option<&str> {
-    Some(node.image.as_str()).filter(|image| !image.starts_with("sha256:"))
 }
 
 /// A port that every node serves is reached at the first.
@@ -257,7 +255,7 @@ fn observed_fields(cx: &Context, parts: &[&Container], first: &Container) -> Fie
     fields
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => create(cx, turn).await?,
         Work::Update => {
@@ -281,7 +279,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .ok_or_else(|| Failure::new("the file has no cluster any more"))?;
     let kind = fetch_kind(cx, turn).await?;
 
-    let workers = node::workers(topology, cx.claim().await.as_ref());
+    let workers = node_names::workers(topology, cx.claim().await.as_ref());
     let intent = record(cx, turn, None).await?;
     cx.change_claim(|claim| {
         claim.creating = true;
@@ -290,10 +288,10 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     .await?;
     remove_nodes(cx).await?;
     cx.forget_kube().await;
-    let door = api_server::choose(cx, turn, cluster).await?;
+    let endpoint = api_server::choose(cx, turn, cluster).await?;
     let mut config = kind_config::whole(topology, cluster, &workers);
-    if let Some(door) = &door {
-        door.write_into(&mut config);
+    if let Some(endpoint) = &endpoint {
+        endpoint.write_into(&mut config);
     }
     let kubeconfig = tempfile::NamedTempFile::new()
         .map_err(|error| Failure::because("cannot make a temporary file", &error))?;
@@ -304,18 +302,18 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         network: &network,
         kubeconfig: kubeconfig.path(),
     };
-    let nodes: Vec<String> = control_plane_names(topology)
+    let nodes: Vec<String> = node_names::control_planes(topology)
         .into_iter()
         .chain(workers.into_iter().map(|worker| worker.name))
         .collect();
     tokio::select! {
         made = made_by(&kind, &new, cx, turn) => made?,
-        never = stages::announce(cx, turn, &nodes) => match never {},
+        never = announce::announce(cx, turn, &nodes) => match never {},
     }
     turn.say("pinning the nodes' addresses");
     fixed_address::all(cx, turn, &network).await?;
 
-    let record = record(cx, turn, door).await?;
+    let record = record(cx, turn, endpoint).await?;
     cx.change_claim(|claim| {
         claim.creating = false;
         claim.records.insert(turn.id().clone(), record);
@@ -338,7 +336,7 @@ async fn made_by(
     deadline.until(made).await
 }
 
-pub fn find_kind(cx: &Context) -> Result<kind::Source, Failure> {
+fn find_kind(cx: &Context) -> Result<kind::Source, Failure> {
     kind::Source::find(cx.variable.as_ref())
         .map_err(|error| Failure::because("cannot make a cluster", &error).hint(KIND_HINT))
 }
@@ -364,11 +362,15 @@ fn plain(line: &str) -> String {
     words.trim_end_matches(['.', ' ']).to_owned()
 }
 
-async fn record(cx: &Context, turn: &Turn, door: Option<Door>) -> Result<Record, Failure> {
+async fn record(
+    cx: &Context,
+    turn: &Turn,
+    endpoint: Option<ApiEndpoint>,
+) -> Result<Record, Failure> {
     let resource =
         turn.resource.as_ref().ok_or_else(|| Failure::new("the file has no cluster any more"))?;
     let mut values = turn.values.clone();
-    values.extend(door.map(Door::fields).unwrap_or_default());
+    values.extend(endpoint.map(ApiEndpoint::fields).unwrap_or_default());
     if values.get("image").is_none() {
         let snapshot = cx.snapshot().await?;
         if let Some(node) = containers(&snapshot, &cx.name).find(|node| is_control_plane(node)) {
@@ -395,7 +397,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     remove_nodes(cx).await?;
     cx.forget_kube().await;
     if turn.action() == Action::Delete {
-        image::forget_built(cx).await?;
+        built::forget_all(cx).await?;
     }
     if let Some(file) = &cx.kubeconfig {
         file.remove(&context_name(&cx.name)).map_err(|error| {
@@ -405,7 +407,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     cx.change_claim(|claim| {
         claim.creating = false;
         claim.records.remove(turn.id());
-        claim.records.retain(|id, _| id.kind() != node::TABLE.kind);
+        claim.records.retain(|id, _| id.kind() != ids::NODE);
     })
     .await
 }
@@ -415,7 +417,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 async fn remove_nodes(cx: &Context) -> Result<(), Failure> {
     let snapshot = cx.snapshot().await?;
     let (before, nodes): (Vec<&Container>, Vec<&Container>) =
-        containers(&snapshot, &cx.name).partition(|part| has_role(part, LOAD_BALANCER));
+        containers(&snapshot, &cx.name).partition(|part| is_load_balancer(part));
     for parts in [before, nodes] {
         try_join_all(parts.iter().map(|part| cx.remove_node(part))).await?;
     }
@@ -434,7 +436,7 @@ async fn merge_kubeconfig(cx: &Context) -> Result<(), Failure> {
         .map_err(|error| Failure::because("cannot put the cluster into the kubeconfig", &error))
 }
 
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     if !cx.makes_cluster() {
         return Ok(Outputs::new());
     }

@@ -2,6 +2,7 @@
 //! none that works until its kubelet reports.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use kube::api::DynamicObject;
 
@@ -10,10 +11,25 @@ use crate::manifest::Kinds;
 use crate::resources::base::context::Context;
 
 /// One list of all nodes, where the API server gave one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Roster {
     Known(BTreeMap<String, Standing>),
+    #[default]
     Unknown,
+}
+
+/// The one that was called last: the cluster's look at itself is the nodes' too.
+#[derive(Default)]
+pub struct LastRoster(Mutex<Roster>);
+
+impl LastRoster {
+    pub fn set(&self, roster: Roster) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = roster;
+    }
+
+    pub fn get(&self) -> Roster {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,19 +16,20 @@ use crate::plan::{
 };
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::pulled;
-use crate::resources::base::marks;
-use crate::resources::network;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, marks};
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{Connector, Topology};
 
-pub const TABLE: Table = Table {
+const TABLE: Table = Table {
     effects: &[
         ("image", Effect::Replace),
         ("addr", Effect::Replace),
         ("port", Effect::Replace),
         ("mtu", Effect::Replace),
     ],
-    ..Table::plain("connector")
+    ..Table::plain(ids::CONNECTOR)
 };
 
 /// The network of the machine that the engine is on.
@@ -42,19 +43,51 @@ const HOST_COMMANDS: &str = "on macOS, with `brew install wenjunxiao/brew/docker
 `topo render connector | sudo tee \"$(brew --prefix)/etc/docker-connector.conf\"`, then \
 `sudo brew services restart docker-connector`";
 
-pub fn id(topology: &Topology) -> Id {
-    Id::new(TABLE.kind, topology.name.as_str())
+pub struct ConnectorKind;
+
+impl ResourceKind for ConnectorKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(from.topology).into_iter().collect())
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        _show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        if part != Part::Connector {
+            return Ok(Vec::new());
+        }
+        let text = rendered(from.topology, from.templates, from.snapshot)
+            .map_err(|error| Failure::because("cannot render the connector", &error))?;
+        Ok(text.map(|text| Rendered::text("docker-connector.conf", text)).into_iter().collect())
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, snapshot, world).await;
+        Ok(())
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
+    }
 }
 
 fn container_name(id: &Id) -> String {
     format!("{}-connector", id.name())
 }
 
-pub fn desired(topology: &Topology) -> Option<Resource> {
+fn desired(topology: &Topology) -> Option<Resource> {
     let connector = topology.connector.as_ref()?;
-    let network = network::id(topology);
+    let network = ids::network(topology);
     Some(
-        Resource::new(id(topology), &TABLE)
+        Resource::new(ids::connector(topology), &TABLE)
             .field("image", Want::is(connector.image().as_str()))
             .field("addr", Want::is(connector.addr().to_string()))
             .field("port", Want::is(connector.port()))
@@ -67,7 +100,7 @@ pub fn desired(topology: &Topology) -> Option<Resource> {
 
 /// The settings of the host's end: a route to every IPv4 network that the engine has, or that this
 /// file is about to give to it.
-pub fn rendered(
+fn rendered(
     topology: &Topology,
     templates: &Templates,
     snapshot: &Snapshot,
@@ -93,7 +126,7 @@ fn subnets(written: Option<String>, networks: &[Network]) -> Vec<String> {
     subnets
 }
 
-pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
+async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     for container in &snapshot.containers {
         let Some((id, record)) = marks::record(&cx.name, &container.labels) else { continue };
         if id.kind() == TABLE.kind {
@@ -103,7 +136,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     let Some(topology) = cx.file.as_deref().filter(|topology| topology.connector.is_some()) else {
         return;
     };
-    let id = id(topology);
+    let id = ids::connector(topology);
     let name = container_name(&id);
     if !world.things.contains_key(&id) && snapshot.container(&name).is_some() {
         world.add(id, Seen::foreign(format!(
@@ -134,7 +167,7 @@ async fn missing_route(fields: &Fields<Value>) -> Option<String> {
     (!routed).then(|| subnet.to_owned())
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = container_name(turn.id());
     match turn.work {
         Work::Create => create(cx, turn, &name).await?,
@@ -204,7 +237,7 @@ fn command(connector: &Connector, image: &ImageDetails) -> Option<Vec<String>> {
 
 /// The container's end is up when it stays up. Whether the host's end answers shows in the routes,
 /// and what is missing there only a person can add.
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = container_name(turn.id());
     let snapshot = cx.snapshot().await?;
     let running = snapshot.container(&name).is_some_and(Container::is_running);

@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use super::layout::tools;
-use crate::resources::base::docker::own_image::{Kind, Picture};
+use super::container::tools;
+use crate::resources::base::docker::own_image::{ImageRole, OwnImage};
 use crate::templates::{TemplateError, Templates};
 use crate::topology::Gateway;
 
-pub const KIND: Kind =
-    Kind { whose: "the gateway's", key: "gateway.image", repository: "topo-gateway" };
+pub const ROLE: ImageRole =
+    ImageRole { whose: "the gateway's", key: "gateway.image", repository: "topo-gateway" };
 
-pub fn picture(gateway: &Gateway, templates: &Templates) -> Result<Picture, TemplateError> {
-    Picture::of(KIND, &gateway.image, |base| {
+pub fn own_image(gateway: &Gateway, templates: &Templates) -> Result<OwnImage, TemplateError> {
+    OwnImage::of(ROLE, &gateway.image, |base| {
         let values = json!({ "base": base, "tools": tools(gateway) });
         Ok(vec![
             ("Dockerfile", templates.render("gateway/Dockerfile", &values)?),
@@ -26,7 +26,7 @@ mod tests {
 
     fn image_of(text: serde_json::Value) -> String {
         let gateway: Gateway = serde_json::from_value(text).expect("a gateway");
-        picture(&gateway, &Templates::new(None)).expect("renders").reference()
+        own_image(&gateway, &Templates::new(None)).expect("renders").reference()
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Everything that must outlive the container lies in a volume of its own: the ssh host key, who may
 //! log in, the forwards and their records. Root in the container can write there, so it is data.
 
+mod container;
 mod image;
-mod layout;
+mod keys;
 mod place;
 mod scripts;
 mod state;
@@ -21,23 +22,27 @@ use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, Span, State, Table,
     Want, World,
 };
+use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
-use crate::resources::base::docker::own_image::{self, Picture};
+use crate::resources::base::docker::own_image::{self, OwnImage};
 use crate::resources::base::docker::ownership::{self, Whose};
-use crate::resources::base::marks;
-use crate::resources::tunnel;
+use crate::resources::base::holdings::Holdings;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, marks};
 use crate::templates::{TemplateError, Templates};
-use crate::topology::gateway::AuthorizedKey;
-use crate::topology::{Gateway, Listen, Topology};
+use crate::topology::{AddressRange, Gateway, Listen, Topology};
 
-use layout::{Ground, UNTIL_HEALTHY};
-pub use layout::{STATE, put};
+use container::{Ground, UNTIL_HEALTHY};
 use scripts::Scripts;
+
+pub use container::put;
+pub use keys::read;
 pub use state::{Entry, Forward, Live, Saved};
 pub use writer::{Edit, Writer};
 
-pub const TABLE: Table = Table {
+const TABLE: Table = Table {
     effects: &[
         ("image", Effect::Replace),
         ("files", Effect::Replace),
@@ -47,8 +52,12 @@ pub const TABLE: Table = Table {
         ("mode", Effect::Replace),
         ("publish", Effect::Replace),
     ],
-    ..Table::plain("gateway")
+    ..Table::plain(ids::GATEWAY)
 };
+
+/// What it gives: its address on the network, and what tunnels know it by.
+pub const ADDRESS: &str = "address";
+pub const HOST_KEY: &str = "hostKey";
 
 /// It keeps the address that it was given first, because volumes name it.
 const PINNED: &str = "pinned";
@@ -56,12 +65,62 @@ const PINNED: &str = "pinned";
 /// Loading the rules and starting sshd takes less than a second; squid takes a few.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 
-pub fn id(topology: &Topology) -> Id {
-    Id::new(TABLE.kind, topology.gateway_name())
+pub struct GatewayKind;
+
+impl ResourceKind for GatewayKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        let keys = keys::authorized_keys(from.topology)?;
+        let gateway = desired(from.topology, from.templates, &keys).map_err(unrendered)?;
+        Ok(gateway.into_iter().collect())
+    }
+
+    fn holds(topology: &Topology) -> Holdings {
+        let named = topology.gateway.as_ref().and_then(|gateway| {
+            let address = gateway.address?;
+            let range = AddressRange::new(address, address)?;
+            Some(Reservation::new(&topology.network_name(), range, &ids::gateway(topology)))
+        });
+        let publications = topology.gateway.iter().flat_map(Gateway::publications);
+        Holdings {
+            addresses: named.into_iter().collect(),
+            ports: publications.map(|(listen, _)| ("the gateway", listen)).collect(),
+        }
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        _show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        if part != Part::Gateway {
+            return Ok(Vec::new());
+        }
+        let files = rendered(from.topology, from.templates).map_err(unrendered)?;
+        let named = |(name, text)| Rendered::text(format!("gateway/{name}"), text);
+        Ok(files.into_iter().map(named).collect())
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, snapshot, world).await
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
+    }
 }
 
-/// `keys` are the public keys that may log in, as [`authorized_keys`] reads them.
-pub fn desired(
+fn unrendered(error: TemplateError) -> Failure {
+    Failure::because("cannot render the gateway", &error)
+}
+
+/// `keys` are the public keys that may log in, as [`keys::authorized_keys`] reads them.
+fn desired(
     topology: &Topology,
     templates: &Templates,
     keys: &[String],
@@ -69,18 +128,18 @@ pub fn desired(
     let Some(gateway) = &topology.gateway else { return Ok(None) };
     let network = topology.network_name();
     let scripts = Scripts::of(topology, gateway, templates)?;
-    let mut resource = Resource::new(id(topology), &TABLE)
-        .field("image", Want::is(image::picture(gateway, templates)?.reference()))
+    let mut resource = Resource::new(ids::gateway(topology), &TABLE)
+        .field("image", Want::is(image::own_image(gateway, templates)?.reference()))
         .field("files", Want::is(scripts.fingerprint(gateway)))
-        .field("limits", Want::is(layout::limits()))
+        .field("limits", Want::is(container::limits()))
         .field("network", Want::is(network.as_ref()))
         .field("mode", Want::Is(json!(gateway.mode)))
-        .field("publish", Want::Is(json!(layout::publications(gateway))))
-        .bond(Bond::Rests(Id::new("network", network)))
+        .field("publish", Want::Is(json!(container::publications(gateway))))
+        .bond(Bond::Rests(ids::network(topology)))
         .origin(Origin::Key("gateway".into()));
     if let Some(address) = gateway.address {
         resource = resource.field("address", Want::is(address.to_string()));
-    } else if tunnel::is_named_in_volumes(topology) {
+    } else if topology.is_gateway_in_volumes() {
         resource = resource.field("address", Want::Auto).field(PINNED, Want::is(true));
     }
     if gateway.expose.is_some() {
@@ -94,12 +153,12 @@ pub fn desired(
 }
 
 /// What its image is built from, where topo builds it, and the files that are put into it.
-pub fn rendered(
+fn rendered(
     topology: &Topology,
     templates: &Templates,
 ) -> Result<Vec<(&'static str, String)>, TemplateError> {
     let Some(gateway) = &topology.gateway else { return Ok(Vec::new()) };
-    let mut files = image::picture(gateway, templates)?.files();
+    let mut files = image::own_image(gateway, templates)?.files();
     files.extend(Scripts::of(topology, gateway, templates)?.files());
     Ok(files)
 }
@@ -113,35 +172,7 @@ fn span(listen: Listen) -> Span {
     }
 }
 
-/// The public keys that the file names, read from where it says.
-pub fn authorized_keys(topology: &Topology) -> Result<Vec<String>, Failure> {
-    let ssh = topology.gateway.as_ref().and_then(|gateway| gateway.ssh.as_ref());
-    let mut keys = Vec::new();
-    for key in ssh.iter().flat_map(|ssh| &ssh.authorized_keys) {
-        match key {
-            AuthorizedKey::Key(key) => keys.push(key.clone()),
-            AuthorizedKey::File(path) => {
-                let text = std::fs::read_to_string(path.path()).map_err(|error| {
-                    Failure::because(format!("cannot read the public key {path}"), &error)
-                        .hint("make a key with `ssh-keygen -t ed25519`, or write the key itself")
-                })?;
-                if text.contains("PRIVATE KEY") {
-                    return Err(Failure::new(format!("{path} is a private key"))
-                        .hint("name the public one, the file that ends in `.pub`"));
-                }
-                let lines = text.lines().map(str::trim);
-                keys.extend(
-                    lines
-                        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-                        .map(str::to_owned),
-                );
-            }
-        }
-    }
-    Ok(keys)
-}
-
-pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
     for container in &snapshot.containers {
         let Some((id, labelled)) = own_record(cx, container) else { continue };
         let saved = Saved::read(cx, &container.id).await?;
@@ -159,7 +190,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
     let Some(topology) = cx.file.as_deref().filter(|topology| topology.gateway.is_some()) else {
         return Ok(());
     };
-    let id = id(topology);
+    let id = ids::gateway(topology);
     if !world.things.contains_key(&id)
         && let Some(why) = in_the_way(cx, snapshot, &id)
     {
@@ -186,8 +217,8 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot, id: &Id) -> Option<String> {
     })
 }
 
-pub(super) fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
-    marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == TABLE.kind)
+pub fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
+    marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == ids::GATEWAY)
 }
 
 fn look_at(container: &Container, record: Record, snapshot: &Snapshot) -> Seen {
@@ -204,7 +235,7 @@ fn look_at(container: &Container, record: Record, snapshot: &Snapshot) -> Seen {
     let mut seen = Seen::mine(record);
     seen.fields = live_fields(container, snapshot);
     seen.outputs = outputs_of(container);
-    seen.holds = layout::published_live(container).map(span).collect();
+    seen.holds = container::published_live(container).map(span).collect();
     seen.state = state;
     seen
 }
@@ -219,30 +250,30 @@ fn live_fields(container: &Container, snapshot: &Snapshot) -> Fields<Value> {
     }
     // A stopped container publishes nothing at the moment.
     if container.is_running() {
-        fields.set("publish", json!(layout::publications_live(container)));
+        fields.set("publish", json!(container::publications_live(container)));
     }
     fields
 }
 
-pub(super) fn outputs_of(container: &Container) -> Outputs {
+pub fn outputs_of(container: &Container) -> Outputs {
     let address = container.addresses.values().find_map(|address| address.v4.or(address.fixed));
     let mut outputs = Outputs::new();
     if let Some(address) = address {
-        outputs.set("address", json!(address));
+        outputs.set(ADDRESS, json!(address));
     }
     outputs
 }
 
 /// What tunnels know the gateway by, where the file has any.
 async fn host_key(cx: &Context, name: &str) -> Result<Outputs, Failure> {
-    if !cx.file.as_deref().is_some_and(tunnel::ends_at_gateway) {
+    if !cx.file.as_deref().is_some_and(Topology::has_tunnels) {
         return Ok(Outputs::new());
     }
-    let key = tunnel::host_key(cx, name).await?;
-    Ok(key.map(|key| (tunnel::HOST_KEY, json!(key))).into_iter().collect())
+    let key = keys::host_key(cx, name).await?;
+    Ok(key.map(|key| (HOST_KEY, json!(key))).into_iter().collect())
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     match turn.work {
         Work::Create => create(cx, turn).await?,
@@ -262,8 +293,8 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let Some(gateway) = &topology.gateway else {
         return Err(Failure::new("the file has no gateway any more"));
     };
-    let picture = picture(cx, gateway)?;
-    picture.ensure(cx, turn).await?;
+    let own = own_image(cx, gateway)?;
+    own.ensure(cx, turn).await?;
 
     let record = record(cx, turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
@@ -282,10 +313,10 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         volume: &volume,
         network: snapshot.network(&network),
     };
-    let body = layout::body(topology, gateway, ground);
+    let body = container::body(topology, gateway, ground);
     let address = place::address(cx, turn, topology, gateway).await?;
     let kept = turn.text("address").and_then(|address| address.parse().ok());
-    let made = picture.make(cx, turn, name, body, &network, address.or(kept)).await?;
+    let made = own.make(cx, turn, name, body, &network, address.or(kept)).await?;
     made.map_err(|error| {
         let failure = Failure::because(format!("cannot make `{name}`"), &error);
         if error.is_for_want_of_a_subnet() { failure.hint(NEEDS_SUBNET) } else { failure }
@@ -315,11 +346,11 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let given = snapshot.container(name).map(outputs_of).unwrap_or_default();
     let mut record = record(cx, turn)?;
     record.fields.extend(given);
-    cx.forwards.record(cx, name, record).await
+    cx.run::<Writer>().record(cx, name, record).await
 }
 
-fn picture(cx: &Context, gateway: &Gateway) -> Result<Picture, Failure> {
-    image::picture(gateway, &cx.templates)
+fn own_image(cx: &Context, gateway: &Gateway) -> Result<OwnImage, Failure> {
+    image::own_image(gateway, &cx.templates)
         .map_err(|error| Failure::because("cannot make the gateway's image", &error))
 }
 
@@ -333,11 +364,11 @@ async fn furnish(
 ) -> Result<(), Failure> {
     let name = turn.id().name();
     let mut saved = Saved::read(cx, name).await?.unwrap_or_default();
-    let named: HashSet<Id> = topology.ports().iter().map(super::port::id).collect();
+    let named: HashSet<Id> = topology.ports().iter().map(ids::port).collect();
     saved.forwards.retain(|id, _| named.contains(id));
     saved.gateway = Some(record);
     if topology.gateway.as_ref().is_some_and(|gateway| gateway.ssh.is_some()) {
-        layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
+        container::write_keys(cx, name, &authorized_keys_of(turn)).await?;
     }
     saved.write(cx, name, topology).await
 }
@@ -353,7 +384,7 @@ fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
     Ok(Record::of(resource, &turn.values, &cx.key))
 }
 
-pub fn volume_name(topology: &str) -> String {
+fn volume_name(topology: &str) -> String {
     format!("topo-{topology}-gateway")
 }
 
@@ -390,13 +421,13 @@ async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
 /// stands still loads what is saved when it starts.
 async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
-    layout::write_keys(cx, name, &authorized_keys_of(turn)).await?;
+    container::write_keys(cx, name, &authorized_keys_of(turn)).await?;
     let record = record(cx, turn)?;
     if turn.state == Some(State::Stopped) {
-        cx.forwards.record(cx, name, record).await?;
+        cx.run::<Writer>().record(cx, name, record).await?;
         start(cx, name).await?;
     } else {
-        cx.forwards.commit(cx, name, Edit::Gateway(record)).await?;
+        cx.run::<Writer>().commit(cx, name, Edit::Gateway(record)).await?;
     }
     pin(cx, turn).await
 }
@@ -408,20 +439,20 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if turn.action() == Action::Replace {
         // What takes long comes before the forwards are away.
         if let Some(gateway) = &cx.topology()?.gateway {
-            picture(cx, gateway)?.ensure(cx, turn).await?;
+            own_image(cx, gateway)?.ensure(cx, turn).await?;
         }
         cx.remove_container(name).await?;
-        cx.forwards.interrupt();
+        cx.run::<Writer>().interrupt();
         let replaced = image.filter(|image| turn.text("image") != Some(image));
-        return image::KIND.forget(cx, replaced).await;
+        return image::ROLE.forget(cx, replaced).await;
     }
     cx.remove_container(name).await?;
     cx.hold(turn.id(), Vec::new()).await?;
     cx.remove_volume(&volume_name(&cx.name)).await?;
-    image::KIND.forget(cx, image).await
+    image::ROLE.forget(cx, image).await
 }
 
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     turn.say("waiting for its services");
     let limit = turn.patience(READY_DEADLINE);
@@ -434,7 +465,7 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             return Err(explain(cx, name, &late).await);
         }
     }
-    if let Some(away) = cx.forwards.resume() {
+    if let Some(away) = cx.run::<Writer>().resume() {
         turn.warn(format!("the forwards were away for {:.1} s", away.as_secs_f64()));
     }
     if let Some(why) = out_of_reach(cx).await {

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::layout::{SETTINGS, STATE, capabilities, tools};
+use super::container::{SETTINGS, STATE, capabilities, tools};
 use crate::resources::base::docker::own_image::short;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::gateway::{HTTP_PROXY_PORT, SSH_PORT};

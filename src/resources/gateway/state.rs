@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::layout::{LOAD, STATE, put};
+use super::container::{LOAD, STATE, put};
 use crate::backend::docker::{Archived, Error};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};

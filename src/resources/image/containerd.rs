@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::delivery::Parcel;
-use crate::backend::docker::{Container, Docker, Error, exact};
+use super::naming::full_name;
+use crate::backend::docker::{Container, Docker, Error, ImageDetails};
 
 /// containerd knows an image by the digest of a manifest that the engine may never have had, so the
 /// engine's id is written beside it when it is brought, with that digest: whoever loads another image
@@ -22,6 +22,12 @@ const SNAPSHOTTER: &str = "--snapshotter=overlayfs";
 
 /// What topo brought onto one node: the engine's image id by containerd's name.
 pub type Stock = BTreeMap<String, String>;
+
+/// An image that is brought onto nodes.
+pub struct Parcel<'a> {
+    pub name: &'a str,
+    pub image: &'a ImageDetails,
+}
 
 /// What a node had when it was asked.
 pub struct Store {
@@ -118,21 +124,9 @@ async fn ctr(docker: &Docker, node: &str, arguments: &[&str]) -> Result<String, 
     docker.exec(node, &[CTR.as_slice(), arguments].concat()).await
 }
 
-/// containerd writes every name out whole, and Kubernetes asks it for one with a digest without the
-/// tag that may stand beside it.
-pub fn full_name(name: &str) -> String {
-    let exact = exact(name);
-    let prefix = match exact.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => "",
-        Some(_) => "docker.io/",
-        None => "docker.io/library/",
-    };
-    format!("{prefix}{exact}")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{full_name, marked, whole};
+    use super::{marked, whole};
 
     #[test]
     fn only_what_topo_brought_counts() {
@@ -156,20 +150,5 @@ d:1 application/x sha256:4 unavailable (0/?) 0.0 B/? false
 ";
         let found = ["a:1", "b:1", "c:1", "d:1", "e:1"].map(|name| whole(table, name));
         assert_eq!(found, [Some("sha256:1".to_owned()), None, None, None, None]);
-    }
-
-    #[test]
-    fn names_are_written_out_as_containerd_does() {
-        for (short, full) in [
-            ("nginx", "docker.io/library/nginx:latest"),
-            ("lab/echo:1", "docker.io/lab/echo:1"),
-            ("localhost/web:1", "localhost/web:1"),
-            ("registry:5000/web", "registry:5000/web:latest"),
-            ("quay.io/a/b:v1", "quay.io/a/b:v1"),
-            ("nginx@sha256:ab", "docker.io/library/nginx@sha256:ab"),
-            ("registry:5000/web:1.2@sha256:ab", "registry:5000/web@sha256:ab"),
-        ] {
-            assert_eq!(full_name(short), full);
-        }
     }
 }

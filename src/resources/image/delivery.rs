@@ -13,18 +13,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::archive::{Dealt, Known, Outlet, Receiver, deal};
-use super::containerd::{self, full_name};
-use crate::backend::docker::{Docker, Error, ImageDetails};
+use super::containerd::{self, Parcel};
+use super::naming::full_name;
+use crate::backend::docker::{Docker, Error};
 use crate::engine::{Amount, Tally, Turn};
 
 /// Pieces of an archive on their way to a node that reads more slowly than the others.
 const PIECES_AHEAD: usize = 32;
-
-/// What is brought.
-pub struct Parcel<'a> {
-    pub name: &'a str,
-    pub image: &'a ImageDetails,
-}
 
 /// Where it is brought.
 pub struct Addressee<'a> {

@@ -10,8 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::containerd::full_name;
-use super::naming::{ANNOTATION, INDEX};
+use super::naming::{ANNOTATION, INDEX, full_name};
 
 /// What is read of an archive is text of this size at most.
 pub const MOST_TEXT: u64 = 4 * 1024 * 1024;

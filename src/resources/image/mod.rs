@@ -2,7 +2,6 @@
 
 mod archive;
 mod build_folder;
-mod built;
 mod containerd;
 mod delivery;
 mod legacy;
@@ -20,19 +19,18 @@ use crate::engine::{Deadline, Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::ownership::BUILT;
-use crate::resources::base::docker::pulled;
-use crate::resources::base::stages;
-use crate::resources::image::build_folder::BuildFolder;
-use crate::resources::{cluster, metallb};
+use crate::resources::base::docker::{built, kind_nodes, pulled};
+use crate::resources::base::in_cluster::CONTAINERD;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::{ids, node_names};
 use crate::topology::{Build, Cluster, Topology};
 
-use containerd::{Stock, full_name, stock};
-use delivery::{Addressee, Parcel, deliver};
+use build_folder::BuildFolder;
+use containerd::{Parcel, Stock, Stores, stock};
+use delivery::{Addressee, deliver};
+use naming::full_name;
 
-pub use built::forget_all as forget_built;
-pub use containerd::Stores;
-
-pub const TABLE: Table = Table::plain("image");
+const TABLE: Table = Table::plain(ids::IMAGE);
 
 /// A build may compile a whole program.
 const BUILD_DEADLINE: Duration = Duration::from_hours(1);
@@ -43,11 +41,27 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const PULL_HINT: &str =
     "the image is not on the engine either: check its name, or build it there first";
 
-pub fn id(name: &str) -> Id {
-    Id::new(TABLE.kind, name)
+pub struct ImageKind;
+
+impl ResourceKind for ImageKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        let nodes = node_names::all(from.topology, from.claim);
+        desired(from.topology, &nodes, from.snapshot)
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, snapshot, world).await;
+        Ok(())
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
 }
 
-pub fn desired(
+fn desired(
     topology: &Topology,
     nodes: &[String],
     snapshot: &Snapshot,
@@ -69,7 +83,7 @@ pub fn desired(
         }
         resources.push(resource.origin(Origin::Key(key.into())));
     }
-    for name in metallb::images_to_bring(topology) {
+    for name in topology.metallb_images() {
         let resource = on_nodes(topology, nodes, snapshot, &name);
         resources.push(resource.origin(Origin::Key("metallb".into())));
     }
@@ -79,21 +93,21 @@ pub fn desired(
 fn on_nodes(topology: &Topology, nodes: &[String], snapshot: &Snapshot, name: &str) -> Resource {
     let cluster = topology.name.as_str();
     let local = snapshot.image(name).map(|image| Want::is(image.id.as_str()));
-    let mut resource = Resource::new(id(name), &TABLE)
+    let mut resource = Resource::new(ids::image(name), &TABLE)
         .field("id", local.unwrap_or(Want::Auto))
         .field("nodes", Want::Is(json!(nodes)))
-        .bond(Bond::Inside(cluster::id(cluster)))
-        .from_stage(cluster::id(cluster), stages::CONTAINERD);
+        .bond(Bond::Inside(ids::cluster(cluster)))
+        .from_stage(ids::cluster(cluster), CONTAINERD);
     // Those that kind makes with the cluster are there with it.
-    if cluster::containers(snapshot, cluster).next().is_none() {
+    if kind_nodes::containers(snapshot, cluster).next().is_none() {
         return resource;
     }
-    let workers = nodes.iter().filter(|node| cluster::is_worker_name(cluster, node));
-    resource.bonds.extend(workers.map(|node| Bond::Uses(Id::new("node", node))));
+    let workers = nodes.iter().filter(|node| kind_nodes::is_worker_name(cluster, node));
+    resource.bonds.extend(workers.map(|node| Bond::Uses(ids::node(node))));
     resource
 }
 
-pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
+async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     let Some(claim) = cx.claim().await else { return };
     let records: Vec<(&Id, &Record)> =
         claim.records.iter().filter(|(id, _)| id.kind() == TABLE.kind).collect();
@@ -104,7 +118,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
         world.remembered.insert((*id).clone(), (*record).clone());
     }
     let (running, still): (Vec<&Container>, Vec<&Container>) =
-        cluster::kubernetes_nodes(snapshot, &cx.name).partition(|node| node.is_running());
+        kind_nodes::kubernetes_nodes(snapshot, &cx.name).partition(|node| node.is_running());
     let nodes: Vec<&str> = running.iter().map(|node| node.name.as_str()).collect();
     // What a node that stands still has cannot be seen, so it has what it was given.
     let stopped: Vec<&str> = still.iter().map(|node| node.name.as_str()).collect();
@@ -152,7 +166,7 @@ fn brought_before(record: &Record) -> impl Iterator<Item = &str> {
     nodes.into_iter().flatten().filter_map(Value::as_str)
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         // What a node has been given stays: other things may have come to need it.
         Work::Delete => {
@@ -177,7 +191,7 @@ async fn supply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let wanted = turn.value("nodes").cloned().unwrap_or_default();
     let is_wanted =
         |name: &str| wanted.as_array().is_some_and(|all| all.iter().any(|one| one == name));
-    let mut nodes: Vec<&Container> = cluster::kubernetes_nodes(&snapshot, &cx.name)
+    let mut nodes: Vec<&Container> = kind_nodes::kubernetes_nodes(&snapshot, &cx.name)
         .filter(|node| node.is_running() && is_wanted(&node.name))
         .collect();
     nodes.sort_unstable_by_key(|node| &node.name);
@@ -203,10 +217,11 @@ async fn bring(
 ) -> Result<(), Error> {
     let name = turn.id().name();
     let full_name = full_name(name);
-    let stores = try_join_all(nodes.iter().map(|node| cx.held.stores.of(&cx.docker, node))).await?;
+    let stores = cx.run::<Stores>();
+    let held = try_join_all(nodes.iter().map(|node| stores.of(&cx.docker, node))).await?;
     let lacking: Vec<Addressee> = nodes
         .iter()
-        .zip(&stores)
+        .zip(&held)
         .filter(|(_, store)| store.stock.get(&full_name).is_none_or(|held| *held != image.id))
         .map(|(node, store)| Addressee { node: &node.name, has: store.blobs.clone() })
         .collect();
@@ -215,7 +230,7 @@ async fn bring(
     }
     let sent = deliver(&cx.docker, &Parcel { name, image }, lacking, turn).await?;
     // Others may need the same layers.
-    cx.held.stores.forget(nodes).await;
+    stores.forget(nodes).await;
     turn.remark(sent.to_string());
     Ok(())
 }
@@ -263,9 +278,4 @@ fn build_of<'a>(cx: &'a Context, name: &str) -> Result<&'a Build, Failure> {
     image
         .and_then(|image| image.build.as_ref())
         .ok_or_else(|| Failure::new(format!("the file no longer says how `{name}` is built")))
-}
-
-/// What has been imported can be run.
-pub async fn wait(_cx: &Context, _turn: &Turn) -> Result<Outputs, Failure> {
-    std::future::ready(Ok(Outputs::new())).await
 }

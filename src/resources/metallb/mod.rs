@@ -1,6 +1,7 @@
 //! MetalLB: its released manifest with topo's few changes, applied whole, and waited for until it
 //! really takes pools.
 
+mod certificate;
 mod nudge;
 mod release;
 mod serving;
@@ -14,64 +15,81 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use release::Release;
-pub use serving::wait;
 
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
 use crate::plan::{
-    Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
+    Bond, Effect, Fields, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
 use crate::resources::base::context::Context;
-use crate::resources::base::kube::listing::{self, Found};
+use crate::resources::base::in_cluster::in_cluster;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::kube::inside::{Inside, Listed, unseen};
+use crate::resources::base::kube::listing::{self, Listing};
 use crate::resources::base::kube::{drift, ready};
-use crate::resources::base::{marks, stages};
-use crate::topology::{Metallb, Topology};
+use crate::resources::base::{ids, marks};
+use crate::topology::Topology;
 
-pub const TABLE: Table =
-    Table { effects: &[("version", Effect::InPlace)], ..Table::plain("metallb") };
+const TABLE: Table =
+    Table { effects: &[("version", Effect::InPlace)], ..Table::plain(ids::METALLB) };
 
 pub const NAMESPACE: &str = "metallb-system";
-const NAME: &str = "metallb";
 
 const PASSING: Duration = Duration::from_secs(30);
 const GONE: Duration = Duration::from_mins(2);
 const AT_ONCE: usize = 16;
 
-pub fn id() -> Id {
-    Id::new(TABLE.kind, NAME)
+pub struct MetallbKind;
+
+impl ResourceKind for MetallbKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(from.topology)?.into_iter().collect())
+    }
+
+    fn lists(cx: &Context) -> Vec<Listed> {
+        let wants_it = cx.file.as_ref().is_none_or(|file| file.metallb.is_some());
+        let may_be_whole = wants_it || !cx.makes_cluster();
+        // What is left of a MetalLB that has left the file is found by its workload.
+        let listed =
+            kinds().into_iter().filter(|kind| may_be_whole || kind.is("apps", "Deployment"));
+        listed.map(Listed::own).collect()
+    }
+
+    async fn observe_inside(inside: &Inside<'_>, world: &mut World) -> Result<(), Failure> {
+        let Inside { cx, kube, found, .. } = inside;
+        let foreign = foreign(cx, kube, found).await.map_err(unseen)?;
+        observe(cx, found, foreign.as_ref(), world);
+        Ok(())
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        serving::wait(cx, turn).await
+    }
 }
 
-/// The images that a release runs, for loading them onto the nodes ahead.
-pub fn images(metallb: &Metallb) -> [String; 2] {
-    ["controller", "speaker"]
-        .map(|part| format!("quay.io/metallb/{part}:{}", metallb.version.as_str()))
-}
-
-/// Those of its images that the file does not name itself: brought onto the nodes ahead, so that
-/// nothing has to be pulled while its webhook is waited for.
-pub fn images_to_bring(topology: &Topology) -> Vec<String> {
-    let Some(metallb) = &topology.metallb else { return Vec::new() };
-    let named = |name: &String| topology.images.iter().any(|image| image.name.to_string() == *name);
-    images(metallb).into_iter().filter(|name| !named(name)).collect()
-}
-
-pub fn desired(topology: &Topology) -> Result<Option<Resource>, Failure> {
+fn desired(topology: &Topology) -> Result<Option<Resource>, Failure> {
     let Some(metallb) = &topology.metallb else { return Ok(None) };
-    let mut resource = Resource::new(id(), &TABLE)
+    let mut resource = Resource::new(ids::metallb(), &TABLE)
         .field("version", Want::is(metallb.version.as_str()))
         .field("manifest", Want::is(Release::of(metallb)?.fingerprint()))
         .origin(Origin::Key("metallb".into()));
-    resource = stages::in_cluster(resource, topology);
+    resource = in_cluster(resource, topology);
     if topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists()) {
-        let images = images(metallb).map(|name| Bond::Uses(Id::new("image", name)));
+        let images = metallb.images().map(|name| Bond::Uses(ids::image(&name)));
         resource.bonds.extend(images);
     }
     Ok(Some(resource))
 }
 
 /// Kinds that MetalLB's manifest is made of.
-pub fn kinds() -> Vec<Arc<Kind>> {
+fn kinds() -> Vec<Arc<Kind>> {
     let mut kinds = Kinds::default();
     [
         ("v1", "Namespace"),
@@ -97,12 +115,27 @@ fn kind(api_version: &str, kind: &str) -> Arc<Kind> {
     Kinds::default().named(&api_version.into(), &kind.into())
 }
 
+/// A controller of MetalLB's that is not topo's, where the file wants one and topo has made none.
+async fn foreign(
+    cx: &Context,
+    kube: &Kube,
+    live: &Listing,
+) -> Result<Option<DynamicObject>, KubeError> {
+    let wanted = cx.file.as_ref().is_some_and(|file| file.metallb.is_some());
+    if !wanted || live.with_id(&ids::metallb()).next().is_some() {
+        return Ok(None);
+    }
+    let deployment = Kinds::default().named(&"apps/v1".into(), &"Deployment".into());
+    let found = kube.list(&deployment, "app=metallb,component=controller").await?;
+    Ok(found.into_iter().find(|object| !marks::is_mine(object, &cx.name)))
+}
+
 /// `foreign` is a controller of MetalLB's that is not topo's, if one was found.
-pub fn observe(cx: &Context, live: &Found, foreign: Option<&DynamicObject>, world: &mut World) {
-    let mine: Vec<(&Kind, &DynamicObject)> = live.with_id(&id()).collect();
+fn observe(cx: &Context, live: &Listing, foreign: Option<&DynamicObject>, world: &mut World) {
+    let mine: Vec<(&Kind, &DynamicObject)> = live.with_id(&ids::metallb()).collect();
     if mine.is_empty() {
         if let Some(foreign) = foreign {
-            world.add(id(), borrowed(foreign));
+            world.add(ids::metallb(), borrowed(foreign));
         }
         return;
     }
@@ -118,7 +151,7 @@ pub fn observe(cx: &Context, live: &Found, foreign: Option<&DynamicObject>, worl
         }
     }
     seen.drift = drifted(cx, &mine, &seen);
-    world.add(id(), seen);
+    world.add(ids::metallb(), seen);
 }
 
 /// What others changed of any of its objects; asked only while what was applied is what is wanted.
@@ -196,7 +229,7 @@ fn version(controller: &DynamicObject) -> Option<String> {
     Some(tag.to_owned())
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => apply(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
@@ -278,8 +311,9 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     for of in [2, 1, 0] {
         for kind in kinds().iter().filter(|kind| stage(kind) == of) {
             let found = kube.list(kind, &labels).await.map_err(|error| failed(&error))?;
-            for object in
-                found.iter().filter(|object| marks::kube_id(object).as_ref() == Some(&id()))
+            for object in found
+                .iter()
+                .filter(|object| marks::kube_id(object).as_ref() == Some(&ids::metallb()))
             {
                 let name = object.metadata.name.as_deref().unwrap_or_default();
                 let target = Target { kind, namespace: object.metadata.namespace.as_deref(), name };

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{NAMESPACE, kind, serving};
+use super::certificate::until_certified;
+use super::{NAMESPACE, kind};
 use crate::backend::kube::{Deadline, Kube, KubeError, Target};
 use crate::resources::base::kube::pods;
 
@@ -20,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// From when there is a certificate until nobody wants it any more. That it fails holds nothing up:
 /// kubelet comes by itself in the end.
 pub async fn keep_nudging(kube: &Kube, deadline: Deadline) -> Infallible {
-    let _ = serving::until_certified(kube, deadline, |_| {}).await;
+    let _ = until_certified(kube, deadline, |_| {}).await;
     loop {
         let _ = nudge(kube).await;
         sleep(AGAIN).await;

@@ -1,11 +1,11 @@
 //! The Docker network that everything lives on: made by topo, or used as it is.
 
-mod layout;
+mod addresses;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use layout::{Layout, overlap};
+use addresses::{Addresses, overlap};
 
 use crate::backend::docker::{Error, Network, Snapshot};
 use crate::backend::host;
@@ -16,10 +16,11 @@ use crate::plan::{
 use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::ownership::{self, Whose};
-use crate::resources::base::marks;
-use crate::topology::{AddressRange, GatewayMode, Subnet, Topology};
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::{ids, marks};
+use crate::topology::{AddressRange, GatewayMode, Subnet, Topology, Via};
 
-pub const TABLE: Table = Table {
+const TABLE: Table = Table {
     effects: &[
         ("subnet", Effect::Replace),
         ("subnet6", Effect::Replace),
@@ -28,7 +29,7 @@ pub const TABLE: Table = Table {
         ("gatewayMode", Effect::Replace),
     ],
     precious: |_| true,
-    ..Table::plain("network")
+    ..Table::plain(ids::NETWORK)
 };
 
 /// The bridge driver's option; engines before 27 know none and drop nothing.
@@ -37,15 +38,44 @@ const GATEWAY_MODE: &str = "com.docker.network.bridge.gateway_mode_ipv4";
 /// Two that choose at the same moment choose the same subnet, and one of them chooses again.
 const ATTEMPTS: usize = 5;
 
-pub fn id(topology: &Topology) -> Id {
-    Id::new(TABLE.kind, topology.network_name())
+pub struct NetworkKind;
+
+impl ResourceKind for NetworkKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(is_needed(from.topology).then(|| desired(from.topology)).into_iter().collect())
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, snapshot, world);
+        Ok(())
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    /// What others need of it, once it is there.
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        outputs(cx, turn).await
+    }
 }
 
-pub fn desired(topology: &Topology) -> Resource {
+/// Whether anything of the file is on it.
+fn is_needed(topology: &Topology) -> bool {
+    topology.gateway.is_some()
+        || topology.connector.is_some()
+        || topology.has_share_by(Via::Server)
+        || topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists())
+        || topology.pools().iter().any(|pool| pool.size.is_some())
+}
+
+fn desired(topology: &Topology) -> Resource {
     let network = &topology.network;
     let given = |text: Option<String>| text.map_or(Want::Auto, Want::is);
     let subnet = network.ipv4_subnet();
-    let mut resource = Resource::new(id(topology), &TABLE)
+    let mut resource = Resource::new(ids::network(topology), &TABLE)
         .field("subnet", given(subnet.map(|subnet| subnet.to_string())))
         .field("ipRange", given(network.ip_range.map(|range| range.to_string())))
         .field("gatewayMode", Want::is(network.gateway_mode.as_str()))
@@ -61,7 +91,7 @@ pub fn desired(topology: &Topology) -> Resource {
     resource
 }
 
-pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
+fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     let claims = Claims::read(snapshot);
     for network in &snapshot.networks {
         // One that others use by now is used as it is, and goes with the last of them.
@@ -71,7 +101,7 @@ pub fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
         }
     }
     let Some(topology) = cx.file.as_deref() else { return };
-    let id = id(topology);
+    let id = ids::network(topology);
     if world.things.contains_key(&id) {
         return;
     }
@@ -165,14 +195,6 @@ fn unfit(topology: &Topology, network: &Network) -> Option<String> {
     })
 }
 
-/// As the file or the engine has it; not known before topo has chosen one.
-pub fn subnet(topology: &Topology, snapshot: &Snapshot) -> Option<Subnet> {
-    topology.network.ipv4_subnet().or_else(|| {
-        let network = snapshot.network(&topology.network_name())?;
-        Some(Subnet::of(network.v4()?.net))
-    })
-}
-
 /// Addresses that the file names, and what it calls them.
 fn fixed_addresses(topology: &Topology) -> Vec<(String, AddressRange)> {
     let gateway = topology.gateway.as_ref().and_then(|gateway| {
@@ -185,17 +207,12 @@ fn fixed_addresses(topology: &Topology) -> Vec<(String, AddressRange)> {
     gateway.into_iter().chain(pools).collect()
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => create(cx, turn).await,
         Work::Delete => delete(cx, turn).await,
         Work::Update | Work::Start | Work::Keep => outputs(cx, turn).await,
     }
-}
-
-/// What others need of it, once it is there.
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    outputs(cx, turn).await
 }
 
 async fn outputs(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
@@ -216,18 +233,18 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         let mut taken = taken_nets(&snapshot, host::routes().await);
         taken.extend(&refused);
         let reserved = reserved(cx, name).await;
-        let layout = Layout::new(topology, &turn.values, &taken, reserved)?;
-        turn.say(format!("with the subnet {}", layout.subnet));
-        match cx.docker.create_network(layout.request(cx, turn)).await {
+        let addresses = Addresses::new(topology, &turn.values, &taken, reserved)?;
+        turn.say(format!("with the subnet {}", addresses.subnet));
+        match cx.docker.create_network(addresses.request(cx, turn)).await {
             Ok(_) => return outputs(cx, turn).await,
-            Err(Error::SubnetTaken(_)) if !layout.was_asked_for && refused.len() < ATTEMPTS => {
-                refused.push(layout.subnet.into());
+            Err(Error::SubnetTaken(_)) if !addresses.was_asked_for && refused.len() < ATTEMPTS => {
+                refused.push(addresses.subnet.into());
             }
             Err(_) if shared(topology, &cx.snapshot().await?).is_some() => {}
             Err(error) => {
                 let why = format!("cannot make the network `{name}`");
                 let failure = Failure::because(why, &error);
-                return Err(match (&error, overlapping(&snapshot, layout.subnet.into())) {
+                return Err(match (&error, overlapping(&snapshot, addresses.subnet.into())) {
                     (Error::SubnetTaken(_), Some(other)) => failure.hint(format!(
                         "the network `{}` has {}: choose another `network.subnet`, or leave it out",
                         other.name,

@@ -11,8 +11,11 @@ use crate::engine::{Deadline, Failure, Turn};
 use crate::plan::{Record, State};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
+use crate::resources::base::docker::kind_nodes::{
+    ROLE_LABEL, containers, is_control_plane, is_worker,
+};
+use crate::resources::base::docker::ownership::CLUSTER_LABEL;
 use crate::resources::base::marks;
-use crate::resources::cluster::{CLUSTER_LABEL, ROLE_LABEL, containers, is_control_plane};
 
 const JOIN_CONFIG: &str = "/kind/kubeadm.conf";
 const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
@@ -27,9 +30,7 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
     let failed = |error: Error| Failure::because(format!("cannot add the node `{name}`"), &error);
     let plane = running_control_plane(cx, snapshot)?;
     // A worker is the better pattern: a control plane publishes the API's port.
-    let pattern = containers(snapshot, &cx.name)
-        .find(|node| node.labels.get(ROLE_LABEL).is_some_and(|role| role == "worker"))
-        .unwrap_or(plane);
+    let pattern = containers(snapshot, &cx.name).find(|node| is_worker(node)).unwrap_or(plane);
     let inspected = cx.docker.inspect_container(&pattern.id).await.map_err(failed)?;
     let network = network_of(pattern).ok_or_else(|| {
         Failure::new(format!("`{}` is on no network, so nothing can join it", pattern.name))

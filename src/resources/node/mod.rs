@@ -2,7 +2,6 @@
 
 mod join;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,96 +9,65 @@ use serde_json::{Value, json};
 use crate::backend::docker::{Container, Snapshot};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
-    Bond, Drifted, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
+    Bond, Drifted, Effect, Fields, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
     World,
 };
 use crate::resources::base::claim::Claim;
 use crate::resources::base::context::Context;
-use crate::resources::base::marks;
-use crate::resources::cluster::{self, Roster, kind_config};
-use crate::topology::{Cluster, Topology};
-use kind_config::Worker;
+use crate::resources::base::docker::kind_nodes;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::{ids, marks, node_names};
+use crate::resources::cluster::{self, Roster, worker_config};
+use crate::topology::Topology;
 
-pub const TABLE: Table =
-    Table { effects: &[("spec", Effect::Replace)], precious: |_| true, ..Table::plain("node") };
+const TABLE: Table =
+    Table { effects: &[("spec", Effect::Replace)], precious: |_| true, ..Table::plain(ids::NODE) };
 
 /// In a plan: its kubelet has to be started again.
 const KUBELET: &str = "kubelet";
 
 const READY_DEADLINE: Duration = Duration::from_mins(3);
 
-pub fn desired(topology: &Topology, claim: Option<&Claim>) -> Vec<Resource> {
-    workers(topology, claim)
+pub struct NodeKind;
+
+impl ResourceKind for NodeKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(from.topology, from.claim))
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, snapshot, &cluster::roster(cx), world).await;
+        Ok(())
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
+    }
+}
+
+fn desired(topology: &Topology, claim: Option<&Claim>) -> Vec<Resource> {
+    let Some(cluster) = &topology.cluster else { return Vec::new() };
+    node_names::workers(topology, claim)
         .into_iter()
         .map(|worker| {
             let origin = if worker.group.is_empty() { "cluster.workers" } else { "cluster.groups" };
-            Resource::new(Id::new(TABLE.kind, &worker.name), &TABLE)
-                .field("spec", Want::Is(worker.spec))
+            Resource::new(ids::node(&worker.name), &TABLE)
+                .field("spec", Want::Is(worker_config(cluster, &worker.group)))
                 .field("group", Want::is(worker.group))
-                .bond(Bond::Holds(cluster::id(topology.name.as_str())))
+                .bond(Bond::Holds(ids::cluster(topology.name.as_str())))
                 .origin(Origin::Key(origin.into()))
         })
         .collect()
 }
 
-/// The workers of the file with their names. Those a group has already keep theirs, the lowest
-/// numbers first; new ones take the lowest numbers that are free.
-pub fn workers(topology: &Topology, claim: Option<&Claim>) -> Vec<Worker> {
-    let Some(cluster) = topology.cluster.as_ref().filter(|cluster| cluster.context.is_none())
-    else {
-        return Vec::new();
-    };
-    let mut taken: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-    for (id, record) in claim.iter().flat_map(|claim| &claim.records) {
-        if id.kind() == TABLE.kind
-            && let Some(number) = number_of(topology.name.as_str(), id.name())
-        {
-            let group = record.fields.get("group").and_then(Value::as_str).unwrap_or_default();
-            taken.entry(group.to_owned()).or_default().insert(number);
-        }
-    }
-    let all: BTreeSet<usize> = taken.values().flatten().copied().collect();
-    let mut free = (1..).filter(|number| !all.contains(number));
-    let mut workers = Vec::new();
-    for (group, count, spec) in groups(cluster) {
-        let own = taken.remove(&group).unwrap_or_default();
-        workers.extend(own.into_iter().chain(&mut free).take(count).map(|number| Worker {
-            name: name_of(topology.name.as_str(), number),
-            group: group.clone(),
-            spec: spec.clone(),
-        }));
-    }
-    workers.sort_by_key(|worker| number_of(topology.name.as_str(), &worker.name));
-    workers
-}
-
-fn groups(cluster: &Cluster) -> Vec<(String, usize, Value)> {
-    let plain = usize::from(cluster.workers.unwrap_or_default());
-    let mut groups = vec![(String::new(), plain, kind_config::worker(cluster, None))];
-    groups.extend(cluster.groups.iter().map(|group| {
-        (
-            group.name.to_string(),
-            usize::from(group.count),
-            kind_config::worker(cluster, Some(group)),
-        )
-    }));
-    groups
-}
-
-/// kind calls the first worker `<cluster>-worker` and the second `<cluster>-worker2`.
-fn name_of(cluster: &str, number: usize) -> String {
-    if number == 1 { format!("{cluster}-worker") } else { format!("{cluster}-worker{number}") }
-}
-
-fn number_of(cluster: &str, name: &str) -> Option<usize> {
-    match name.strip_prefix(cluster)?.strip_prefix("-worker")? {
-        "" => Some(1),
-        digits => digits.parse().ok(),
-    }
-}
-
 /// A node is what Kubernetes says of it, and its container is where it is mended.
-pub async fn observe(cx: &Context, snapshot: &Snapshot, roster: &Roster, world: &mut World) {
+async fn observe(cx: &Context, snapshot: &Snapshot, roster: &Roster, world: &mut World) {
     let claim = cx.claim().await;
     let records = claim.iter().flat_map(|claim| &claim.records);
     for (id, record) in records.filter(|(id, _)| id.kind() == TABLE.kind) {
@@ -108,7 +76,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, roster: &Roster, world: 
             world.add(id.clone(), look_at(container, record, roster));
         }
     }
-    for container in cluster::containers(snapshot, &cx.name) {
+    for container in kind_nodes::containers(snapshot, &cx.name) {
         let joining = marks::record(&cx.name, &container.labels);
         // The claim has a node once it has joined.
         if let Some((id, record)) = joining.filter(|(id, _)| !world.things.contains_key(id)) {
@@ -116,11 +84,11 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, roster: &Roster, world: 
         }
     }
     let Some(topology) = cx.file.as_deref() else { return };
-    for worker in workers(topology, claim.as_ref()) {
+    for worker in node_names::workers(topology, claim.as_ref()) {
         let is_taken = snapshot.container(&worker.name).is_some()
             && container(cx, snapshot, &worker.name).is_none();
         if is_taken {
-            world.add(Id::new(TABLE.kind, &worker.name), Seen::foreign(format!(
+            world.add(ids::node(&worker.name), Seen::foreign(format!(
                 "a container named `{0}` exists that this topology did not make: rename the topology, or remove it with `docker rm -f {0}`",
                 worker.name
             )));
@@ -129,7 +97,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, roster: &Roster, world: 
 }
 
 fn container<'a>(cx: &'a Context, snapshot: &'a Snapshot, name: &str) -> Option<&'a Container> {
-    cluster::containers(snapshot, &cx.name).find(|node| node.name == name)
+    kind_nodes::containers(snapshot, &cx.name).find(|node| node.name == name)
 }
 
 fn look_at(container: &Container, record: &Record, roster: &Roster) -> Seen {
@@ -149,7 +117,8 @@ fn look_at(container: &Container, record: &Record, roster: &Roster) -> Seen {
         seen.state = State::Unready(why);
     }
     if let Some(spec) = record.fields.get("spec") {
-        seen.fields = Fields::new().with("spec", seen_spec(spec, cluster::image_name(container)));
+        seen.fields =
+            Fields::new().with("spec", seen_spec(spec, kind_nodes::image_name(container)));
     }
     seen
 }
@@ -163,7 +132,7 @@ fn seen_spec(recorded: &Value, image: Option<&str>) -> Value {
     spec
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => {
             create(cx, turn).await?;
@@ -233,7 +202,7 @@ async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     .await
 }
 
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     cx.wait_for_nodes(
         &[turn.id().name().to_owned()].into(),
         turn.patience(READY_DEADLINE),
@@ -241,66 +210,4 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     )
     .await?;
     Ok(Outputs::new())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn topology(cluster: Value) -> Topology {
-        serde_json::from_value(json!({
-            "apiVersion": "topo/v1alpha1", "kind": "Topology", "name": "dev", "cluster": cluster,
-        }))
-        .expect("a topology")
-    }
-
-    fn claim(nodes: &[(&str, &str)]) -> Claim {
-        let mut claim = Claim::new("dev", "/topo.yaml");
-        for (name, group) in nodes {
-            let record =
-                Record { fields: Fields::new().with("group", json!(group)), ..Record::default() };
-            claim.records.insert(Id::new("node", name), record);
-        }
-        claim
-    }
-
-    fn names(topology: &Topology, claim: Option<&Claim>) -> Vec<(String, String)> {
-        workers(topology, claim).into_iter().map(|worker| (worker.name, worker.group)).collect()
-    }
-
-    fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, group)| ((*name).to_owned(), (*group).to_owned())).collect()
-    }
-
-    #[test]
-    fn names_are_kinds() {
-        let topology = topology(json!({ "workers": 3 }));
-        assert_eq!(
-            names(&topology, None),
-            expected(&[("dev-worker", ""), ("dev-worker2", ""), ("dev-worker3", "")])
-        );
-    }
-
-    #[test]
-    fn the_highest_number_of_a_group_goes_first_and_a_new_one_fills_a_gap() {
-        let groups = |a: u8, b: u8| {
-            topology(
-                json!({ "groups": [{ "name": "a", "count": a }, { "name": "b", "count": b }] }),
-            )
-        };
-        let claim = claim(&[("dev-worker", "a"), ("dev-worker3", "a"), ("dev-worker10", "b")]);
-        assert_eq!(
-            names(&groups(1, 1), Some(&claim)),
-            expected(&[("dev-worker", "a"), ("dev-worker10", "b")])
-        );
-        assert_eq!(
-            names(&groups(2, 2), Some(&claim)),
-            expected(&[
-                ("dev-worker", "a"),
-                ("dev-worker2", "b"),
-                ("dev-worker3", "a"),
-                ("dev-worker10", "b"),
-            ])
-        );
-    }
 }

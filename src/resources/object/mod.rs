@@ -1,5 +1,9 @@
 //! Kubernetes objects of the topology's manifests: applied server-side, seen by lists, pruned.
 
+mod explain;
+mod observe;
+mod rendered;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +16,22 @@ use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, Wa
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Facts, Kind, Object};
 use crate::plan::{
-    Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Record, Resource, Table, Want,
+    Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Plan, Record, Resource, Table, Want,
+    World,
 };
 use crate::resources::base::context::Context;
+use crate::resources::base::in_cluster::in_cluster;
+use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
+use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::inventory::{self, Gone};
-use crate::resources::base::kube::objects::{self, Objects, id, parts, service_id, target};
+use crate::resources::base::kube::objects::{Objects, id, parts, target};
 use crate::resources::base::kube::{listing, pods, ready, service};
-use crate::resources::base::{marks, stages};
-use crate::resources::pool;
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, marks};
+use crate::resources::{manifest, pool};
 use crate::topology::{ImageRef, Topology};
 
-pub const TABLE: Table = Table { precious: is_precious, ..Table::plain(objects::KIND) };
+const TABLE: Table = Table { precious: is_precious, ..Table::plain(ids::OBJECT) };
 
 /// What a Service gives to forwards may be another after it was changed.
 const SERVICE: Table = Table {
@@ -35,12 +44,51 @@ const SERVICE: Table = Table {
 };
 
 /// A Service that a forward names and no manifest makes.
-const LOOKUP: Table = Table { lookup: true, ..Table::plain(objects::KIND) };
+const LOOKUP: Table = Table { lookup: true, ..Table::plain(ids::OBJECT) };
 
 /// How long something that passes, such as a webhook that cannot be called yet, is put up with.
 const PASSING: Duration = Duration::from_secs(30);
 /// How long an object may take to go; namespaces take what is in them along.
 const GONE: Duration = Duration::from_mins(2);
+
+pub struct ObjectKind;
+
+impl ResourceKind for ObjectKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(from.topology, from.objects))
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        Ok(match part {
+            Part::Manifests => {
+                Rendered::objects("manifests", rendered::bodies(from.objects, show_secrets))
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    async fn observe_inside(inside: &Inside<'_>, world: &mut World) -> Result<(), Failure> {
+        observe::observe(inside, world).await
+    }
+
+    async fn explain(cx: &Context, plan: &mut Plan, from: &MadeFrom<'_>) -> Result<(), Failure> {
+        explain::explain(cx, plan, from).await
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
+    }
+}
 
 fn is_precious(id: &Id) -> bool {
     let kind = id.name().split('/').nth(1).unwrap_or_default();
@@ -54,7 +102,7 @@ fn is_precious(id: &Id) -> bool {
     )
 }
 
-pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
+fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     let edges = Edges::of(topology, objects);
     let lines = objects.manifests.lines();
     let mut resources: Vec<Resource> = objects
@@ -71,7 +119,7 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
             let resource = Resource::new(id.clone(), table)
                 .field("hash", want)
                 .origin(Origin::Line { file, line });
-            let mut resource = stages::in_cluster(resource, topology);
+            let mut resource = in_cluster(resource, topology);
             resource.bonds.extend(edges.bonds(object));
             resource
         })
@@ -84,7 +132,7 @@ fn lookups(topology: &Topology, objects: &Objects) -> Vec<Resource> {
     objects
         .followed(topology)
         .into_iter()
-        .map(|service| stages::in_cluster(Resource::new(service_id(service), &LOOKUP), topology))
+        .map(|service| in_cluster(Resource::new(ids::service(service), &LOOKUP), topology))
         .collect()
 }
 
@@ -112,11 +160,11 @@ impl<'a> Edges<'a> {
             }
         }
         let image = |image: &crate::topology::Image| {
-            (image.name.canonical(), Id::new("image", image.name.as_str()))
+            (image.name.canonical(), ids::image(image.name.as_str()))
         };
         let share = |share: &'a crate::topology::Share| {
             let claim = (share.claim.namespace.as_str(), share.claim_name());
-            (claim, Id::new("share", share.name.as_str()))
+            (claim, ids::share(share.name.as_str()))
         };
         Self {
             namespaces,
@@ -125,10 +173,10 @@ impl<'a> Edges<'a> {
             pools: topology
                 .pools()
                 .iter()
-                .map(|pool| (pool.name.as_str(), pool::id(pool.name.as_str())))
+                .map(|pool| (pool.name.as_str(), ids::pool(pool.name.as_str())))
                 .collect(),
             claims: topology.shares.iter().map(share).collect(),
-            chain: super::manifest::chain(topology),
+            chain: manifest::chain(topology),
             objects,
         }
     }
@@ -174,7 +222,7 @@ fn distinct(bonds: Vec<Bond>) -> Vec<Bond> {
     kept
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => apply(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
@@ -225,7 +273,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let lists = drifted_lists(&turn.item, &body);
     if taken_back
         && lists != json!({})
-        && matches!(&sent, Err(WaitError::Kube(error)) if meets_its_double(error))
+        && matches!(&sent, Err(WaitError::Kube(error)) if names_an_item_twice(error))
     {
         kube.patch(&target, &lists).await.map_err(|error| failed(&error))?;
         sent = send().await;
@@ -238,7 +286,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 
 /// Somebody changed the key of an item in a list, so that topo's own item comes as another one
 /// beside it: `spec.ports[1].name: Duplicate value`, or `Required value` where one alone needs no name.
-fn meets_its_double(error: &KubeError) -> bool {
+fn names_an_item_twice(error: &KubeError) -> bool {
     let signs = ["Duplicate value", "Required value"];
     matches!(error, KubeError::Refused(message) if signs.iter().any(|sign| message.contains(sign)))
 }
@@ -292,7 +340,7 @@ fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {
 }
 
 /// The body as it is sent: with topo's marks.
-pub async fn stamped(
+async fn stamped(
     cx: &Context,
     objects: &Objects,
     object: &Object,
@@ -356,7 +404,7 @@ async fn known_kind(kube: &Kube, group: &str, kind: &str) -> Result<Option<Arc<K
     Ok(kube.served().await?.remove(&(group.into(), kind.into())))
 }
 
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let objects = cx.objects().await?;
     let Some(object) = objects.get(turn.id()).filter(|_| turn.work != Work::Delete) else {
         return Ok(Outputs::new());

@@ -9,7 +9,7 @@ use super::{desired, hold, kept_by, kinds, ranges};
 use crate::backend::kube::{Kube, KubeError, Verdict};
 use crate::plan::{Id, Outputs, Owner, Resource, World};
 use crate::resources::base::kube::service::{self, ADDRESS, ADDRESS6};
-use crate::resources::base::marks;
+use crate::resources::base::{ids, marks};
 use crate::topology::{AddressRange, Topology};
 
 /// Says, where MetalLB gave a Service its address, from which pool.
@@ -30,7 +30,7 @@ impl Leaving {
         let wanted: HashMap<&Id, &Resource> = pools.iter().map(|pool| (&pool.id, pool)).collect();
         let mut leaving = Self::default();
         for (id, seen) in &world.things {
-            if id.kind() != super::TABLE.kind || !matches!(seen.owner, Owner::Mine(_)) {
+            if id.kind() != ids::POOL || !matches!(seen.owner, Owner::Mine(_)) {
                 continue;
             }
             let had = ranges(seen.fields.get("addresses"));
@@ -114,7 +114,7 @@ mod tests {
         let mut seen = Seen::mine(Record::default());
         seen.fields.set("addresses", json!(["10.0.0.1-10.0.0.9"]));
         let mut world = World::default();
-        world.add(super::super::id("a"), seen);
+        world.add(ids::pool("a"), seen);
         let leaving = Leaving::of(Some(&topology(pools)), &world);
         leaving.but(Outputs::new().with(ADDRESS, json!(address))).get(ADDRESS).cloned()
     }

@@ -17,21 +17,26 @@ use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Kind, Kinds};
 use crate::plan::{
-    Bond, Fields, Id, Item, Origin, Outputs, Record, Resource, Seen, Span, State, Table, Want,
-    World,
+    Action, Bond, Fields, Id, Item, Origin, Outputs, Plan, Record, Resource, Seen, Span, State,
+    Table, Want, World,
 };
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
-use crate::resources::base::kube::listing::{self, Found};
+use crate::resources::base::holdings::Holdings;
+use crate::resources::base::in_cluster::in_cluster;
+use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
+use crate::resources::base::kube::inside::{Inside, Listed, unseen};
+use crate::resources::base::kube::listing::{self, Listing};
 use crate::resources::base::kube::service;
-use crate::resources::base::{marks, stages};
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, marks};
 use crate::resources::metallb;
 use crate::topology::{self, AddressRange, Pool, Subnet, Topology};
 
-pub use gaps::Gaps;
+use gaps::Gaps;
 pub use leaving::{Leaving, Pools};
 
-pub const TABLE: Table = Table::plain("pool");
+const TABLE: Table = Table::plain(ids::POOL);
 
 /// MetalLB's webhook may be away for a moment, while its controller is replaced.
 const WEBHOOK: Duration = Duration::from_mins(1);
@@ -39,30 +44,74 @@ const GONE: Duration = Duration::from_secs(30);
 /// Only one pool may hold an address, whatever the network.
 const SPACE: &str = "metallb";
 
-pub fn id(name: &str) -> Id {
-    Id::new(TABLE.kind, name)
+pub struct PoolKind;
+
+impl ResourceKind for PoolKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(from.topology))
+    }
+
+    fn holds(topology: &Topology) -> Holdings {
+        let network = topology.network_name();
+        let addresses = topology.pools().iter().flat_map(|pool| {
+            let by = ids::pool(pool.name.as_str());
+            let reserve = |range: &AddressRange| Reservation::new(&network, *range, &by);
+            pool.addresses.iter().map(reserve).collect::<Vec<_>>()
+        });
+        Holdings { addresses: addresses.collect(), ..Holdings::default() }
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        _show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        Ok(match part {
+            Part::Metallb => Rendered::objects("metallb", rendered(from.topology)),
+            _ => Vec::new(),
+        })
+    }
+
+    fn lists(_: &Context) -> Vec<Listed> {
+        kinds().into_iter().map(Listed::of_all).collect()
+    }
+
+    async fn observe_inside(inside: &Inside<'_>, world: &mut World) -> Result<(), Failure> {
+        observe(inside.cx, &inside.found, world);
+        Ok(())
+    }
+
+    async fn explain(cx: &Context, plan: &mut Plan, from: &MadeFrom<'_>) -> Result<(), Failure> {
+        explain(cx, plan, from).await
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(_: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        let addresses = turn.value("addresses").filter(|_| turn.work == Work::Keep);
+        Ok(addresses.map_or_else(Outputs::new, |all| Outputs::new().with("addresses", all.clone())))
+    }
 }
 
-/// The addresses of a pool as the file writes them, as MetalLB reads them.
-pub fn written(pool: &Pool) -> Vec<String> {
-    pool.addresses.iter().map(ToString::to_string).collect()
-}
-
-pub fn desired(topology: &Topology) -> Vec<Resource> {
+fn desired(topology: &Topology) -> Vec<Resource> {
     topology.pools().iter().enumerate().map(|(at, pool)| resource(topology, at, pool)).collect()
 }
 
 fn resource(topology: &Topology, at: usize, pool: &Pool) -> Resource {
-    let mut resource = Resource::new(id(pool.name.as_str()), &TABLE)
+    let mut resource = Resource::new(ids::pool(pool.name.as_str()), &TABLE)
         .field("autoAssign", Want::is(pool.auto_assign))
         .field("avoidBuggyIPs", Want::is(pool.avoid_buggy_ips))
         .field("advertised", Want::is(true))
-        .bond(Bond::Uses(metallb::id()))
+        .bond(Bond::Uses(ids::metallb()))
         .origin(Origin::Key(format!("metallb.pools.{at}").into()));
-    resource = stages::in_cluster(resource, topology);
+    resource = in_cluster(resource, topology);
     if let Some(size) = pool.size {
         // Chosen when its turn comes, away from what others have reserved by then, and kept.
-        let network = Id::new("network", topology.network_name());
+        let network = ids::network(topology);
         let subnet = topology
             .network
             .ipv4_subnet()
@@ -74,7 +123,7 @@ fn resource(topology: &Topology, at: usize, pool: &Pool) -> Resource {
             .bond(Bond::Uses(network))
     } else {
         resource.takes = spans(&pool.addresses);
-        resource.field("addresses", Want::is(written(pool)))
+        resource.field("addresses", Want::is(pool.written()))
     }
 }
 
@@ -104,7 +153,7 @@ fn ranges(value: Option<&Value>) -> Vec<AddressRange> {
 }
 
 /// Sees the pools of this topology, and those of others that stand in the way of one of them.
-pub fn observe(cx: &Context, live: &Found, world: &mut World) {
+fn observe(cx: &Context, live: &Listing, world: &mut World) {
     let [pool_kind, advertisement_kind] = kinds();
     let advertised: BTreeSet<&str> = live
         .of(&advertisement_kind)
@@ -138,12 +187,12 @@ pub fn observe(cx: &Context, live: &Found, world: &mut World) {
                 .as_ref()
                 .is_some_and(|file| file.pools().iter().any(|pool| pool.name.as_str() == name));
         if wanted_or_mine {
-            world.add(id(name), seen);
+            world.add(ids::pool(name), seen);
         }
     }
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => apply(cx, turn).await,
         Work::Delete => delete(cx, turn).await,
@@ -178,7 +227,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         send(&kube, turn, &advertisement_kind, &advertisement),
     )
     .await?;
-    if let Some(away) = cx.gaps.end(&ranges) {
+    if let Some(away) = cx.run::<Gaps>().end(&ranges) {
         turn.warn(format!(
             "addresses of it were in no pool for {:.1} s; Services that asked for none may have others now",
             away.as_secs_f64()
@@ -209,7 +258,7 @@ fn bodies(name: &str, values: &Fields<Value>) -> [Value; 2] {
 }
 
 /// The objects of all pools whose addresses the file writes out.
-pub fn rendered(topology: &Topology) -> Vec<Value> {
+fn rendered(topology: &Topology) -> Vec<Value> {
     desired(topology)
         .iter()
         .filter(|pool| matches!(pool.fields.get("addresses"), Some(Want::Is(_))))
@@ -285,15 +334,9 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             .map_err(|error| Failure::because(format!("{} does not go", turn.id()), &error))?;
     }
     let recorded = turn.record.as_ref().and_then(|record| record.fields.get("addresses"));
-    cx.gaps.begin(ranges(recorded));
+    cx.run::<Gaps>().begin(ranges(recorded));
     cx.hold(turn.id(), Vec::new()).await?;
     Ok(Outputs::new())
-}
-
-#[allow(clippy::unused_async, reason = "the shape that every kind has")]
-pub async fn wait(_cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-    let addresses = turn.value("addresses").filter(|_| turn.work == Work::Keep);
-    Ok(addresses.map_or_else(Outputs::new, |all| Outputs::new().with("addresses", all.clone())))
 }
 
 fn failed(id: &Id, error: &KubeError) -> Failure {
@@ -316,8 +359,33 @@ fn users(services: &[DynamicObject], is_meant: impl Fn(IpAddr) -> bool) -> Vec<S
     users
 }
 
+/// What Services lose by it, and which of them wait for another address.
+async fn explain(cx: &Context, plan: &mut Plan, from: &MadeFrom<'_>) -> Result<(), Failure> {
+    let changes = |item: &Item| {
+        item.id.kind() == ids::POOL && matches!(item.action, Action::Update | Action::Delete)
+    };
+    if !plan.items.iter().any(changes) {
+        return Ok(());
+    }
+    let kube = cx.kube().await?;
+    let kind = Kinds::default().named(&"v1".into(), &"Service".into());
+    let services = kube.list(&kind, "").await.map_err(unseen)?;
+    for item in plan.items.iter_mut().filter(|item| changes(item)) {
+        if let Some(seen) = from.world.things.get(&item.id) {
+            warn_of_losses(item, from.desired.get(&item.id).copied(), seen, &services);
+        }
+    }
+    let losers = Leaving::of(cx.file.as_deref(), from.world).losers(&services, &cx.name);
+    for item in plan.items.iter_mut().filter(|item| item.action == Action::None) {
+        if let Some(address) = losers.get(&item.id) {
+            item.waits = Some(format!("{address} leaves its pool"));
+        }
+    }
+    Ok(())
+}
+
 /// Asks first where Services would lose the addresses that they have.
-pub fn warn_of_losses(
+fn warn_of_losses(
     item: &mut Item,
     wanted: Option<&Resource>,
     seen: &Seen,
@@ -344,7 +412,7 @@ fn target<'a>(kind: &'a Kind, name: &'a str) -> Target<'a> {
     Target { kind, namespace: Some(metallb::NAMESPACE), name }
 }
 
-pub fn kinds() -> [Arc<Kind>; 2] {
+fn kinds() -> [Arc<Kind>; 2] {
     let named = |kind: &str| Kinds::default().named(&"metallb.io/v1beta1".into(), &kind.into());
     [named("IPAddressPool"), named("L2Advertisement")]
 }
@@ -396,7 +464,7 @@ mod tests {
         seen.fields.set("addresses", json!(["172.22.255.200-172.22.255.250"]));
         let asks = |pools: &str| {
             let wanted = desired(&topology(pools));
-            let mut item = Item::new(wanted[0].id.clone(), crate::plan::Action::Update);
+            let mut item = Item::new(wanted[0].id.clone(), Action::Update);
             warn_of_losses(&mut item, wanted.first(), &seen, std::slice::from_ref(&service));
             item.asks
         };

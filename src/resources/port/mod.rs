@@ -1,6 +1,5 @@
 //! A forward: ports of the gateway that lead to a Service, a node port or an address.
 
-use std::future::{Ready, ready};
 use std::net::{IpAddr, SocketAddr};
 
 use rayon::prelude::*;
@@ -10,23 +9,43 @@ use crate::backend::docker::Snapshot;
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::resources::base::context::Context;
-use crate::resources::base::kube::objects::{Objects, service_id};
+use crate::resources::base::ids;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::kube::objects::Objects;
 use crate::resources::base::kube::service::{self, ADDRESS, ADDRESS6, PORTS, Reached};
-use crate::resources::gateway::{self, Edit, Entry, Forward, Live, Saved};
-use crate::resources::{asked, cluster};
+use crate::resources::gateway::{self, Edit, Entry, Forward, Live, Saved, Writer};
 use crate::topology::gateway::ServiceRef;
 use crate::topology::{GatewayForwarding, Listen, Port, PortRange, Target, TargetPort, Topology};
 
-pub const TABLE: Table = Table::plain("port");
+const TABLE: Table = Table::plain(ids::PORT);
 
 /// The output of a forward: its listening ports, each with what it leads to.
 const LEADS_TO: &str = "leadsTo";
 
-pub fn id(port: &Port) -> Id {
-    Id::new(TABLE.kind, port.listen())
+pub struct PortKind;
+
+impl ResourceKind for PortKind {
+    const TABLE: Table = TABLE;
+
+    /// All forwards of a gateway are written in one transaction.
+    const IS_GATHERED: bool = true;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        desired(from.topology, from.objects)
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, snapshot, world).await
+    }
+
+    /// A rule forwards as soon as it is in force, so nothing is waited for. Whether somebody answers
+    /// behind it is tried when all is done, and told: what it leads to may just be slow.
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
 }
 
-pub fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Failure> {
+fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Failure> {
     let mut resources = Vec::new();
     let mut faults = Vec::new();
     let aim = |port: &Port| match &port.to {
@@ -38,15 +57,15 @@ pub fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, 
         match aim {
             Ok(aim) => {
                 let mut resource = aimed(topology, port, aim)
-                    .bond(Bond::Holds(gateway::id(topology)))
+                    .bond(Bond::Holds(ids::gateway(topology)))
                     .origin(Origin::Key(format!("gateway.ports.{at}").into()));
-                resource.bonds.extend(asked(&port.needs));
+                resource.bonds.extend(ids::asked(&port.needs));
                 if port.proxy_protocol {
                     resource = resource.field("proxyProtocol", Want::is(true));
                 }
                 resources.push(resource);
             }
-            Err(why) => faults.push(format!("`{}` leads to {}: {why}", id(port), port.to)),
+            Err(why) => faults.push(format!("`{}` leads to {}: {why}", ids::port(port), port.to)),
         }
     }
     let mut faults = faults.into_iter();
@@ -67,7 +86,7 @@ enum Aim {
 
 /// A Service that the file makes itself is looked at before anything is done.
 fn aim_at(objects: &Objects, service: &ServiceRef, port: &TargetPort) -> Result<Aim, String> {
-    let Some(object) = objects.get(&service_id(service)) else { return Ok(Aim::ByService) };
+    let Some(object) = objects.get(&ids::service(service)) else { return Ok(Aim::ByService) };
     let body = objects.manifests.body(object);
     let place = || objects.manifests.place(object);
     let reached = Reached::of(&body);
@@ -95,20 +114,20 @@ fn aim_at(objects: &Objects, service: &ServiceRef, port: &TargetPort) -> Result<
 }
 
 fn aimed(topology: &Topology, port: &Port, aim: Aim) -> Resource {
-    let resource = Resource::new(id(port), &TABLE);
+    let resource = Resource::new(ids::port(port), &TABLE);
     match &port.to {
         Target::Address { address, port } => resource
             .field("target", Want::is(address.to_string()))
             .field("port", Want::is(port.to_string())),
         Target::NodePort(port) => {
-            let cluster = cluster::id(topology.name.as_str());
+            let cluster = ids::cluster(topology.name.as_str());
             resource
                 .field("target", Want::After(cluster.clone(), ADDRESS))
                 .field("port", Want::is(port.to_string()))
                 .bond(Bond::Uses(cluster))
         }
         Target::Service { service, port: inside } => {
-            let service = service_id(service);
+            let service = ids::service(service);
             let address = if topology.comes_over_ipv6(port) { ADDRESS6 } else { ADDRESS };
             let resource = resource
                 .field("target", Want::After(service.clone(), address))
@@ -123,7 +142,7 @@ fn aimed(topology: &Topology, port: &Port, aim: Aim) -> Resource {
 }
 
 /// From what is saved in the gateway and the rules that are in force: two calls, however many there are.
-pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
     for container in &snapshot.containers {
         if gateway::own_record(cx, container).is_none() {
             continue;
@@ -186,26 +205,22 @@ pub fn leads_to(world: &World, id: &Id) -> Vec<(u16, SocketAddr)> {
     leads.and_then(|leads| serde_json::from_value(leads).ok()).unwrap_or_default()
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => {
             let forward = forward(cx, turn)?;
             let gateway = gateway_of(turn)?;
-            cx.forwards.commit(cx, gateway.name(), Edit::Put(turn.id().clone(), forward)).await?;
+            cx.run::<Writer>()
+                .commit(cx, gateway.name(), Edit::Put(turn.id().clone(), forward))
+                .await?;
         }
         Work::Delete => {
             let gateway = gateway_of(turn)?;
-            cx.forwards.commit(cx, gateway.name(), Edit::Remove(turn.id().clone())).await?;
+            cx.run::<Writer>().commit(cx, gateway.name(), Edit::Remove(turn.id().clone())).await?;
         }
         Work::Start | Work::Keep => {}
     }
     Ok(Outputs::new())
-}
-
-/// A rule forwards as soon as it is in force. Whether somebody answers behind it is tried when all
-/// is done, and told: what it leads to may just be slow.
-pub fn wait(_: &Context, _: &Turn) -> Ready<Result<Outputs, Failure>> {
-    ready(Ok(Outputs::new()))
 }
 
 fn gateway_of(turn: &Turn) -> Result<&Id, Failure> {
@@ -213,7 +228,7 @@ fn gateway_of(turn: &Turn) -> Result<&Id, Failure> {
         .bonds
         .iter()
         .map(Bond::id)
-        .find(|id| id.kind() == gateway::TABLE.kind)
+        .find(|id| id.kind() == ids::GATEWAY)
         .ok_or_else(|| Failure::new("its record names no gateway"))
 }
 
@@ -313,7 +328,7 @@ mod tests {
         assert_eq!(resources[0].id.as_str(), "port/127.0.0.1:10001/tcp");
         assert_eq!(target(0), Some(Want::After(service.clone(), "address")));
         assert_eq!(resources[0].fields.get("ports"), Some(&Want::After(service, "ports")));
-        assert_eq!(target(1), Some(Want::After(Id::new("cluster", "dev"), "address")));
+        assert_eq!(target(1), Some(Want::After(ids::cluster("dev"), "address")));
         assert_eq!(target(2), Some(Want::is("172.22.0.7")));
         let gateway = Bond::Holds(Id::new("gateway", "dev-gw"));
         assert!(resources.iter().all(|resource| resource.bonds.contains(&gateway)));

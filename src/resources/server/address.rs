@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use crate::backend::docker::Snapshot;
 use crate::plan::Id;
 use crate::resources::base::claim::{Claim, Claims};
-use crate::resources::network;
+use crate::resources::base::docker::networks;
 use crate::topology::{AddressRange, Subnet, Topology, carve, reserved};
 
 /// What an address is chosen from.
-pub struct Ground<'a> {
+pub struct AddressInputs<'a> {
     pub topology: &'a Topology,
     pub claim: Option<&'a Claim>,
     pub snapshot: &'a Snapshot,
@@ -17,10 +17,10 @@ pub struct Ground<'a> {
     pub id: &'a Id,
 }
 
-impl Ground<'_> {
+impl AddressInputs<'_> {
     /// The one that was reserved before, as long as nothing in the file takes it, or a new one.
     pub fn address(&self) -> Option<IpAddr> {
-        let subnet = network::subnet(self.topology, self.snapshot)?;
+        let subnet = networks::subnet(self.topology, self.snapshot)?;
         let asked = self.asked_for(subnet);
         let free = |address: &IpAddr| {
             subnet.contains(*address) && !asked.iter().any(|range| range.contains(*address))
@@ -87,13 +87,14 @@ mod tests {
 
     use super::*;
     use crate::resources::base::claim::Reservation;
+    use crate::resources::base::ids;
 
     fn address(topology: Value, claim: Option<&Claim>) -> Option<String> {
         let topology: Topology = serde_json::from_value(topology).expect("a topology");
-        let id = Id::new("server", "dev-nfs");
+        let id = ids::server("dev");
         let snapshot = Snapshot::default();
-        let ground = Ground { topology: &topology, claim, snapshot: &snapshot, id: &id };
-        ground.address().map(|address| address.to_string())
+        let inputs = AddressInputs { topology: &topology, claim, snapshot: &snapshot, id: &id };
+        inputs.address().map(|address| address.to_string())
     }
 
     fn claim(address: &str) -> Claim {
@@ -103,7 +104,7 @@ mod tests {
             network: "topo-dev".to_owned(),
             first: address,
             last: address,
-            by: Id::new("server", "dev-nfs"),
+            by: ids::server("dev"),
         });
         claim
     }

@@ -9,13 +9,13 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::layout::{self, Exports};
+use super::container::{self, Exports};
 use super::{CONFIG_LABEL, ensure_volumes, image, settle_address, unrendered};
 use crate::backend::docker::{Archived, Error};
 use crate::engine::{Failure, Turn};
 use crate::plan::Record;
 use crate::resources::base::context::Context;
-use crate::resources::base::docker::own_image::Picture;
+use crate::resources::base::docker::own_image::OwnImage;
 use crate::resources::base::marks;
 
 const NEEDS_SUBNET: &str = "the engine gives fixed addresses only on a network that was made with a subnet: choose another `network.name` and let topo make it";
@@ -28,26 +28,26 @@ pub fn next(name: &str) -> String {
 /// A server where there is none.
 pub async fn make(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
-    let plan = Plan::of(cx, turn).await?;
+    let handover = Handover::of(cx, turn).await?;
     // Of a run that was cut off.
     cx.remove_container(&next(name)).await?;
-    plan.create(cx, turn, name, Some(plan.address)).await?;
-    plan.start(cx, name).await
+    handover.create(cx, turn, name, Some(handover.address)).await?;
+    handover.start(cx, name).await
 }
 
 /// A server in the place of one that serves.
 pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     let next = next(name);
-    let plan = Plan::of(cx, turn).await?;
+    let handover = Handover::of(cx, turn).await?;
     cx.remove_container(&next).await?;
-    plan.create(cx, turn, &next, None).await?;
-    plan.start(cx, &next).await?;
+    handover.create(cx, turn, &next, None).await?;
+    handover.start(cx, &next).await?;
     let limit = turn.patience(super::READY_DEADLINE);
     if let Err(failure) = until_healthy(cx, &next, limit).await {
         return Err(cx.undo_container(&next, failure).await);
     }
-    let away = plan.swap(cx, name, &next).await?;
+    let away = handover.swap(cx, name, &next).await?;
     turn.warn(format!(
         "its shares paused for {:.1} s while a new server took over",
         away.as_secs_f64()
@@ -56,8 +56,8 @@ pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 }
 
 /// Everything that a new container is made from.
-struct Plan {
-    picture: Picture,
+struct Handover {
+    image: OwnImage,
     exports: Exports,
     network: String,
     address: IpAddr,
@@ -65,23 +65,23 @@ struct Plan {
     record: Record,
 }
 
-impl Plan {
+impl Handover {
     async fn of(cx: &Context, turn: &Turn) -> Result<Self, Failure> {
         let topology = cx.topology()?;
         let unknown = || Failure::new("the file has no share by `via: server` any more");
         let resource = turn.resource.as_deref().ok_or_else(unknown)?;
-        let picture = image::picture(&topology.nfs_server, &cx.templates).map_err(unrendered)?;
-        picture.ensure(cx, turn).await?;
+        let image = image::own_image(&topology.nfs_server, &cx.templates).map_err(unrendered)?;
+        image.ensure(cx, turn).await?;
 
-        let exports = layout::exports_of(&turn.values);
+        let exports = container::exports_of(&turn.values);
         ensure_volumes(cx, &exports).await?;
         let address = settle_address(cx, turn).await?;
         let mut values = turn.values.clone();
         values.set("address", address.clone());
         let subnet = turn.text("subnet").unwrap_or_default();
         Ok(Self {
-            picture,
-            files: layout::files(&exports, subnet, &cx.templates).map_err(unrendered)?,
+            image,
+            files: container::files(&exports, subnet, &cx.templates).map_err(unrendered)?,
             exports,
             network: topology.network_name().into_owned(),
             address: serde_json::from_value(address)
@@ -99,20 +99,20 @@ impl Plan {
     ) -> Result<(), Failure> {
         turn.say("making the container");
         let mut labels = marks::labels(&cx.name, turn.id(), &self.record);
-        let config = self.files.iter().find(|(path, _)| layout::CONFIG.ends_with(path.as_str()));
+        let config = self.files.iter().find(|(path, _)| container::CONFIG.ends_with(path.as_str()));
         if let Some((_, config)) = config {
-            labels.insert(CONFIG_LABEL.to_owned(), layout::digest(config.as_bytes()));
+            labels.insert(CONFIG_LABEL.to_owned(), container::digest(config.as_bytes()));
         }
-        let image = self.picture.reference();
-        let body = layout::body(turn.id().name(), Some(&image), &self.exports, labels);
-        let made = self.picture.make(cx, turn, name, body, &self.network, fixed).await?;
+        let image = self.image.reference();
+        let body = container::body(turn.id().name(), Some(&image), &self.exports, labels);
+        let made = self.image.make(cx, turn, name, body, &self.network, fixed).await?;
         made.map_err(|error| failed("make", name, &error))?;
         let files: Vec<Archived> = self
             .files
             .iter()
             .map(|(path, text)| Archived { path, mode: 0o644, content: text.as_bytes() })
             .collect();
-        let put = cx.docker.put_files(name, layout::FILES, &files).await;
+        let put = cx.docker.put_files(name, container::FILES, &files).await;
         if let Err(error) = put {
             return Err(cx.undo_container(name, failed("furnish", name, &error)).await);
         }
@@ -167,7 +167,7 @@ fn failed(verb: &str, name: &str, error: &Error) -> Failure {
 
 /// Waits until it listens; one that ends instead is quoted.
 pub async fn until_healthy(cx: &Context, name: &str, limit: Duration) -> Result<(), Failure> {
-    let listening = cx.docker.exec(name, &["sh", "-c", layout::UNTIL_HEALTHY]);
+    let listening = cx.docker.exec(name, &["sh", "-c", container::UNTIL_HEALTHY]);
     let why = match tokio::time::timeout(limit, listening).await {
         Ok(Ok(_)) => return Ok(()),
         Ok(Err(error)) => error.to_string(),

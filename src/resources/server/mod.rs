@@ -2,9 +2,10 @@
 //! address that outlives it.
 
 mod address;
+mod container;
 mod handover;
 mod image;
-mod layout;
+mod squash;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,22 +17,24 @@ use crate::backend::docker::{
 };
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
-    Action, Bond, Drifted, Effect, Id, Item, Origin, Outputs, Record, Resource, Seen, State, Table,
-    Want, World,
+    Action, Bond, Drifted, Effect, Id, Item, Origin, Outputs, Plan, Record, Resource, Seen, State,
+    Table, Want, World,
 };
 use crate::resources::base::claim::{Claim, Reservation};
 use crate::resources::base::context::Context;
-use crate::resources::base::docker::own_image;
-use crate::resources::base::marks;
-use crate::resources::{Ingredients, network};
+use crate::resources::base::docker::{networks, own_image};
+use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, marks};
 use crate::templates::TemplateError;
 use crate::topology::{AddressRange, Topology, Via};
 
-pub use layout::mount_path;
+pub use container::mount_path;
+pub use squash::squash;
 
-pub const TABLE: Table = Table {
+const TABLE: Table = Table {
     effects: &[("network", Effect::Replace), ("address", Effect::Replace)],
-    ..Table::plain("server")
+    ..Table::plain(ids::SERVER)
 };
 
 /// Ganesha listens within a second; a machine at work may take longer to start it.
@@ -40,42 +43,77 @@ const READY_DEADLINE: Duration = Duration::from_secs(30);
 /// The settings that were put into the container, by their digest.
 const CONFIG_LABEL: &str = "dev.topo.config";
 
-pub fn id(topology: &str) -> Id {
-    Id::new(TABLE.kind, format_args!("{topology}-nfs"))
+pub struct ServerKind;
+
+impl ResourceKind for ServerKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(from)?.into_iter().collect())
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        _show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        if part != Part::Ganesha {
+            return Ok(Vec::new());
+        }
+        let files = rendered(from)?.into_iter();
+        Ok(files.map(|(name, text)| Rendered::text(name, text)).collect())
+    }
+
+    async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, snapshot, world).await
+    }
+
+    async fn explain(_: &Context, plan: &mut Plan, _: &MadeFrom<'_>) -> Result<(), Failure> {
+        plan.items.iter_mut().for_each(explain);
+        Ok(())
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
+    }
 }
 
 /// Whether any share goes through it.
-pub fn is_wanted(topology: &Topology) -> bool {
-    topology.shares.iter().any(|share| share.via == Via::Server)
+fn is_wanted(topology: &Topology) -> bool {
+    topology.has_share_by(Via::Server)
 }
 
 /// Its address, as soon as it can be known.
 pub fn address(from: &Ingredients) -> Option<IpAddr> {
-    let id = id(from.topology.name.as_str());
-    ground(from.topology, from.claim, from.snapshot, &id).address()
+    let id = ids::server(from.topology.name.as_str());
+    inputs(from.topology, from.claim, from.snapshot, &id).address()
 }
 
-fn ground<'a>(
+fn inputs<'a>(
     topology: &'a Topology,
     claim: Option<&'a Claim>,
     snapshot: &'a Snapshot,
     id: &'a Id,
-) -> address::Ground<'a> {
-    address::Ground { topology, claim, snapshot, id }
+) -> address::AddressInputs<'a> {
+    address::AddressInputs { topology, claim, snapshot, id }
 }
 
-pub fn desired(from: &Ingredients) -> Result<Option<Resource>, Failure> {
+fn desired(from: &Ingredients) -> Result<Option<Resource>, Failure> {
     let topology = from.topology;
     if !is_wanted(topology) {
         return Ok(None);
     }
-    let id = id(topology.name.as_str());
-    let network = network::id(topology);
-    let ground = ground(topology, from.claim, from.snapshot, &id);
-    let subnet = network::subnet(topology, from.snapshot).map(|it| Want::is(it.to_string()));
-    let address = ground.address().map_or(Want::Auto, |address| Want::is(address.to_string()));
-    let built = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
-    let files = layout::fingerprint(from.templates).map_err(unrendered)?;
+    let id = ids::server(topology.name.as_str());
+    let network = ids::network(topology);
+    let inputs = inputs(topology, from.claim, from.snapshot, &id);
+    let subnet = networks::subnet(topology, from.snapshot).map(|it| Want::is(it.to_string()));
+    let address = inputs.address().map_or(Want::Auto, |address| Want::is(address.to_string()));
+    let built = image::own_image(&topology.nfs_server, from.templates).map_err(unrendered)?;
+    let files = container::fingerprint(from.templates).map_err(unrendered)?;
     let mut resource = Resource::new(id, &TABLE)
         .field("image", Want::is(built.reference()))
         .field("files", Want::is(files))
@@ -84,7 +122,7 @@ pub fn desired(from: &Ingredients) -> Result<Option<Resource>, Failure> {
         .field("subnet", subnet.unwrap_or_else(|| Want::After(network.clone(), "subnet")))
         .bond(Bond::Rests(network))
         .origin(Origin::Key("shares".into()));
-    for (share, value) in layout::fields(&layout::exports(topology)?) {
+    for (share, value) in container::fields(&container::exports(topology)?) {
         resource.fields.set(share, Want::Is(value));
     }
     Ok(Some(resource))
@@ -95,23 +133,24 @@ fn unrendered(error: TemplateError) -> Failure {
 }
 
 /// What its image is built from, and the settings that it would have on this network.
-pub fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
+fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
     let topology = from.topology;
     if !is_wanted(topology) {
         return Ok(Vec::new());
     }
-    let subnet = network::subnet(topology, from.snapshot).ok_or_else(|| {
+    let subnet = networks::subnet(topology, from.snapshot).ok_or_else(|| {
         Failure::new("the exports name the network's subnet, which topo has not chosen yet")
             .hint("write `network: { subnet: … }` to see them before the network is made")
     })?;
-    let built = image::picture(&topology.nfs_server, from.templates).map_err(unrendered)?;
-    let exports = layout::exports(topology)?;
-    let files = layout::files(&exports, &subnet.to_string(), from.templates).map_err(unrendered)?;
+    let built = image::own_image(&topology.nfs_server, from.templates).map_err(unrendered)?;
+    let exports = container::exports(topology)?;
+    let files =
+        container::files(&exports, &subnet.to_string(), from.templates).map_err(unrendered)?;
     let recipe = built.files().into_iter().map(|(name, text)| (name.to_owned(), text));
     Ok(recipe.chain(files).collect())
 }
 
-pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
+async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
     let claim = cx.claim().await;
     let reserved = claim.iter().flat_map(|claim| &claim.reserved);
     for reservation in reserved.filter(|one| one.by.kind() == TABLE.kind) {
@@ -130,7 +169,7 @@ pub async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Re
         }
         world.add(id, seen);
     }
-    let id = id(&cx.name);
+    let id = ids::server(&cx.name);
     let wanted = cx.file.as_deref().is_some_and(is_wanted);
     if wanted && !world.things.contains_key(&id) && snapshot.container(id.name()).is_some() {
         let why = format!(
@@ -178,13 +217,13 @@ fn outputs(address: IpAddr) -> Outputs {
 /// Whether somebody edited the settings in the container.
 async fn drift(docker: &Docker, container: &Container) -> Result<Vec<Drifted>, Failure> {
     let Some(put) = container.labels.get(CONFIG_LABEL) else { return Ok(Vec::new()) };
-    let there = docker.get_file(&container.id, layout::CONFIG).await.if_present();
+    let there = docker.get_file(&container.id, container::CONFIG).await.if_present();
     let there = there
         .map_err(|error| {
             Failure::because(format!("cannot look into `{}`", container.name), &error)
         })?
         .flatten();
-    let live = there.map(|config| layout::digest(&config));
+    let live = there.map(|config| container::digest(&config));
     if live.as_ref() == Some(put) {
         return Ok(Vec::new());
     }
@@ -193,7 +232,7 @@ async fn drift(docker: &Docker, container: &Container) -> Result<Vec<Drifted>, F
     Ok(vec![drifted])
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => handover::make(cx, turn).await?,
         Work::Update => {
@@ -216,9 +255,9 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         return forget_image(cx, turn).await;
     }
     let fields = turn.record.as_ref().map(|record| &record.fields);
-    let exports = fields.map(layout::exports_of).unwrap_or_default();
+    let exports = fields.map(container::exports_of).unwrap_or_default();
     for export in exports.values() {
-        if let layout::Source::Volume(volume) = &export.source {
+        if let container::Source::Volume(volume) = &export.source {
             turn.warn(format!(
                 "the volume `{volume}` stays, with what is in it: `docker volume rm {volume}` removes it"
             ));
@@ -231,10 +270,10 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 async fn forget_image(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let fields = turn.record.as_ref().map(|record| &record.fields);
     let image = fields.and_then(|fields| fields.get("image")?.as_str());
-    image::KIND.forget(cx, image.filter(|image| turn.text("image") != Some(image))).await
+    image::ROLE.forget(cx, image.filter(|image| turn.text("image") != Some(image))).await
 }
 
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     turn.say("waiting for it to listen");
     handover::until_healthy(cx, name, turn.patience(READY_DEADLINE)).await?;
@@ -250,7 +289,7 @@ async fn settle_address(cx: &Context, turn: &Turn) -> Result<Value, Failure> {
     }
     let topology = cx.topology()?;
     let (claim, snapshot) = (cx.claim().await, cx.snapshot().await?);
-    let chosen = ground(topology, claim.as_ref(), &snapshot, turn.id()).address();
+    let chosen = inputs(topology, claim.as_ref(), &snapshot, turn.id()).address();
     let address = chosen.ok_or_else(|| {
         Failure::new(format!(
             "the network `{}` has no address left for the NFS server",
@@ -266,9 +305,9 @@ async fn settle_address(cx: &Context, turn: &Turn) -> Result<Value, Failure> {
 }
 
 /// The volumes that shares name, made where they are not there yet. Those of the user's stay theirs.
-async fn ensure_volumes(cx: &Context, exports: &layout::Exports) -> Result<(), Failure> {
+async fn ensure_volumes(cx: &Context, exports: &container::Exports) -> Result<(), Failure> {
     for export in exports.values() {
-        if let layout::Source::Volume(volume) = &export.source {
+        if let container::Source::Volume(volume) = &export.source {
             let labels: Labels = [(marks::TOPOLOGY.to_owned(), cx.name.clone())].into();
             cx.docker.create_volume(volume, labels).await.map_err(|error: Error| {
                 Failure::because(format!("cannot make the volume `{volume}`"), &error)
@@ -281,14 +320,14 @@ async fn ensure_volumes(cx: &Context, exports: &layout::Exports) -> Result<(), F
 /// Why a share's folder is not served though the server is told to: what it said of it.
 pub async fn complaint(cx: &Context, share: &str) -> Option<String> {
     const LINES: u16 = 2000;
-    let log = cx.docker.last_lines(id(&cx.name).name(), LINES).await.ok()?;
-    let about = format!("path {}, error ", layout::folder(share));
+    let log = cx.docker.last_lines(ids::server(&cx.name).name(), LINES).await.ok()?;
+    let about = format!("path {}, error ", container::folder(share));
     let line = log.lines().rev().find(|line| line.contains(&about))?;
     line.split_once("error ").map(|(_, error)| error.trim().to_owned())
 }
 
 /// What an update means for whoever is at work on a share.
-pub fn explain(item: &mut Item) {
+fn explain(item: &mut Item) {
     if item.id.kind() == TABLE.kind && item.action == Action::Update && item.why.is_none() {
         item.why = Some(
             "a new server takes its address: shares pause for about a second, and go on".to_owned(),

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::layout::{mount_options, node_folder};
-use super::{host, squash};
+use super::host;
+use super::mount::{mount_options, node_folder};
 use crate::backend::docker::Snapshot;
 use crate::backend::nfs::{self, Direct, Finding, ThroughContainer, Trial};
 use crate::engine::Failure;
 use crate::plan::Fields;
 use crate::resources::base::context::Context;
-use crate::resources::{cluster, server};
+use crate::resources::base::docker::kind_nodes;
+use crate::resources::server::{self, squash};
 use crate::topology::{Access, NfsVersion, Share, Via};
 
 /// How a share is tried.
@@ -39,7 +40,7 @@ pub async fn try_out(
     fields: &Fields<Value>,
     how: How,
 ) -> Result<Outcome, Failure> {
-    let node = cluster::kubernetes_nodes(snapshot, &cx.name).find(|node| node.is_running());
+    let node = kind_nodes::kubernetes_nodes(snapshot, &cx.name).find(|node| node.is_running());
     let write = how.write && share.access == Access::Rw;
     if share.via == Via::Mount {
         let found = match node {

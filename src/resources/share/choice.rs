@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::layout::{NODE_FOLDER, node_folder};
+use super::mount::{NODE_FOLDER, node_folder};
 use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
 use crate::resources::base::claim::Claim;
-use crate::resources::cluster;
+use crate::resources::base::docker::kind_nodes;
+use crate::resources::base::ids;
 use crate::topology::{Access, Mount, Owner, Share, Topology, Via};
 
 /// A topology in which every share has its way, and the nodes have the mounts that follow from it.
@@ -88,7 +89,7 @@ impl Ground<'_> {
         }
         let made = topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
         let name = topology.name.as_str();
-        let there = cluster::containers(self.snapshot, name).next().is_some();
+        let there = kind_nodes::containers(self.snapshot, name).next().is_some();
         if let Owner::Ids { .. } = share.owner {
             return Ok((Via::Server, format!("only a server writes as {}", share.owner)));
         }
@@ -150,7 +151,7 @@ fn mount(share: &Share) -> Option<Mount> {
 
 /// Those that the nodes have been made with.
 fn given(topology: &Topology, claim: Option<&Claim>) -> Vec<Mount> {
-    let record = claim.and_then(|claim| claim.records.get(&cluster::id(topology.name.as_str())));
+    let record = claim.and_then(|claim| claim.records.get(&ids::cluster(topology.name.as_str())));
     let mounts = record
         .and_then(|record| record.fields.get("config")?.pointer("/controlPlane/extraMounts"))
         .and_then(Value::as_array);
@@ -190,7 +191,7 @@ mod tests {
 
     use super::*;
     use crate::plan::{Fields, Record};
-    use crate::resources::cluster::kind_config;
+    use crate::resources::cluster::fixed_config;
 
     fn topology(shares: Value) -> Topology {
         serde_json::from_value(json!({ "name": "dev", "cluster": {}, "shares": shares }))
@@ -206,9 +207,9 @@ mod tests {
     fn claim(applied: &Settled) -> Claim {
         let topology = &applied.topology;
         let mut claim = Claim::new("dev", "/topo.yaml");
-        let config = kind_config::fixed(topology, topology.cluster.as_ref().expect("a cluster"));
+        let config = fixed_config(topology, topology.cluster.as_ref().expect("a cluster"));
         let record = Record { fields: Fields::new().with("config", config), ..Record::default() };
-        claim.records.insert(cluster::id("dev"), record);
+        claim.records.insert(ids::cluster("dev"), record);
         claim.vias = ways(topology);
         claim
     }

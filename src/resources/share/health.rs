@@ -6,11 +6,12 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use super::check::{self, How, Outcome};
-use super::{id, source};
+use super::source;
 use crate::backend::docker::Snapshot;
 use crate::backend::nfs::Finding;
 use crate::plan::{Fields, Owner, State, World};
 use crate::resources::base::context::Context;
+use crate::resources::base::ids;
 use crate::topology::{Share, Topology, Via};
 
 /// A person waits for the answer.
@@ -67,8 +68,8 @@ async fn health(cx: &Context, scene: Scene<'_>, share: &Share) -> Health {
 
 async fn doing(cx: &Context, scene: Scene<'_>, share: &Share) -> Doing {
     let Scene { topology, snapshot, world } = scene;
-    let cluster = super::cluster::id(topology.name.as_str());
-    let Some(seen) = world.things.get(&id(share.name.as_str())) else {
+    let cluster = ids::cluster(topology.name.as_str());
+    let Some(seen) = world.things.get(&ids::share(share.name.as_str())) else {
         return match world.blind.get(&cluster) {
             Some(why) => Doing::Unknown(format!("`{cluster}`: {why}")),
             None => Doing::Missing,

@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 
 use super::exports::{Export, entry_of};
-use super::squash;
 use crate::backend::docker::Snapshot;
 use crate::backend::host;
 use crate::backend::nfs::Finding;
 use crate::engine::Failure;
-use crate::plan::{Id, Want};
+use crate::plan::Want;
 use crate::resources::base::context::Context;
-use crate::resources::{Ingredients, network};
+use crate::resources::base::docker::networks;
+use crate::resources::base::ids;
+use crate::resources::base::kind::Ingredients;
+use crate::resources::server::squash;
 use crate::topology::{NfsSystem, Share, Topology, Via};
 
 /// The rendered files, in the topology's folder.
@@ -26,7 +28,7 @@ pub fn address(topology: &Topology) -> Want {
     }
     match topology.network.ipv4_subnet() {
         Some(subnet) => Want::is(topology.network.gateway_in(subnet).to_string()),
-        None => Want::After(Id::new("network", topology.network_name()), "gateway"),
+        None => Want::After(ids::network(topology), "gateway"),
     }
 }
 
@@ -68,7 +70,7 @@ fn clients(
     let client = match (system, share.via) {
         (NfsSystem::Macos, _) => "localhost".to_owned(),
         (NfsSystem::Linux, Via::Ssh) => "127.0.0.1".to_owned(),
-        (NfsSystem::Linux, _) => network::subnet(topology, snapshot)
+        (NfsSystem::Linux, _) => networks::subnet(topology, snapshot)
             .ok_or_else(|| {
                 Failure::new("the export names the network's subnet, which topo has not chosen yet")
                     .hint("write `network: { subnet: … }`, or `nfs: { clients: […] }` at the share")

@@ -7,7 +7,7 @@ mod exports;
 mod health;
 mod holders;
 mod host;
-mod layout;
+mod mount;
 mod sight;
 mod volume;
 mod warning;
@@ -18,31 +18,30 @@ use futures::future::try_join;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::backend::host as machine;
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::Kinds;
 use crate::plan::{
-    Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Table, Want,
+    Action, Bond, Effect, Fields, Id, Origin, Outputs, Plan, Record, Resource, Table, Want, World,
 };
 use crate::resources::base::context::Context;
+use crate::resources::base::in_cluster::inside;
+use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
+use crate::resources::base::kube::inside::{Inside, Listed, unseen};
 use crate::resources::base::kube::{listing, objects, ready};
-use crate::resources::base::marks;
-use crate::resources::{Ingredients, asked, cluster, server, tunnel};
-use crate::topology::{Owner, Share, Topology, Via};
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, marks};
+use crate::resources::server;
+use crate::topology::{Share, Topology, Via};
 use check::{How, Outcome};
-use volume::Pair;
+use volume::{Pair, kinds};
 
 pub use choice::{Ground, Settled, settle, ways};
 pub use health::{Doing, Health, Scene, healths};
-pub use host::rendered as rendered_exports;
-pub use layout::carrier;
-pub use sight::{held_by, observe, see_strangers};
-pub use volume::kinds;
-pub use warning::{explain, explain_mounts, is_explained};
+pub use sight::held_by;
 
 /// Sources of volumes cannot be changed, nor much of a claim.
-pub const TABLE: Table = Table {
+const TABLE: Table = Table {
     effects: &[
         ("via", Effect::Replace),
         ("source", Effect::Replace),
@@ -53,7 +52,7 @@ pub const TABLE: Table = Table {
         ("claim", Effect::Replace),
     ],
     precious: |_| true,
-    ..Table::plain("share")
+    ..Table::plain(ids::SHARE)
 };
 
 /// A server that answers at all answers at once; one that is starting may take longer.
@@ -62,24 +61,54 @@ const BOUND: Duration = Duration::from_secs(30);
 /// Pods end within half a minute, unless they ask for more.
 const GONE: Duration = Duration::from_mins(2);
 
-pub fn id(name: &str) -> Id {
-    Id::new(TABLE.kind, name)
-}
+pub struct ShareKind;
 
-/// The user and group whose files the writers of a share make; none where each makes its own.
-pub fn squash(share: &Share) -> Result<Option<(u32, u32)>, Failure> {
-    match (share.owner, &share.path) {
-        (Owner::Keep, _) => Ok(None),
-        (Owner::Ids { uid, gid }, _) => Ok(Some((uid, gid))),
-        (Owner::Folder, Some(path)) => machine::owner(path.path()).map(Some).map_err(|error| {
-            Failure::because(format!("cannot see whose the folder {path} is"), &error)
-        }),
-        // A new volume is root's.
-        (Owner::Folder, None) => Ok(Some((0, 0))),
+impl ResourceKind for ShareKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        Ok(desired(from))
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        _show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        let text = |name: &str, text: Option<String>| {
+            text.map(|text| Rendered::text(name, text)).into_iter().collect()
+        };
+        Ok(match part {
+            Part::Shares => Rendered::objects("shares", rendered(from)),
+            Part::Exports => text("exports", host::rendered(from)?.0),
+            Part::NfsConf => text("nfs.conf", host::rendered(from)?.1),
+            _ => Vec::new(),
+        })
+    }
+
+    fn lists(_: &Context) -> Vec<Listed> {
+        kinds().into_iter().map(Listed::own).collect()
+    }
+
+    async fn observe_inside(inside: &Inside<'_>, world: &mut World) -> Result<(), Failure> {
+        sight::observe(inside.cx, &inside.found, world);
+        sight::see_strangers(inside.cx, &inside.kube, world).await.map_err(unseen)
+    }
+
+    async fn explain(cx: &Context, plan: &mut Plan, from: &MadeFrom<'_>) -> Result<(), Failure> {
+        warning::explain(cx, plan, from).await
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
     }
 }
 
-pub fn desired(from: &Ingredients) -> Vec<Resource> {
+fn desired(from: &Ingredients) -> Vec<Resource> {
     let shares = from.topology.shares.iter().enumerate();
     shares.map(|(at, share)| resource(from, at, share)).collect()
 }
@@ -88,7 +117,7 @@ fn resource(from: &Ingredients, at: usize, share: &Share) -> Resource {
     let topology = from.topology;
     let name = share.name.as_str();
     let namespace = share.claim.namespace.as_str();
-    let mut resource = Resource::new(id(name), &TABLE)
+    let mut resource = Resource::new(ids::share(name), &TABLE)
         .field("via", Want::is(share.via.as_str()))
         .field("source", Want::is(source(share)))
         .field("path", Want::is(mounted_path(share)))
@@ -96,7 +125,7 @@ fn resource(from: &Ingredients, at: usize, share: &Share) -> Resource {
         .field("owner", Want::is(share.owner.to_string()))
         .field("size", Want::is(share.claim.size.to_string()))
         .field("claim", Want::is(format!("{namespace}/{}", share.claim_name())))
-        .field("mountOptions", Want::is(layout::mount_options(share)))
+        .field("mountOptions", Want::is(mount::mount_options(share)))
         .protect(share.protect)
         .origin(Origin::Key(format!("shares.{at}").into()));
     if let Some(server) = server_of(from, share) {
@@ -105,21 +134,21 @@ fn resource(from: &Ingredients, at: usize, share: &Share) -> Resource {
     if share.via == Via::Host {
         resource = resource.field("exports", Want::Auto);
     }
-    resource.bonds.extend(cluster::inside(topology));
+    resource.bonds.extend(inside(topology));
     resource.bonds.extend(namespace_of(from, namespace));
     match share.via {
         Via::Server => {
-            let server = server::id(topology.name.as_str());
+            let server = ids::server(topology.name.as_str());
             resource.bonds.push(Bond::Uses(server));
         }
         Via::Host => {
-            let network = Id::new("network", topology.network_name());
+            let network = ids::network(topology);
             resource.bonds.push(Bond::Uses(network));
         }
-        Via::Ssh => resource.bonds.push(Bond::Uses(tunnel::carrying(topology, share))),
+        Via::Ssh => resource.bonds.push(Bond::Uses(carrying(topology, share))),
         Via::Auto | Via::Mount | Via::External => {}
     }
-    resource.bonds.extend(asked(&share.needs));
+    resource.bonds.extend(ids::asked(&share.needs));
     resource
 }
 
@@ -136,7 +165,7 @@ fn source(share: &Share) -> String {
 fn mounted_path(share: &Share) -> String {
     let name = share.name.as_str();
     match share.via {
-        Via::Mount => layout::node_folder(name),
+        Via::Mount => mount::node_folder(name),
         Via::Server => server::mount_path(name),
         Via::Auto | Via::Host | Via::Ssh | Via::External => source(share),
     }
@@ -148,19 +177,24 @@ fn server_of(from: &Ingredients, share: &Share) -> Option<Want> {
     Some(match share.via {
         Via::Auto | Via::Mount => return None,
         Via::Server => server::address(from).map_or_else(
-            || Want::After(server::id(topology.name.as_str()), "address"),
+            || Want::After(ids::server(topology.name.as_str()), "address"),
             |address| Want::is(address.to_string()),
         ),
         Via::Host => host::address(topology),
         Via::Ssh => {
             let address = topology.gateway.as_ref().and_then(|gateway| gateway.address);
             address.map_or_else(
-                || Want::After(tunnel::carrying(topology, share), "address"),
+                || Want::After(carrying(topology, share), "address"),
                 |address| Want::is(address.to_string()),
             )
         }
         Via::External => Want::is(share.server.as_ref()?.to_string()),
     })
+}
+
+/// The tunnel by which a share reaches the gateway.
+fn carrying(topology: &Topology, share: &Share) -> Id {
+    ids::tunnel(topology.carrier(share).name.as_str())
 }
 
 /// A Namespace that the file's manifests make.
@@ -170,7 +204,7 @@ fn namespace_of(from: &Ingredients, namespace: &str) -> Option<Bond> {
     from.objects.get(&id).is_some().then_some(Bond::Holds(id))
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => apply(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
@@ -311,7 +345,7 @@ async fn still_held(kube: &Kube, pair: &Pair, id: &Id, error: &WaitError) -> Fai
     }
 }
 
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let Some(pair) = Pair::of(&cx.name, turn.id(), &turn.values) else {
         return Ok(Outputs::new());
     };
@@ -330,7 +364,7 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
 }
 
 /// The objects of all shares whose servers are known before anything is made.
-pub fn rendered(from: &Ingredients) -> Vec<Value> {
+fn rendered(from: &Ingredients) -> Vec<Value> {
     desired(from)
         .iter()
         .filter(|share| !matches!(share.fields.get("server"), Some(Want::After(..))))

@@ -6,22 +6,22 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::volume::{Pair, kinds};
-use super::{TABLE, host, id, layout};
+use super::{host, mount};
 use crate::backend::kube::{Kube, KubeError, Target, Verdict};
 use crate::plan::{Bond, Drifted, Id, Owner, Record, Seen, State, World};
 use crate::resources::base::context::Context;
-use crate::resources::base::kube::listing::{self, Found};
+use crate::resources::base::kube::listing::{self, Listing};
 use crate::resources::base::kube::{drift, ready};
-use crate::resources::base::marks;
+use crate::resources::base::{ids, marks};
 use crate::topology::Share;
 
 /// Sees the volumes and claims of this topology's shares.
-pub fn observe(cx: &Context, live: &Found, world: &mut World) {
+pub fn observe(cx: &Context, live: &Listing, world: &mut World) {
     let [volume_kind, claim_kind] = kinds();
     let mut found: BTreeMap<Id, [Option<&DynamicObject>; 2]> = BTreeMap::new();
     for (at, kind) in [volume_kind, claim_kind].iter().enumerate() {
         for object in live.of(kind) {
-            let id = marks::kube_id(object).filter(|id| id.kind() == TABLE.kind);
+            let id = marks::kube_id(object).filter(|id| id.kind() == ids::SHARE);
             if let Some(id) = id.filter(|_| marks::is_mine(object, &cx.name)) {
                 found.entry(id).or_default()[at] = Some(object);
             }
@@ -82,7 +82,7 @@ pub async fn see_strangers(cx: &Context, kube: &Kube, world: &mut World) -> Resu
     let missing: Vec<&Share> = topology
         .shares
         .iter()
-        .filter(|share| !world.things.contains_key(&id(share.name.as_str())))
+        .filter(|share| !world.things.contains_key(&ids::share(share.name.as_str())))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -97,7 +97,7 @@ pub async fn see_strangers(cx: &Context, kube: &Kube, world: &mut World) -> Resu
         there.extend(kube.marks_in(&claim_kind, Some(namespace)).await?);
     }
     for share in missing {
-        let volume = layout::volume_name(topology.name.as_str(), share.name.as_str());
+        let volume = mount::volume_name(topology.name.as_str(), share.name.as_str());
         let (namespace, name) = (share.claim.namespace.as_str(), share.claim_name());
         for (kind, namespace, name) in
             [(&volume_kind, None, volume.as_str()), (&claim_kind, Some(namespace), name)]
@@ -109,7 +109,7 @@ pub async fn see_strangers(cx: &Context, kube: &Kube, world: &mut World) -> Resu
             });
             if let Some(stranger) = stranger {
                 let whose = listing::foreign(stranger, &target);
-                world.add(id(share.name.as_str()), Seen::foreign(whose));
+                world.add(ids::share(share.name.as_str()), Seen::foreign(whose));
             }
         }
     }
@@ -132,7 +132,7 @@ pub fn held_by(world: &World, workload: &DynamicObject) -> Vec<Bond> {
         let claim = record.fields.get("claim").and_then(Value::as_str);
         claim.is_some_and(|claim| claims.iter().any(|named| named == claim))
     };
-    let shares = world.things.iter().filter(|(id, seen)| id.kind() == TABLE.kind && is_named(seen));
+    let shares = world.things.iter().filter(|(id, seen)| id.kind() == ids::SHARE && is_named(seen));
     let mut held: Vec<Id> = shares.map(|(id, _)| id.clone()).collect();
     held.sort_unstable();
     held.into_iter().map(Bond::Uses).collect()
@@ -157,7 +157,7 @@ mod tests {
     /// Volume and claim as they were applied.
     fn pair() -> [DynamicObject; 2] {
         let record = record();
-        let pair = Pair::of("dev", &id("docs"), &record.fields).expect("a claim");
+        let pair = Pair::of("dev", &ids::share("docs"), &record.fields).expect("a claim");
         pair.bodies(&record.fields).map(|mut body| {
             let mut owned = json!({});
             own(&body["spec"], &mut owned);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn seen(volume: Option<&DynamicObject>, claim: Option<&DynamicObject>) -> Seen {
-        look_at("dev", &id("docs"), record(), volume, claim)
+        look_at("dev", &ids::share("docs"), record(), volume, claim)
     }
 
     #[test]
@@ -207,14 +207,17 @@ mod tests {
     fn half_a_share_has_to_be_made_anew() {
         let [volume, claim] = pair();
         for half in [seen(Some(&volume), None), seen(None, Some(&claim))] {
-            assert_eq!(TABLE.effect(&half.drift[0].path), crate::plan::Effect::Replace);
+            assert_eq!(
+                super::super::TABLE.effect(&half.drift[0].path),
+                crate::plan::Effect::Replace
+            );
         }
     }
 
     #[test]
     fn a_workload_goes_before_the_shares_whose_claims_it_names() {
         let mut world = World::default();
-        world.add(id("docs"), Seen::mine(record()));
+        world.add(ids::share("docs"), Seen::mine(record()));
         let workload = |namespace: &str| -> DynamicObject {
             serde_json::from_value(json!({
                 "metadata": { "name": "web", "namespace": namespace },
@@ -224,7 +227,7 @@ mod tests {
             }))
             .expect("an object")
         };
-        assert_eq!(held_by(&world, &workload("default")), [Bond::Uses(id("docs"))]);
+        assert_eq!(held_by(&world, &workload("default")), [Bond::Uses(ids::share("docs"))]);
         assert_eq!(held_by(&world, &workload("elsewhere")), []);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::layout::{access_mode, volume_name};
+use super::mount::{access_mode, volume_name};
 use crate::backend::kube::Target;
 use crate::manifest::{Kind, Kinds};
 use crate::plan::{Fields, Id};
@@ -114,7 +114,9 @@ mod tests {
     }
 
     fn bodies(fields: &Fields<Value>) -> [Value; 2] {
-        Pair::of("dev", &Id::new("share", "docs"), fields).expect("a claim").bodies(fields)
+        Pair::of("dev", &crate::resources::base::ids::share("docs"), fields)
+            .expect("a claim")
+            .bodies(fields)
     }
 
     #[test]

@@ -2,22 +2,37 @@
 //! why a cluster would be made anew.
 
 use super::choice::unmounted;
+use super::holders;
 use super::volume::Pair;
-use super::{TABLE, holders};
 use crate::backend::kube::{Kube, KubeError};
-use crate::plan::{Action, Item, Owner, Seen};
+use crate::engine::Failure;
+use crate::plan::{Action, Item, Owner, Plan, Seen};
 use crate::resources::base::claim::Claim;
 use crate::resources::base::context::Context;
-use crate::resources::cluster;
+use crate::resources::base::ids;
+use crate::resources::base::kind::MadeFrom;
+use crate::resources::base::kube::inside::unseen;
 use crate::topology::Topology;
 
-/// Whether the plan has to be filled up with what only the cluster can tell of this item.
-pub fn is_explained(item: &Item) -> bool {
-    item.id.kind() == TABLE.kind && matches!(item.action, Action::Replace | Action::Delete)
+pub async fn explain(cx: &Context, plan: &mut Plan, from: &MadeFrom<'_>) -> Result<(), Failure> {
+    if let Some(topology) = cx.file.as_deref() {
+        let claim = cx.claim().await;
+        plan.items.iter_mut().for_each(|item| explain_mounts(item, topology, claim.as_ref()));
+    }
+    for item in plan.items.iter_mut().filter(|item| gives_its_claim_up(item)) {
+        let kube = cx.kube().await?;
+        let seen = from.world.things.get(&item.id);
+        explain_holders(cx, &kube, item, seen).await.map_err(unseen)?;
+    }
+    Ok(())
+}
+
+fn gives_its_claim_up(item: &Item) -> bool {
+    item.id.kind() == ids::SHARE && matches!(item.action, Action::Replace | Action::Delete)
 }
 
 /// Names the pods that hold a claim which is to go.
-pub async fn explain(
+async fn explain_holders(
     cx: &Context,
     kube: &Kube,
     item: &mut Item,
@@ -61,8 +76,8 @@ pub async fn explain(
 }
 
 /// Says why a cluster would be made anew, where a mount is the reason.
-pub fn explain_mounts(item: &mut Item, topology: &Topology, claim: Option<&Claim>) {
-    let is_remade = item.id.kind() == cluster::TABLE.kind
+fn explain_mounts(item: &mut Item, topology: &Topology, claim: Option<&Claim>) {
+    let is_remade = item.id.kind() == ids::CLUSTER
         && item.action == Action::Replace
         && item.changes.iter().any(|change| change.path == "config");
     let missing = unmounted(topology, claim);

@@ -1,21 +1,19 @@
-//! The gateway's side: its host key, and the keys that tunnels come in with.
+//! The gateway's side: the keys that tunnels come in with.
 
-use crate::backend::docker::{AbsentIsFine, Archived};
+use tokio::sync::Mutex;
+
+use crate::backend::docker::Archived;
 use crate::backend::tunnel::ANSWER;
 use crate::engine::Failure;
 use crate::resources::base::context::Context;
-use crate::resources::gateway::{STATE, put};
+use crate::resources::gateway::{put, read};
 
-const HOST_KEY: &str = "ssh_host_ed25519_key.pub";
 /// Beside the keys of people, in the volume that outlives the container.
 const TUNNEL_KEYS: &str = "tunnel_keys";
 
-/// Type and key, without the comment; none before sshd's first start.
-pub async fn host_key(cx: &Context, gateway: &str) -> Result<Option<String>, Failure> {
-    let Some(text) = read(cx, gateway, HOST_KEY).await? else { return Ok(None) };
-    let words: Vec<&str> = text.split_whitespace().take(2).collect();
-    Ok((words.len() == 2).then(|| words.join(" ")))
-}
+/// Held by whoever changes them.
+#[derive(Default)]
+struct AtWork(Mutex<()>);
 
 /// The line of a key: what it may do, and nothing else that sshd offers.
 pub fn line(permits: &str, key: &str, tunnel: &str) -> String {
@@ -35,7 +33,8 @@ pub fn permits<'a>(lines: &'a [String], tunnel: &str, key: &str) -> Option<&'a s
 
 /// In the place of the line that the tunnel had before, if it had one.
 pub async fn admit(cx: &Context, gateway: &str, tunnel: &str, line: String) -> Result<(), Failure> {
-    let _alone = cx.held.tunnel_keys.lock().await;
+    let at_work = cx.run::<AtWork>();
+    let _alone = at_work.0.lock().await;
     let mut lines = others(lines(cx, gateway).await?, tunnel);
     lines.push(line);
     write(cx, gateway, &lines).await
@@ -43,7 +42,8 @@ pub async fn admit(cx: &Context, gateway: &str, tunnel: &str, line: String) -> R
 
 /// A gateway that is gone took the line with it.
 pub async fn dismiss(cx: &Context, gateway: &str, tunnel: &str) -> Result<(), Failure> {
-    let _alone = cx.held.tunnel_keys.lock().await;
+    let at_work = cx.run::<AtWork>();
+    let _alone = at_work.0.lock().await;
     let before = lines(cx, gateway).await?;
     let left = others(before.clone(), tunnel);
     if left.len() == before.len() { Ok(()) } else { write(cx, gateway, &left).await }
@@ -56,13 +56,6 @@ fn others(lines: Vec<String>, tunnel: &str) -> Vec<String> {
 async fn write(cx: &Context, gateway: &str, lines: &[String]) -> Result<(), Failure> {
     let text = lines.join("\n") + "\n";
     put(cx, gateway, &[Archived { path: TUNNEL_KEYS, mode: 0o644, content: text.as_bytes() }]).await
-}
-
-async fn read(cx: &Context, gateway: &str, file: &str) -> Result<Option<String>, Failure> {
-    let found = cx.docker.get_file(gateway, &format!("{STATE}/{file}")).await.if_present();
-    let content = found
-        .map_err(|error| Failure::because(format!("cannot read {file} of `{gateway}`"), &error))?;
-    Ok(content.flatten().map(|content| String::from_utf8_lossy(&content).into_owned()))
 }
 
 #[cfg(test)]

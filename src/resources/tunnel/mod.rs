@@ -4,78 +4,96 @@
 //! tunnels of their own. What the gateway has of it is one line, the key that it comes in with.
 
 mod gate;
-mod layout;
+mod route;
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::backend::docker::Snapshot;
 use crate::backend::host::find_program;
 use crate::backend::tunnel::{Spec, Standing, System, Tunnel, TunnelError, Unit};
 use crate::engine::{Deadline, Failure, Turn, Work};
 use crate::plan::{
-    Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
+    Action, Bond, Fields, Item, Origin, Outputs, Record, Resource, Seen, State, Table, Want, World,
 };
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::own_image::short;
-use crate::resources::share::carrier;
-use crate::resources::{Ingredients, asked, gateway};
-use crate::topology::{Share, Topology, Via};
+use crate::resources::base::ids;
+use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::gateway::{self, ADDRESS, HOST_KEY};
 
-pub use gate::host_key;
-pub use layout::{Layout, carried_to, layouts};
+use route::{Route, routes};
 
-pub const TABLE: Table = Table::plain("tunnel");
-
-/// The output of the gateway that a tunnel pins.
-pub const HOST_KEY: &str = "hostKey";
-/// The gateway's address on the network, where what a tunnel carries back is found.
-const ADDRESS: &str = "address";
+const TABLE: Table = Table::plain(ids::TUNNEL);
 
 const UP_DEADLINE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-pub fn id(name: &str) -> Id {
-    Id::new(TABLE.kind, name)
+pub struct TunnelKind;
+
+impl ResourceKind for TunnelKind {
+    const TABLE: Table = TABLE;
+
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        desired(from)
+    }
+
+    fn rendered(
+        from: &Ingredients,
+        part: Part,
+        _show_secrets: bool,
+    ) -> Result<Vec<Rendered>, Failure> {
+        if part != Part::SshConfig {
+            return Ok(Vec::new());
+        }
+        let named = |(name, text)| Rendered::text(format!("ssh-config/{name}"), text);
+        Ok(rendered(from)?.into_iter().map(named).collect())
+    }
+
+    async fn observe(cx: &Context, _: &Snapshot, world: &mut World) -> Result<(), Failure> {
+        observe(cx, world).await
+    }
+
+    fn tools(cx: &Context, item: &Item) -> Result<(), Failure> {
+        match item.action {
+            Action::Create | Action::Replace | Action::Update | Action::Start => check_programs(cx),
+            Action::None | Action::Deferred | Action::Delete | Action::Blocked => Ok(()),
+        }
+    }
+
+    async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        change(cx, turn).await
+    }
+
+    async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+        wait(cx, turn).await
+    }
 }
 
-/// The tunnel by which a share reaches the gateway.
-pub fn carrying(topology: &Topology, share: &Share) -> Id {
-    id(carrier(topology, share).name.as_str())
+fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    let routes = routes(from.topology, from.machine)?;
+    routes.into_iter().map(|route| wanted(&route, from)).collect()
 }
 
-/// Whether volumes of the cluster name the gateway's address, which must then stay what it is.
-pub fn is_named_in_volumes(topology: &Topology) -> bool {
-    topology.shares.iter().any(|share| share.via == Via::Ssh)
-}
-
-/// Whether tunnels of the file end at the gateway, so that its host key must be known.
-pub fn ends_at_gateway(topology: &Topology) -> bool {
-    topology.is_exposed() || is_named_in_volumes(topology)
-}
-
-pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
-    let layouts = layouts(from.topology, from.machine)?;
-    layouts.into_iter().map(|layout| wanted(&layout, from)).collect()
-}
-
-fn wanted(layout: &Layout, from: &Ingredients) -> Result<Resource, Failure> {
+fn wanted(route: &Route, from: &Ingredients) -> Result<Resource, Failure> {
     let topology = from.topology;
-    let gateway = gateway::id(topology);
-    let settings = layout
+    let gateway = ids::gateway(topology);
+    let settings = route
         .config(topology, from.state, from.templates)
         .map_err(|error| Failure::because("cannot render the tunnel's settings", &error))?;
-    let mut resource = Resource::new(id(&layout.name), &TABLE)
-        .field("forwards", Want::Is(json!(layout.forwards())))
-        .field("through", Want::is(layout.way.to_string()))
-        .field("permits", Want::is(layout.permits(gateway.name())))
+    let mut resource = Resource::new(ids::tunnel(&route.name), &TABLE)
+        .field("forwards", Want::Is(json!(route.forwards())))
+        .field("through", Want::is(route.way.to_string()))
+        .field("permits", Want::is(route.permits(gateway.name())))
         .field("settings", Want::is(fingerprint(&settings)))
         .field(HOST_KEY, Want::After(gateway.clone(), HOST_KEY))
         .bond(Bond::Uses(gateway))
-        .origin(Origin::Key(layout.origin.clone().into()));
-    let share = topology.shares.iter().find(|share| share.name.as_str() == layout.name);
-    resource.bonds.extend(asked(share.map_or(&[][..], |share| &share.needs)));
+        .origin(Origin::Key(route.origin.clone().into()));
+    let share = topology.shares.iter().find(|share| share.name.as_str() == route.name);
+    resource.bonds.extend(ids::asked(share.map_or(&[][..], |share| &share.needs)));
     Ok(resource)
 }
 
@@ -84,17 +102,17 @@ fn fingerprint(settings: &str) -> String {
 }
 
 /// The settings of every tunnel, as they would be written.
-pub fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
-    let render = |layout: &Layout| {
-        let text = layout
+fn rendered(from: &Ingredients) -> Result<Vec<(String, String)>, Failure> {
+    let render = |route: &Route| {
+        let text = route
             .config(from.topology, from.state, from.templates)
             .map_err(|error| Failure::because("cannot render the tunnel's settings", &error))?;
-        Ok((layout.name.clone(), text))
+        Ok((route.name.clone(), text))
     };
-    layouts(from.topology, from.machine)?.iter().map(render).collect()
+    routes(from.topology, from.machine)?.iter().map(render).collect()
 }
 
-pub fn check_programs(cx: &Context) -> Result<(), Failure> {
+fn check_programs(cx: &Context) -> Result<(), Failure> {
     for program in ["ssh", "ssh-keygen"] {
         if find_program(program, cx.variable.as_ref()).is_none() {
             return Err(Failure::new(format!("a tunnel needs the program `{program}`"))
@@ -105,12 +123,12 @@ pub fn check_programs(cx: &Context) -> Result<(), Failure> {
 }
 
 /// From this machine's files, and one file of each gateway that a tunnel comes in at.
-pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
+async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
     let tunnels = Tunnel::all(&cx.state);
     if tunnels.is_empty() {
         return Ok(());
     }
-    let gateway = cx.file.as_deref().map(gateway::id).filter(|id| world.record(id).is_some());
+    let gateway = cx.file.as_deref().map(ids::gateway).filter(|id| world.record(id).is_some());
     let lines = match &gateway {
         Some(id) => Some(gate::lines(cx, id.name()).await?),
         None => None,
@@ -121,7 +139,7 @@ pub async fn observe(cx: &Context, world: &mut World) -> Result<(), Failure> {
         if let Some(address) = &address {
             seen.outputs.set(ADDRESS, address.clone());
         }
-        world.add(id(&tunnel.name), seen);
+        world.add(ids::tunnel(&tunnel.name), seen);
     }
     Ok(())
 }
@@ -155,7 +173,7 @@ fn live_fields(tunnel: &Tunnel, lines: Option<&[String]>) -> Fields<Value> {
     fields
 }
 
-pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let tunnel = Tunnel::of(&cx.state, turn.id().name());
     match turn.work {
         Work::Create | Work::Update => set_up(cx, turn, &tunnel).await?,
@@ -169,22 +187,22 @@ pub async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
 async fn set_up(cx: &Context, turn: &Turn, tunnel: &Tunnel) -> Result<(), Failure> {
     let failed = |error: &TunnelError| cannot("set up", tunnel, error);
     let topology = cx.topology()?;
-    let layouts = layouts(topology, cx.machine().await)?;
-    let (Some(layout), Some(resource)) =
-        (layouts.iter().find(|layout| layout.name == tunnel.name), &turn.resource)
+    let routes = routes(topology, cx.machine().await)?;
+    let (Some(route), Some(resource)) =
+        (routes.iter().find(|route| route.name == tunnel.name), &turn.resource)
     else {
         return Err(Failure::new("the file has no such tunnel any more"));
     };
     let host_key = turn
         .text(HOST_KEY)
         .ok_or_else(|| Failure::new("the gateway has no host key: its sshd has not started yet"))?;
-    let settings = layout
+    let settings = route
         .config(topology, Some(&cx.state), &cx.templates)
         .map_err(|error| Failure::because("cannot render the tunnel's settings", &error))?;
 
     let key = tunnel.ensure_key().await.map_err(|error| failed(&error))?;
-    let gateway = gateway::id(topology);
-    let permits = layout.permits(gateway.name());
+    let gateway = ids::gateway(topology);
+    let permits = route.permits(gateway.name());
     let line = gate::line(&permits, &key, &tunnel.host());
     gate::admit(cx, gateway.name(), &tunnel.host(), line).await?;
 
@@ -205,7 +223,7 @@ async fn start(cx: &Context, tunnel: &Tunnel) -> Result<(), Failure> {
 async fn take_down(cx: &Context, turn: &Turn, tunnel: &Tunnel) -> Result<(), Failure> {
     let failed = |error: &TunnelError| cannot("take down", tunnel, error);
     tunnel.stop().await.map_err(|error| failed(&error))?;
-    let gateway = turn.item.bonds.iter().map(Bond::id).find(|id| id.kind() == gateway::TABLE.kind);
+    let gateway = turn.item.bonds.iter().map(Bond::id).find(|id| id.kind() == ids::GATEWAY);
     if let Some(gateway) = gateway {
         gate::dismiss(cx, gateway.name(), &tunnel.host()).await?;
     }
@@ -219,7 +237,7 @@ fn cannot(what: &str, tunnel: &Tunnel, error: &TunnelError) -> Failure {
     Failure::because(format!("cannot {what} the tunnel `{}`", tunnel.name), error)
 }
 
-pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let tunnel = Tunnel::of(&cx.state, turn.id().name());
     let deadline = Deadline::new(turn, UP_DEADLINE, "ssh to reach the gateway");
     let up = async {
@@ -240,7 +258,7 @@ pub async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     deadline.until(up).await.map_err(|failure| advise(failure, &tunnel))?;
     let topology = cx.topology()?;
     let snapshot = cx.snapshot().await?;
-    let container = snapshot.container(gateway::id(topology).name());
+    let container = snapshot.container(ids::gateway(topology).name());
     Ok(container.map(gateway::outputs_of).unwrap_or_default())
 }
 

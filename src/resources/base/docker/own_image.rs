@@ -25,14 +25,14 @@ const READY_HINT: &str =
     "name an image that the engine has or can pull, or `{ base: … }` to have one built";
 
 /// An image that a container of topo's is made from.
-pub struct Picture {
-    kind: Kind,
+pub struct OwnImage {
+    role: ImageRole,
     image: Image,
 }
 
 /// Whose image it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind {
+pub struct ImageRole {
     /// In messages: `the gateway's image`.
     pub whose: &'static str,
     /// The key of the file that names it.
@@ -46,10 +46,10 @@ enum Image {
     Built(Vec<(&'static str, String)>),
 }
 
-impl Picture {
+impl OwnImage {
     /// `recipe` makes the files that it is built from out of the base.
     pub fn of<E>(
-        kind: Kind,
+        role: ImageRole,
         image: &ServiceImage,
         recipe: impl FnOnce(&str) -> Result<Vec<(&'static str, String)>, E>,
     ) -> Result<Self, E> {
@@ -57,7 +57,7 @@ impl Picture {
             ServiceImage::Ready(image) => Image::Ready(image.clone()),
             ServiceImage::Base(base) => Image::Built(recipe(base.as_str())?),
         };
-        Ok(Self { kind, image })
+        Ok(Self { role, image })
     }
 
     pub fn reference(&self) -> String {
@@ -69,7 +69,7 @@ impl Picture {
                     hash.update(name);
                     hash.update(text);
                 }
-                format!("{}:{}", self.kind.repository, short(hash))
+                format!("{}:{}", self.role.repository, short(hash))
             }
         }
     }
@@ -151,17 +151,17 @@ impl Picture {
         deadline.until(built).await.map_err(|failure| {
             failure.hint(format!(
                 "the base must be there or be pulled, and its package manager must reach its servers; or name a finished image with `{}`",
-                self.kind.key
+                self.role.key
             ))
         })
     }
 
     fn failed(&self, verb: &str, error: &Error) -> Failure {
-        Failure::because(format!("cannot {verb} {} image", self.kind.whose), error)
+        Failure::because(format!("cannot {verb} {} image", self.role.whose), error)
     }
 }
 
-impl Kind {
+impl ImageRole {
     /// Takes away the tag of an image that topo built and that nothing uses any more.
     pub async fn forget(&self, cx: &Context, image: Option<&str>) -> Result<(), Failure> {
         let is_built = |image: &&str| image.starts_with(&format!("{}:", self.repository));

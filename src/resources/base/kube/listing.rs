@@ -11,11 +11,11 @@ use crate::resources::base::marks;
 
 /// What was found in the cluster, by kind.
 #[derive(Default)]
-pub struct Found {
+pub struct Listing {
     by_kind: Vec<(Arc<Kind>, Vec<DynamicObject>)>,
 }
 
-impl Found {
+impl Listing {
     pub fn new(by_kind: Vec<(Arc<Kind>, Vec<DynamicObject>)>) -> Self {
         Self { by_kind }
     }

@@ -1,7 +1,9 @@
 //! What several kinds do alike with objects in the cluster.
 
 pub mod compare;
+pub mod copies;
 pub mod drift;
+pub mod inside;
 pub mod inventory;
 pub mod listing;
 pub mod objects;

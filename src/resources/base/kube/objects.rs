@@ -14,19 +14,16 @@ use crate::backend::kube::{Kube, KubeError, ServedKinds, Target};
 use crate::engine::Failure;
 use crate::manifest::{self, Fault, Kind, Kinds, Manifests, Object, Source};
 use crate::plan::{Id, IdMap};
-use crate::resources::base::context::Variables;
+use crate::resources::base::ids;
 use crate::resources::base::kube::inventory::Members;
-use crate::resources::pool;
+use crate::resources::base::variables::Variables;
 use crate::topology::manifest::Source as Written;
 use crate::topology::{ServiceRef, Target as Forward, Topology};
-
-/// The kind of resource that an object is.
-pub const KIND: &str = "object";
 
 /// `object/apps/Deployment/default/web`
 pub fn id(kind: &Kind, namespace: Option<&str>, name: &str) -> Id {
     let group = if kind.group.is_empty() { "core" } else { &kind.group };
-    Id::new(KIND, format_args!("{group}/{}/{}/{name}", kind.name, namespace.unwrap_or("_")))
+    Id::new(ids::OBJECT, format_args!("{group}/{}/{}/{name}", kind.name, namespace.unwrap_or("_")))
 }
 
 /// Group, kind, namespace and name of an id.
@@ -38,11 +35,6 @@ pub fn parts(id: &Id) -> Option<(&str, &str, Option<&str>, &str)> {
     let name = parts.next()?;
     let group = if group == "core" { "" } else { group };
     Some((group, kind, Some(namespace).filter(|name| *name != "_"), name))
-}
-
-/// The Service that gives a forward its address.
-pub fn service_id(service: &ServiceRef) -> Id {
-    Id::new(KIND, format_args!("core/Service/{service}"))
 }
 
 /// The objects of a topology's manifests, read once.
@@ -143,7 +135,7 @@ impl Objects {
             Forward::Service { service, .. } => Some(service),
             _ => None,
         });
-        named.filter(|service| self.get(&service_id(service)).is_none()).collect()
+        named.filter(|service| self.get(&ids::service(service)).is_none()).collect()
     }
 
     /// The members that the inventory has while this file is applied: what is there and what shall be.
@@ -207,7 +199,7 @@ fn template_values(topology: &Topology) -> Value {
     let pools: Vec<Value> = topology
         .pools()
         .iter()
-        .map(|pool| json!({"name": pool.name.as_str(), "addresses": pool::written(pool)}))
+        .map(|pool| json!({"name": pool.name.as_str(), "addresses": pool.written()}))
         .collect();
     values["vars"] = json!(topology.vars);
     values["topology"] = json!({"name": topology.name.as_str()});
@@ -247,7 +239,7 @@ mod tests {
             Some(("rbac.authorization.k8s.io", "ClusterRole", None, "system:x/y"))
         );
         let service: ServiceRef = "a/b".parse().expect("a Service");
-        assert_eq!(parts(&service_id(&service)), Some(("", "Service", Some("a"), "b")));
+        assert_eq!(parts(&ids::service(&service)), Some(("", "Service", Some("a"), "b")));
     }
 
     #[test]

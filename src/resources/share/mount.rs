@@ -1,19 +1,9 @@
 //! What goes with which `via`: tunnels, mount options, the names of things.
 
-use crate::topology::{Access, NfsPorts, Share, Topology, Via};
+use crate::topology::{Access, NfsPorts, Share, Via};
 
 /// Where folders that are mounted into nodes appear there.
 pub const NODE_FOLDER: &str = "/var/lib/topo/shares";
-
-/// The share whose tunnel carries this one: the first by `via: ssh` with the same server, since two
-/// tunnels could not listen on one port of the gateway.
-pub fn carrier<'a>(topology: &'a Topology, share: &'a Share) -> &'a Share {
-    let over_ssh = topology.shares.iter().filter(|share| share.via == Via::Ssh);
-    over_ssh
-        .into_iter()
-        .find(|other| other.nfs_ports().nfs == share.nfs_ports().nfs)
-        .unwrap_or(share)
-}
 
 /// Those of the file, or those that suit the server.
 pub fn mount_options(share: &Share) -> Vec<String> {
@@ -94,19 +84,5 @@ mod tests {
         let written =
             share(json!({ "via": "external", "mountOptions": ["nfsvers=3", "nolock", "soft"] }));
         assert_eq!(mount_options(&written).join(","), "nfsvers=3,nolock,soft");
-    }
-
-    #[test]
-    fn shares_of_one_server_have_one_tunnel() {
-        let shares = json!([
-            { "name": "a", "path": "/a", "via": "ssh" },
-            { "name": "b", "path": "/b", "via": "ssh", "nfs": { "port": 2050 } },
-            { "name": "c", "path": "/c", "via": "ssh" },
-        ]);
-        let topology: Topology =
-            serde_json::from_value(json!({ "name": "dev", "shares": shares })).expect("one");
-        let carriers: Vec<&str> =
-            topology.shares.iter().map(|share| carrier(&topology, share).name.as_str()).collect();
-        assert_eq!(carriers, ["a", "b", "a"]);
     }
 }

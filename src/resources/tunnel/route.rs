@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use serde_json::json;
 
@@ -10,14 +10,13 @@ use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::backend::tunnel::Tunnel;
 use crate::engine::Failure;
-use crate::resources::share::carrier;
 use crate::templates::{TemplateError, Templates};
-use crate::topology::gateway::{EXPOSED, HTTP_PROXY_PORT};
+use crate::topology::gateway::{EXPOSED, HTTP_PROXY_PORT, carried_to};
 use crate::topology::{Gateway, Listen, Proto, Topology, Via};
 
 /// One tunnel, as the file asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct Route {
     pub name: String,
     /// The key of the file that asks for it.
     pub origin: String,
@@ -52,7 +51,7 @@ impl fmt::Display for Way {
 }
 
 /// All tunnels of the file. On this machine's own engine nothing has to be exposed.
-pub fn layouts(topology: &Topology, machine: Option<&Machine>) -> Result<Vec<Layout>, Failure> {
+pub fn routes(topology: &Topology, machine: Option<&Machine>) -> Result<Vec<Route>, Failure> {
     let Some(gateway) = &topology.gateway else { return Ok(Vec::new()) };
     let exposed = topology.is_exposed() && machine.is_some();
     let over_ssh: Vec<_> =
@@ -61,30 +60,30 @@ pub fn layouts(topology: &Topology, machine: Option<&Machine>) -> Result<Vec<Lay
         return Ok(Vec::new());
     }
     let way = way(gateway, machine)?;
-    let layout = |name: &str, origin: String| Layout {
+    let route = |name: &str, origin: String| Route {
         name: name.to_owned(),
         origin,
         back: BTreeSet::new(),
         forth: BTreeMap::new(),
         way: way.clone(),
     };
-    let mut layouts: Vec<Layout> = Vec::new();
+    let mut routes: Vec<Route> = Vec::new();
     for (at, share) in over_ssh {
-        let carrier = carrier(topology, share).name.as_str();
+        let carrier = topology.carrier(share).name.as_str();
         if carrier == share.name.as_str() {
-            layouts.push(layout(carrier, format!("shares.{at}")));
+            routes.push(route(carrier, format!("shares.{at}")));
         }
         let ports = share.nfs_ports();
-        let own = layouts.iter_mut().find(|layout| layout.name == carrier);
-        if let Some(layout) = own {
-            layout.back.extend([Some(ports.nfs), ports.mount].into_iter().flatten());
+        let own = routes.iter_mut().find(|route| route.name == carrier);
+        if let Some(route) = own {
+            route.back.extend([Some(ports.nfs), ports.mount].into_iter().flatten());
         }
     }
     if exposed {
         let forth = carried(gateway);
-        layouts.push(Layout { forth, ..layout(EXPOSED, "gateway.expose".to_owned()) });
+        routes.push(Route { forth, ..route(EXPOSED, "gateway.expose".to_owned()) });
     }
-    Ok(layouts)
+    Ok(routes)
 }
 
 /// Every tcp port that is published, but for sshd's: the tunnel comes in by that one.
@@ -99,15 +98,6 @@ fn carried(gateway: &Gateway) -> BTreeMap<(IpAddr, u16), u16> {
         .filter(|(listen, _)| listen.proto == Proto::Tcp)
         .flat_map(one_by_one)
         .collect()
-}
-
-/// Where a port appears on this machine that another publishes at `address`.
-pub fn carried_to(address: IpAddr) -> IpAddr {
-    match address {
-        loopback if loopback.is_loopback() => loopback,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    }
 }
 
 fn way(gateway: &Gateway, machine: Option<&Machine>) -> Result<Way, Failure> {
@@ -145,7 +135,7 @@ fn sshd_out_of_reach(machine: &str, port: u16) -> Failure {
     ))
 }
 
-impl Layout {
+impl Route {
     /// In runs, as the plan shows them.
     pub fn forwards(&self) -> Vec<String> {
         let back = self.back.iter().map(|port| format!("gateway {port} to here"));
@@ -301,12 +291,12 @@ mod tests {
                 { "name": "here", "path": "/here", "via": "server" },
             ]),
         );
-        let layouts = layouts(&topology, None).expect("there is a way");
-        assert_eq!(layouts.len(), 1);
-        assert_eq!(layouts[0].name, "docs");
-        assert_eq!(layouts[0].forwards(), ["gateway 892 to here", "gateway 2049 to here"]);
+        let routes = routes(&topology, None).expect("there is a way");
+        assert_eq!(routes.len(), 1);
+        assert_eq!(routes[0].name, "docs");
+        assert_eq!(routes[0].forwards(), ["gateway 892 to here", "gateway 2049 to here"]);
         assert_eq!(
-            layouts[0].permits("dev-gw"),
+            routes[0].permits("dev-gw"),
             r#"restrict,port-forwarding,permitlisten="0.0.0.0:892",permitlisten="0.0.0.0:2049",permitopen="127.0.0.1:1""#
         );
     }
@@ -322,11 +312,11 @@ mod tests {
             }),
             json!([]),
         );
-        assert_eq!(layouts(&topology, None).expect("nothing to carry"), []);
-        let layouts = layouts(&topology, Some(&far(None))).expect("there is a way");
-        assert_eq!(layouts[0].name, EXPOSED);
+        assert_eq!(routes(&topology, None).expect("nothing to carry"), []);
+        let routes = routes(&topology, Some(&far(None))).expect("there is a way");
+        assert_eq!(routes[0].name, EXPOSED);
         assert_eq!(
-            layouts[0].forwards(),
+            routes[0].forwards(),
             [
                 "here 127.0.0.1:3129 to gateway 3128",
                 "here 127.0.0.1:10000-10019 to gateway 10000-10019",
@@ -334,7 +324,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            layouts[0].permits("dev-gw"),
+            routes[0].permits("dev-gw"),
             r#"restrict,port-forwarding,permitlisten="127.0.0.1:1",permitopen="dev-gw:*""#
         );
     }

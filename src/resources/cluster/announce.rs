@@ -1,5 +1,4 @@
-//! What may begin while kind is still making a cluster: kind ends when everything is up, but its
-//! nodes take images long before that, and its API server takes objects.
+//! How far kind has come with a cluster, told while it is still at work on it.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -9,29 +8,14 @@ use futures::future::try_join_all;
 use crate::backend::kube::{Kube, Target};
 use crate::engine::Turn;
 use crate::manifest::Kinds;
-use crate::plan::{Bond, Resource, Stage};
 use crate::resources::base::context::Context;
-use crate::resources::cluster;
-use crate::topology::Topology;
-
-/// containerd of every node answers.
-pub const CONTAINERD: Stage = "containerd";
-/// The API server takes objects from the administrator.
-pub const API: Stage = "api";
+use crate::resources::base::in_cluster::{API, CONTAINERD};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// For how long a call to the new API server is tried again: its network is taken from it for a
 /// moment when the nodes' addresses are pinned.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An object in the cluster, which is applied as soon as that can be.
-pub fn in_cluster(mut resource: Resource, topology: &Topology) -> Resource {
-    if let Some(Bond::Inside(cluster)) = cluster::inside(topology) {
-        resource = resource.bond(Bond::Inside(cluster.clone())).from_stage(cluster, API);
-    }
-    resource
-}
 
 /// Tells how far the cluster has come, beside the program that makes it. It never ends by itself.
 pub async fn announce(cx: &Context, turn: &Turn, nodes: &[String]) -> Infallible {

@@ -4,8 +4,7 @@ use kube::api::DynamicObject;
 
 use crate::manifest::Kind;
 use crate::resources::base::kube::objects;
-use crate::resources::base::marks;
-use crate::resources::pool;
+use crate::resources::base::{ids, marks};
 
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -14,7 +13,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub fn is_copy(kind: &Kind, object: &DynamicObject) -> bool {
     let Some(id) = marks::kube_id(object) else { return false };
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    if id.kind() == pool::TABLE.kind {
+    if id.kind() == ids::POOL {
         return id.name() != name;
     }
     let Some((group, of_kind, namespace, of_name)) = objects::parts(&id) else { return false };

@@ -15,7 +15,7 @@ use crate::resources::base::marks;
 use crate::topology::{AddressRange, GatewayMode, Subnet, Topology};
 
 /// The addresses of a network that is about to be made.
-pub struct Layout {
+pub struct Addresses {
     pub subnet: Ipv4Net,
     /// By the file or by the record; topo chooses no other then.
     pub was_asked_for: bool,
@@ -24,7 +24,7 @@ pub struct Layout {
     subnet6: Option<Ipv6Net>,
 }
 
-impl Layout {
+impl Addresses {
     pub fn new(
         topology: &Topology,
         values: &Fields<Value>,

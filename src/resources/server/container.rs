@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::squash::squash;
 use crate::backend::docker::Labels;
 use crate::backend::docker::api::{
     ContainerCreateBody, HealthConfig, HostConfig, Mount, MountType, RestartPolicy,
@@ -15,7 +16,6 @@ use crate::backend::docker::api::{
 use crate::engine::Failure;
 use crate::plan::Fields;
 use crate::resources::base::docker::own_image::short;
-use crate::resources::share::squash;
 use crate::templates::{TemplateError, Templates};
 use crate::topology::{Access, Topology, Via};
 

@@ -1,0 +1,194 @@
+//! The one place that knows every kind of resource: the list of them, and what is done to all.
+
+use crate::backend::docker::Snapshot;
+use crate::engine::{Driver, Failure, Turn};
+use crate::plan::{Id, Outputs, Plan, Resource, Table, World};
+use crate::resources::base::claim::Reservation;
+use crate::resources::base::context::Context;
+use crate::resources::base::holdings::Holdings;
+use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
+use crate::resources::base::kube::inside::Listed;
+use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::{conflicts, look};
+use crate::topology::Topology;
+
+/// Writes out what is done to all kinds, one after the other as they stand in the list.
+macro_rules! kinds {
+    ($($kind:ty),+ $(,)?) => {
+        const TABLES: &[&Table] = &[$(&<$kind>::TABLE),+];
+
+        /// Everything that the file asks for.
+        pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+            let mut resources = Vec::new();
+            $(resources.extend(<$kind>::desired(from)?);)+
+            Ok(resources)
+        }
+
+        fn holdings(topology: &Topology) -> Holdings {
+            let mut all = Holdings::default();
+            for one in [$(<$kind>::holds(topology)),+] {
+                all.addresses.extend(one.addresses);
+                all.ports.extend(one.ports);
+            }
+            all
+        }
+
+        /// What would be handed to other programs.
+        pub fn render(
+            from: &Ingredients,
+            part: Part,
+            show_secrets: bool,
+        ) -> Result<Vec<Rendered>, Failure> {
+            let mut all = Vec::new();
+            $(all.extend(<$kind>::rendered(from, part, show_secrets)?);)+
+            Ok(all)
+        }
+
+        fn lists(cx: &Context) -> Vec<Listed> {
+            [$(<$kind>::lists(cx)),+].into_iter().flatten().collect()
+        }
+
+        /// One look at everything, in a few calls.
+        pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure> {
+            let mut world = World::default();
+            $(<$kind>::observe(cx, snapshot, &mut world).await?;)+
+            if let Some(inside) = look::inside(cx, lists(cx), &world).await? {
+                $(<$kind>::observe_inside(&inside, &mut world).await?;)+
+            }
+            Ok(world)
+        }
+
+        /// Fills the plan up with what neither the file nor a look at the world tells by itself.
+        pub async fn explain(
+            cx: &Context,
+            plan: &mut Plan,
+            desired: &[Resource],
+            world: &World,
+        ) -> Result<(), Failure> {
+            let desired = desired.iter().map(|resource| (&resource.id, resource)).collect();
+            let from = MadeFrom { desired, world };
+            $(<$kind>::explain(cx, plan, &from).await?;)+
+            Ok(())
+        }
+
+        /// Looks for the programs that this plan will need, before anything is changed.
+        pub fn check_tools(cx: &Context, plan: &Plan) -> Result<(), Failure> {
+            for item in &plan.items {
+                match item.id.kind() {
+                    $(kind if kind == <$kind>::TABLE.kind => <$kind>::tools(cx, item)?,)+
+                    _ => {}
+                }
+            }
+            Ok(())
+        }
+
+        fn is_gathered(id: &Id) -> bool {
+            match id.kind() {
+                $(kind if kind == <$kind>::TABLE.kind => <$kind>::IS_GATHERED,)+
+                _ => false,
+            }
+        }
+
+        async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+            match turn.id().kind() {
+                $(kind if kind == <$kind>::TABLE.kind => <$kind>::change(cx, turn).await,)+
+                kind => Err(unknown(kind, turn.id())),
+            }
+        }
+
+        async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
+            match turn.id().kind() {
+                $(kind if kind == <$kind>::TABLE.kind => <$kind>::wait(cx, turn).await,)+
+                kind => Err(unknown(kind, turn.id())),
+            }
+        }
+    };
+}
+
+kinds!(
+    super::network::NetworkKind,
+    super::cluster::ClusterKind,
+    super::node::NodeKind,
+    super::image::ImageKind,
+    super::metallb::MetallbKind,
+    super::pool::PoolKind,
+    super::server::ServerKind,
+    super::share::ShareKind,
+    super::manifest::ManifestKind,
+    super::object::ObjectKind,
+    super::gateway::GatewayKind,
+    super::port::PortKind,
+    super::tunnel::TunnelKind,
+    super::connector::ConnectorKind,
+);
+
+fn unknown(kind: &str, id: &Id) -> Failure {
+    Failure::new(format!(
+        "`{id}` was made by a topo that knows the kind `{kind}`; this one does not"
+    ))
+}
+
+/// What each kind tells the planner about itself.
+pub fn table(kind: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.kind == kind).copied()
+}
+
+/// The addresses that the file itself names, which no other topology on the network may have.
+pub fn named(topology: &Topology) -> Vec<Reservation> {
+    holdings(topology).addresses
+}
+
+/// What containers of others hold of that which this topology is about to take.
+pub fn held_by_others(
+    topology: &Topology,
+    wanted: &[Reservation],
+    snapshot: &Snapshot,
+) -> Vec<String> {
+    let ports = holdings(topology).ports;
+    conflicts::held_by_others(topology.name.as_str(), wanted, &ports, snapshot)
+}
+
+/// The gateway and the forwards that it knows now.
+pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
+    let mut world = World::default();
+    let snapshot = cx.snapshot().await?;
+    super::gateway::GatewayKind::observe(cx, &snapshot, &mut world).await?;
+    super::port::PortKind::observe(cx, &snapshot, &mut world).await?;
+    Ok(world)
+}
+
+/// Carries out what the engine asks for.
+pub struct Hands(pub Context);
+
+impl Driver for Hands {
+    async fn change(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        Box::pin(change(&self.0, turn)).await
+    }
+
+    async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {
+        Box::pin(wait(&self.0, turn)).await
+    }
+
+    fn gathers(&self, turn: &Turn) -> bool {
+        is_gathered(turn.id())
+    }
+
+    async fn look(&self) -> Result<World, Failure> {
+        observe(&self.0, &self.0.snapshot().await?).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::name::RESOURCE_KINDS;
+
+    #[test]
+    fn a_file_may_name_resources_of_every_kind_as_needs() {
+        let mut kinds: Vec<&str> = TABLES.iter().map(|table| table.kind).collect();
+        let mut named = RESOURCE_KINDS.to_vec();
+        kinds.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(kinds, named);
+    }
+}
