@@ -31,7 +31,8 @@ pub fn labels(topology: &str, id: &Id, record: &Record) -> BTreeMap<String, Stri
     .into()
 }
 
-/// What these labels say was applied, if they are this topology's.
+/// What these labels say was applied, if they are this topology's. A copy of a thing may have its
+/// labels, as a container made of its image does: the caller compares the name.
 pub fn record(topology: &str, labels: &BTreeMap<String, String>) -> Option<(Id, Record)> {
     if labels.get(TOPOLOGY)? != topology {
         return None;

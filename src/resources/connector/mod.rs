@@ -129,7 +129,7 @@ fn subnets(written: Option<String>, networks: &[Network]) -> Vec<String> {
 async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     for container in &snapshot.containers {
         let Some((id, record)) = marks::record(&cx.name, &container.labels) else { continue };
-        if id.kind() == TABLE.kind {
+        if id.kind() == TABLE.kind && container.name == container_name(&id) {
             world.add(id, look_at(container, record).await);
         }
     }

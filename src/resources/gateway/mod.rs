@@ -181,10 +181,17 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
         seen.outputs.extend(host_key(cx, &container.id).await?);
         world.add(id, seen);
     }
-    let own_volumes =
-        snapshot.volumes.iter().filter_map(|volume| marks::record(&cx.name, &volume.labels));
-    for (id, record) in own_volumes.filter(|(id, _)| id.kind() == TABLE.kind) {
-        world.leftovers.insert(id.clone());
+    let volume = snapshot.volume(&volume_name(&cx.name));
+    if let Some((id, record)) = volume.and_then(|volume| marks::record(&cx.name, &volume.labels)) {
+        // The volume outlives a gateway that is renamed, and then belongs to the one of the file.
+        let of_the_file =
+            cx.file.as_deref().filter(|file| file.gateway.is_some()).map(ids::gateway);
+        let is_there = world.things.keys().any(|id| id.kind() == TABLE.kind);
+        if !is_there {
+            let owner = of_the_file.unwrap_or_else(|| id.clone());
+            world.remembered.entry(owner.clone()).or_insert_with(|| record.clone());
+            world.leftovers.insert(owner);
+        }
         world.remembered.insert(id, record);
     }
     let Some(topology) = cx.file.as_deref().filter(|topology| topology.gateway.is_some()) else {
@@ -218,7 +225,8 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot, id: &Id) -> Option<String> {
 }
 
 pub fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
-    marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == ids::GATEWAY)
+    marks::record(&cx.name, &container.labels)
+        .filter(|(id, _)| id.kind() == ids::GATEWAY && id.name() == container.name)
 }
 
 fn look_at(container: &Container, record: Record, snapshot: &Snapshot) -> Seen {

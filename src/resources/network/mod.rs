@@ -122,7 +122,7 @@ fn own_record(cx: &Context, network: &Network, claims: &Claims) -> Option<(Id, R
     let wanted = cx.file.as_ref().is_some_and(|file| file.network_name() == network.name);
     let is_ours = ownership::of_network(&cx.name, network, claims) == Whose::Ours;
     if is_ours && (wanted || *maker == cx.name) {
-        marks::record(maker, &network.labels)
+        marks::record(maker, &network.labels).filter(|(id, _)| id.name() == network.name)
     } else {
         None
     }

@@ -77,9 +77,10 @@ async fn observe(cx: &Context, snapshot: &Snapshot, roster: &Roster, world: &mut
         }
     }
     for container in kind_nodes::containers(snapshot, &cx.name) {
-        let joining = marks::record(&cx.name, &container.labels);
+        let joining = marks::record(&cx.name, &container.labels)
+            .filter(|(id, _)| id.name() == container.name && !world.things.contains_key(id));
         // The claim has a node once it has joined.
-        if let Some((id, record)) = joining.filter(|(id, _)| !world.things.contains_key(id)) {
+        if let Some((id, record)) = joining {
             world.add(id, Seen::mine(record).state(State::Partial));
         }
     }

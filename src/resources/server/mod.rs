@@ -182,7 +182,9 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
 }
 
 fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
-    marks::record(&cx.name, &container.labels).filter(|(id, _)| id.kind() == TABLE.kind)
+    let names = |id: &Id| [id.name().to_owned(), handover::next(id.name())];
+    marks::record(&cx.name, &container.labels)
+        .filter(|(id, _)| id.kind() == TABLE.kind && names(id).contains(&container.name))
 }
 
 fn look_at(container: &Container, record: Record, image: &str) -> Seen {
