@@ -11,7 +11,11 @@ use crate::causes::causes;
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
     #[error("the kubeconfig cannot be used")]
-    Kubeconfig(#[source] kube::config::KubeconfigError),
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    #[error(
+        "`{0}` is not a valid proxy: write `http://HOST:PORT`, `https://HOST:PORT` or `socks5://HOST:PORT`"
+    )]
+    Proxy(String),
     #[error("the cluster at {server} does not answer")]
     Unreachable { server: String, source: Box<dyn Error + Send + Sync> },
     #[error("the cluster at {server} did not answer within {} s", .after.as_secs())]
@@ -81,7 +85,7 @@ impl KubeError {
             Self::Unreachable { .. } | Self::Stuck { .. } | Self::Webhook(_) => true,
             Self::Refused(message) => PASSING.iter().any(|passing| message.contains(passing)),
             Self::Conflict { conflicts, .. } => conflicts.is_empty(),
-            Self::Kubeconfig(_) | Self::NotFound(_) | Self::Answer(_) => false,
+            Self::Kubeconfig(_) | Self::Proxy(_) | Self::NotFound(_) | Self::Answer(_) => false,
         }
     }
 

@@ -1,6 +1,10 @@
 //! The Kubernetes API: few calls, all narrow, every one with an end.
 
+mod config;
 mod error;
+mod proxy;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -8,19 +12,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Client;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams,
     Preconditions, PropagationPolicy, ValidationDirective,
 };
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 use kube::discovery::{ApiGroup, Discovery, Scope};
-use kube::{Client, Config};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::manifest::Kind;
 
 pub use error::{Conflict, KubeError};
+pub use proxy::Proxies;
 pub use wait::{Deadline, Verdict, WaitError, until_all};
 
 /// Server-side apply knows topo by this name.
@@ -71,20 +76,15 @@ pub struct Apply {
 }
 
 impl Kube {
-    pub async fn connect(access: &Access) -> Result<Self, KubeError> {
-        let (kubeconfig, options) = match access {
-            Access::Given(kubeconfig) => (*kubeconfig.clone(), KubeConfigOptions::default()),
-            Access::Context { files, name } => {
-                let options =
-                    KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
-                (merged(files)?, options)
-            }
-        };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(KubeError::Kubeconfig)?;
-        config.connect_timeout = Some(CONNECT);
-        let server = config.cluster_url.to_string();
+    pub fn connect(access: &Access, proxies: &Proxies) -> Result<Self, KubeError> {
+        let config = match access {
+            Access::Given(kubeconfig) => config::config(kubeconfig, None, proxies),
+            Access::Context { files, name } => config::config(&merged(files)?, Some(name), proxies),
+        }?;
+        let mut server = config.cluster_url.to_string();
+        if let Some(proxy) = &config.proxy_url {
+            server += &format!(" (through the proxy {})", proxy::shown(&proxy.to_string()));
+        }
         let client =
             Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
         Ok(Self { client, server, patience: Duration::ZERO })

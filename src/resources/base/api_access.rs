@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::backend::kube::{Access, Kube};
+use crate::backend::kube::{Access, Kube, Proxies};
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::resources::base::context::Context;
@@ -37,8 +37,7 @@ impl Context {
                 "`kubectl config get-contexts` lists those there are: write one of them in `cluster.context`, or set KUBECONFIG",
             ));
         }
-        Kube::connect(&self.access().await?)
-            .await
+        Kube::connect(&self.access().await?, &self.proxies().await?)
             .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))
     }
 
@@ -81,6 +80,21 @@ impl Context {
             None => self.kubeconfig.iter().map(|file| file.path().to_owned()).collect(),
         };
         Access::Context { files, name: existing.context.clone() }
+    }
+
+    /// Between this machine and the API server. One that runs on the engine is reached as the engine
+    /// is, and every container of its networks is near.
+    async fn proxies(&self) -> Result<Proxies, Failure> {
+        if self.makes_cluster() {
+            return Ok(Proxies::default());
+        }
+        let proxies = Proxies::read(self.variable.as_ref());
+        if proxies.is_empty() {
+            return Ok(proxies);
+        }
+        let networks = self.snapshot().await?.networks;
+        let subnets = networks.iter().flat_map(|network| &network.subnets);
+        Ok(proxies.past(subnets.map(|subnet| subnet.net)))
     }
 
     async fn access(&self) -> Result<Access, Failure> {
