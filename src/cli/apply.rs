@@ -18,6 +18,7 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     session.check_claims(args.plan.moved)?;
     let planned = session.plan(args.plan.wanted()).await?;
     view.plan(&planned.plan);
+    session.warn(&planned.plan, view).await?;
     refuse_blocked(&planned.plan)?;
     if !planned.plan.in_sync() {
         session.refuse_held_by_others()?;

@@ -11,5 +11,6 @@ pub async fn diff(args: &DiffArgs, view: &mut dyn View) -> Result<Exit, Error> {
     session.check_claims(args.plan.moved)?;
     let planned = session.plan(args.plan.wanted()).await?;
     view.plan(&planned.plan);
+    session.warn(&planned.plan, view).await?;
     Ok(if planned.plan.in_sync() { Exit::Done } else { Exit::Differs })
 }

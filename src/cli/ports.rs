@@ -8,13 +8,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream;
-use ipnet::IpNet;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::session::Session;
-use crate::backend::host::{self, Reach};
+use crate::backend::host::{self, Reach, Route};
 use crate::manifest::Kinds;
 use crate::plan::{Id, World};
 use crate::resources::{Context, leads_to};
@@ -106,7 +105,7 @@ struct Way<'a> {
     cx: &'a Context,
     /// Whether this machine is the one that the engine runs on.
     is_here: bool,
-    routes: Vec<IpNet>,
+    routes: Vec<Route>,
     /// The gateway's address on the engine's network.
     gateway: Option<IpAddr>,
     deadline: Instant,
@@ -115,7 +114,7 @@ struct Way<'a> {
 impl Way<'_> {
     /// Whether this machine has a route of its own to what a forward leads to.
     fn leads_straight_to(&self, address: IpAddr) -> bool {
-        self.is_here && self.routes.iter().any(|net| net.contains(&address))
+        self.is_here && self.routes.iter().any(|route| route.net.contains(&address))
     }
 
     /// The ports behind which nobody answers in time, and how far a connection got.

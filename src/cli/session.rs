@@ -239,6 +239,15 @@ impl Session {
         Ok(Planned { plan, desired, world })
     }
 
+    /// Says what a person should know before the plan is carried out.
+    pub async fn warn(&self, plan: &Plan, view: &mut dyn View) -> Result<(), Error> {
+        let warnings = resources::foresee(self.cx(), plan, &self.snapshot).await;
+        for warning in warnings.map_err(Error::refused)? {
+            view.warning(&warning);
+        }
+        Ok(())
+    }
+
     /// `topo.yaml:31:5`, of a key that the file has.
     fn place(&self, key: &str) -> Option<String> {
         let places = self.places.as_ref().filter(|places| places.has(key))?;

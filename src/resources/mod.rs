@@ -29,6 +29,7 @@ pub use base::kube::objects::Objects;
 pub use base::rendered::{Content, Part, Rendered};
 pub use base::variables::Variables;
 pub use conflicts::settled;
+pub use network::foresee;
 pub use port::leads_to;
 pub use registry::{
     Hands, check_tools, desired, explain, held_by_others, named, observe, observe_ports, render,

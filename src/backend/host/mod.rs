@@ -14,6 +14,6 @@ pub use holder::Holder;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program, Terminal, find_program, process_id};
 pub use reach::{Reach, reach};
-pub use routes::routes;
+pub use routes::{Route, routes};
 pub use signals::Interrupts;
 pub use state::{Lock, StateError, StateFolder, private_folder, remove_folder, write_atomically};

@@ -163,7 +163,7 @@ async fn look_at(container: &Container, record: Record) -> Seen {
 async fn missing_route(fields: &Fields<Value>) -> Option<String> {
     let subnet = fields.get("subnet").and_then(Value::as_str)?;
     let wanted: ipnet::IpNet = subnet.parse().ok()?;
-    let routed = host::routes().await.iter().any(|net| net.contains(&wanted));
+    let routed = host::routes().await.iter().any(|route| route.net.contains(&wanted));
     (!routed).then(|| subnet.to_owned())
 }
 

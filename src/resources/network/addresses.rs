@@ -6,6 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::overlap::overlap;
 use super::{GATEWAY_MODE, fixed_addresses};
 use crate::backend::docker::{Labels, NetworkRequest, SubnetRequest};
 use crate::engine::{Failure, Turn};
@@ -33,11 +34,7 @@ impl Addresses {
     ) -> Result<Self, Failure> {
         let kept = |name: &str| values.get(name).and_then(Value::as_str);
         let asked = kept("subnet").and_then(|text| text.parse().ok());
-        let subnet = asked.or_else(|| free_subnet(taken)).ok_or_else(|| {
-            Failure::new("every subnet that topo chooses from is in use").hint(
-                "remove networks that nobody needs (`docker network prune`), or write `network.subnet`",
-            )
-        })?;
+        let subnet = asked.or_else(|| free_subnet(taken)).ok_or_else(no_subnet)?;
         let fixed: Vec<AddressRange> =
             fixed_addresses(topology).into_iter().map(|(_, range)| range).chain(reserved).collect();
         let range = match kept("ipRange") {
@@ -99,8 +96,15 @@ impl Addresses {
     }
 }
 
+pub fn no_subnet() -> Failure {
+    Failure::new(
+        "every subnet that topo chooses from (172.20.0.0 to 172.31.255.255 and 192.168.0.0/16) is already in use by a network of the engine or a route of this machine",
+    )
+    .hint("write a subnet that you know to be free in `network.subnet`, for example 10.201.0.0/16")
+}
+
 /// A private subnet that meets no other, out of those that Docker itself chooses from.
-fn free_subnet(taken: &[IpNet]) -> Option<Ipv4Net> {
+pub fn free_subnet(taken: &[IpNet]) -> Option<Ipv4Net> {
     let large = (20..=31).map(|second| Ipv4Net::new_assert(Ipv4Addr::new(172, second, 0, 0), 16));
     let small = (0..16).map(|part| Ipv4Net::new_assert(Ipv4Addr::new(192, 168, part * 16, 0), 20));
     large.chain(small).find(|net| !taken.iter().any(|other| overlap(other, &IpNet::V4(*net))))
@@ -119,10 +123,6 @@ fn free_subnet6(topology: &str, taken: &[IpNet]) -> Ipv6Net {
         .map(drawn)
         .find(|net| !taken.iter().any(|other| overlap(other, &IpNet::V6(*net))))
         .unwrap_or_else(|| drawn(u16::MAX))
-}
-
-pub fn overlap(one: &IpNet, other: &IpNet) -> bool {
-    one.contains(other) || other.contains(one)
 }
 
 /// The part of a subnet that Docker may hand out by itself: the largest that holds none of the

@@ -1,14 +1,18 @@
 //! The Docker network that everything lives on: made by topo, or used as it is.
 
 mod addresses;
+mod overlap;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use addresses::{Addresses, overlap};
+use addresses::Addresses;
+use overlap::overlap;
+
+pub use overlap::foresee;
 
 use crate::backend::docker::{Error, Network, Snapshot};
-use crate::backend::host;
+use crate::backend::host::{self, Route};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
     Effect, Fields, Id, Origin, Outputs, Owner, Record, Resource, Seen, State, Table, Want, World,
@@ -230,7 +234,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             turn.say("another topology has made it just now");
             return Ok(live_fields(network));
         }
-        let mut taken = taken_nets(&snapshot, host::routes().await);
+        let mut taken = taken_nets(&snapshot, &host::routes().await);
         taken.extend(&refused);
         let reserved = reserved(cx, name).await;
         let addresses = Addresses::new(topology, &turn.values, &taken, reserved)?;
@@ -264,9 +268,9 @@ fn shared<'a>(topology: &Topology, snapshot: &'a Snapshot) -> Option<&'a Network
 }
 
 /// Every subnet that is in use: the engine's own networks and this machine's routes.
-fn taken_nets(snapshot: &Snapshot, routes: Vec<IpNet>) -> Vec<IpNet> {
+fn taken_nets(snapshot: &Snapshot, routes: &[Route]) -> Vec<IpNet> {
     let live = snapshot.networks.iter().flat_map(|network| &network.subnets);
-    live.map(|subnet| subnet.net).chain(routes).collect()
+    live.map(|subnet| subnet.net).chain(routes.iter().map(|route| route.net)).collect()
 }
 
 fn overlapping(snapshot: &Snapshot, wanted: IpNet) -> Option<&Network> {
