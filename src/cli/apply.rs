@@ -22,7 +22,7 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     refuse_blocked(&planned.plan)?;
     if !planned.plan.in_sync() {
         session.refuse_held_by_others()?;
-        resources::check_tools(session.cx(), &planned.plan)?;
+        resources::check_tools(session.cx(), &planned.plan, &planned.desired, session.snapshot())?;
         agree(&planned.plan, args.run.yes, view)?;
         session.stake(&planned.desired, &planned.world).await?;
     }

@@ -1,8 +1,8 @@
 //! The one place that knows every kind of resource: the list of them, and what is done to all.
 
-use crate::backend::docker::Snapshot;
+use crate::backend::docker::{self, Snapshot};
 use crate::engine::{Driver, Failure, Turn};
-use crate::plan::{Id, Outputs, Plan, Resource, Table, World};
+use crate::plan::{Action, Id, Item, Outputs, Plan, Resource, Table, World};
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
 use crate::resources::base::holdings::Holdings;
@@ -71,15 +71,18 @@ macro_rules! kinds {
             Ok(())
         }
 
-        /// Looks for the programs that this plan will need, before anything is changed.
-        pub fn check_tools(cx: &Context, plan: &Plan) -> Result<(), Failure> {
-            for item in &plan.items {
-                match item.id.kind() {
-                    $(kind if kind == <$kind>::TABLE.kind => <$kind>::tools(cx, item)?,)+
-                    _ => {}
-                }
+        fn builds<'a>(resource: &'a Resource, snapshot: &Snapshot) -> Option<&'a str> {
+            match resource.id.kind() {
+                $(kind if kind == <$kind>::TABLE.kind => <$kind>::builds(resource, snapshot),)+
+                _ => None,
             }
-            Ok(())
+        }
+
+        fn tools(cx: &Context, item: &Item) -> Result<(), Failure> {
+            match item.id.kind() {
+                $(kind if kind == <$kind>::TABLE.kind => <$kind>::tools(cx, item),)+
+                _ => Ok(()),
+            }
         }
 
         fn is_gathered(id: &Id) -> bool {
@@ -131,6 +134,27 @@ fn unknown(kind: &str, id: &Id) -> Failure {
 /// What each kind tells the planner about itself.
 pub fn table(kind: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.kind == kind).copied()
+}
+
+/// Looks for the programs that this plan will need, before anything is changed.
+pub fn check_tools(
+    cx: &Context,
+    plan: &Plan,
+    desired: &[Resource],
+    snapshot: &Snapshot,
+) -> Result<(), Failure> {
+    let is_made =
+        |item: &&Item| matches!(item.action, Action::Create | Action::Replace | Action::Update);
+    let made = plan.items.iter().filter(is_made);
+    let made = made.filter_map(|item| desired.iter().find(|resource| resource.id == item.id));
+    let built = made.filter_map(|resource| builds(resource, snapshot)).next();
+    if let Some(image) = built.filter(|_| !cx.docker.has_program()) {
+        let missing = docker::Error::NoProgram;
+        let mut failure = Failure::because(format!("cannot build `{image}`"), &missing);
+        failure.hint = missing.hint();
+        return Err(failure);
+    }
+    plan.items.iter().try_for_each(|item| tools(cx, item))
 }
 
 /// The addresses that the file itself names, which no other topology on the network may have.

@@ -48,20 +48,38 @@ impl ImageRef {
         self.digest_start.map(|start| &self.text[start + 1..])
     }
 
-    /// The name as the node's container runtime lists it: with registry, and `latest` where neither tag nor digest is given.
+    /// The one name that every container runtime has for it: registry and path whole, `latest` where
+    /// neither tag nor digest is given, and no tag beside a digest, which alone says what is meant.
     pub fn canonical(&self) -> String {
-        let name = self.name();
-        let first = name.split('/').next().unwrap_or_default();
-        let has_registry = name.contains('/') && is_registry(first);
-        let full = match (has_registry, name.contains('/')) {
-            (true, _) => name.to_owned(),
-            (false, true) => format!("docker.io/{name}"),
-            (false, false) => format!("docker.io/library/{name}"),
+        let (registry, path) = match self.name().split_once('/') {
+            Some((registry, path)) if is_registry(registry) => (registry, path),
+            _ => (DOCKER_HUB, self.name()),
         };
-        let rest = &self.text[self.name_end..];
-        if rest.is_empty() { format!("{full}:latest") } else { format!("{full}{rest}") }
+        let registry = if registry == OLD_DOCKER_HUB { DOCKER_HUB } else { registry };
+        let is_official = registry == DOCKER_HUB && !path.contains('/');
+        let folder = if is_official { "library/" } else { "" };
+        match (self.digest(), self.tag()) {
+            (Some(digest), _) => format!("{registry}/{folder}{path}@{digest}"),
+            (None, tag) => format!("{registry}/{folder}{path}:{}", tag.unwrap_or("latest")),
+        }
+    }
+
+    /// The host that serves it, and whose credentials it takes.
+    pub fn registry(&self) -> String {
+        let canonical = self.canonical();
+        canonical.split('/').next().unwrap_or_default().to_owned()
     }
 }
+
+/// The canonical name of an image that a runtime or a manifest names. What is not a reference is
+/// itself, as an image id or `<none>:<none>` is.
+pub fn canonical_image(name: &str) -> String {
+    name.parse().map_or_else(|_| name.to_owned(), |image: ImageRef| image.canonical())
+}
+
+/// Where images without a registry come from, and what it was called before.
+const DOCKER_HUB: &str = "docker.io";
+const OLD_DOCKER_HUB: &str = "index.docker.io";
 
 impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -253,12 +271,20 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_name_has_registry_and_tag() {
-        let canonical = |text: &str| text.parse::<ImageRef>().unwrap().canonical();
-        assert_eq!(canonical("debian"), "docker.io/library/debian:latest");
-        assert_eq!(canonical("kindest/node:v1"), "docker.io/kindest/node:v1");
-        assert_eq!(canonical("localhost/web:1"), "localhost/web:1");
-        assert_eq!(canonical("localhost:5000/web"), "localhost:5000/web:latest");
+    fn the_canonical_name_is_whole() {
+        let digest = format!("sha256:{}", "a1".repeat(32));
+        for (written, canonical) in [
+            ("debian", "docker.io/library/debian:latest".to_owned()),
+            ("kindest/node:v1", "docker.io/kindest/node:v1".to_owned()),
+            ("localhost/web:1", "localhost/web:1".to_owned()),
+            ("localhost:5000/web", "localhost:5000/web:latest".to_owned()),
+            ("quay.io/library/web", "quay.io/library/web:latest".to_owned()),
+            (&format!("web:1@{digest}"), format!("docker.io/library/web@{digest}")),
+            (&format!("host:5000/web:1@{digest}"), format!("host:5000/web@{digest}")),
+        ] {
+            assert_eq!(canonical_image(written), canonical);
+        }
+        assert_eq!(canonical_image("<none>:<none>"), "<none>:<none>");
     }
 
     #[test]
@@ -295,7 +321,39 @@ mod tests {
         }
     }
 
+    /// Every way to write an image of Docker Hub.
+    fn spellings(path: &str, which: &str) -> Vec<String> {
+        let short = if path.contains('/') { vec![path] } else { vec![path, "library/"] };
+        let paths = short.iter().map(|part| match *part {
+            "library/" => format!("library/{path}"),
+            whole => whole.to_owned(),
+        });
+        let registries = ["", "docker.io/", "index.docker.io/"];
+        paths
+            .flat_map(|path| registries.map(|registry| format!("{registry}{path}")))
+            .flat_map(|name| {
+                let tagged = which.starts_with('@').then(|| format!("{name}:1.2{which}"));
+                let bare = (which == ":latest").then(|| name.clone());
+                [Some(format!("{name}{which}")), tagged, bare].into_iter().flatten()
+            })
+            .collect()
+    }
+
     proptest! {
+        #[test]
+        fn all_spellings_of_an_image_are_one(
+            path in "[a-z][a-z0-9]{0,6}(/[a-z][a-z0-9]{0,6})?",
+            which in "(:latest|:[a-z0-9]{1,6}|@sha256:[0-9a-f]{64})",
+        ) {
+            prop_assume!(!path.starts_with("library/") && !path.starts_with("localhost/"));
+            let folder = if path.contains('/') { "" } else { "library/" };
+            let canonical = format!("docker.io/{folder}{path}{which}");
+            for spelling in spellings(&path, &which) {
+                prop_assert_eq!(canonical_image(&spelling), canonical.as_str());
+            }
+            prop_assert_eq!(canonical_image(&canonical), canonical);
+        }
+
         #[test]
         fn parts_put_together_are_the_text(text in "[a-zA-Z0-9./:@_-]{0,40}") {
             if let Ok(image) = text.parse::<ImageRef>() {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::endpoint::EndpointError;
 use super::ssh::SshError;
+use crate::backend::host::ProcessError;
 use crate::causes::causes;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -37,6 +38,10 @@ pub enum Error {
     Build { tag: String, message: String, log: String },
     #[error("lost the connection to the Docker engine: {0}")]
     Lost(String),
+    #[error("cannot find the `docker` program on PATH")]
+    NoProgram,
+    #[error(transparent)]
+    Program(#[from] ProcessError),
 }
 
 impl From<bollard::errors::Error> for Error {
@@ -94,14 +99,36 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Ssh(error) => error.hint(),
+            Self::NoProgram => Some(PROGRAM_HINT.to_owned()),
             _ => None,
         }
+    }
+
+    /// Whether a registry gave nothing to somebody who is not logged in, or to whoever is. Many say
+    /// of what one may not see that it is not there.
+    pub fn is_for_want_of_a_login(&self) -> bool {
+        let said = self.to_string().to_ascii_lowercase();
+        LOGIN_WANTED.iter().any(|words| said.contains(words))
     }
 
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))
     }
 }
+
+const PROGRAM_HINT: &str = "images are built by `docker build`: install Docker's command line (https://docs.docker.com/engine/install)";
+
+/// In the words of registries and engines.
+const LOGIN_WANTED: &[&str] = &[
+    "denied",
+    "unauthorized",
+    "authentication required",
+    "no basic auth credentials",
+    "forbidden",
+    "toomanyrequests",
+    "not found",
+    "manifest unknown",
+];
 
 /// For calls whose aim is reached as well when the thing is not there at all.
 pub trait AbsentIsFine<T> {

@@ -1,26 +1,14 @@
-//! Images: built, pulled, looked at and streamed out.
+//! Images: pulled, looked at and streamed out.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
-use anstream::adapter::strip_str;
-use bollard::models::{BuildInfo, CreateImageInfo};
-use bollard::query_parameters::{BuildImageOptions, CreateImageOptions, RemoveImageOptions};
+use bollard::models::CreateImageInfo;
+use bollard::query_parameters::{CreateImageOptions, RemoveImageOptions};
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 
-use super::{Archived, Docker, Error, Labels, Result};
-
-/// How much of a failed build's log is shown.
-const LOG_LINES: usize = 20;
-
-pub struct BuildRequest<'a> {
-    pub tag: &'a str,
-    /// A tar archive with a Dockerfile at its top.
-    pub context: Bytes,
-    pub dockerfile: &'a str,
-    pub args: HashMap<String, String>,
-    pub labels: Labels,
-}
+use super::{Docker, Error, Labels, Result};
+use crate::topology::canonical_image;
 
 /// How far a download has come, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,6 +21,8 @@ pub struct Amount {
 pub struct ImageDetails {
     pub id: String,
     pub tags: Vec<String>,
+    /// `linux/arm64` or `linux/arm/v7`: which of an image's platforms the engine has.
+    pub platform: Option<String>,
     /// In bytes, as the engine counts them.
     pub size: u64,
     /// The layers' diff ids, lowest first.
@@ -44,59 +34,14 @@ pub struct ImageDetails {
 }
 
 impl Docker {
-    /// Builds with the engine's own builder, which needs nothing on this machine; each line of the
-    /// log goes to `on_line`.
-    pub async fn build_image(
-        &self,
-        request: BuildRequest<'_>,
-        mut on_line: impl FnMut(&str),
-    ) -> Result<()> {
-        let tag = request.tag.to_owned();
-        let options = BuildImageOptions {
-            dockerfile: request.dockerfile.to_owned(),
-            t: Some(tag.clone()),
-            rm: true,
-            forcerm: true,
-            buildargs: (!request.args.is_empty()).then_some(request.args),
-            labels: (!request.labels.is_empty()).then(|| request.labels.into_iter().collect()),
-            ..BuildImageOptions::default()
-        };
-        let mut log = VecDeque::with_capacity(LOG_LINES);
-        let body = bollard::body_full(request.context);
-        let mut steps = self.api.build_image(options, None, Some(body));
-        while let Some(step) = steps.next().await {
-            let failed = |message: String| Error::Build {
-                tag: tag.clone(),
-                message,
-                log: Vec::from(log.clone()).join("\n"),
-            };
-            let BuildInfo { stream, .. } = match step {
-                Ok(info) => info,
-                Err(bollard::errors::Error::DockerStreamError { error }) => {
-                    return Err(failed(error));
-                }
-                Err(error) => return Err(error.into()),
-            };
-            // Package managers colour what they say and draw bars over one line.
-            let plain = stream.as_deref().map(|text| strip_str(text).to_string());
-            let lines = plain.iter().flat_map(|text| text.split(['\n', '\r']));
-            for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
-                on_line(line);
-                if log.len() == LOG_LINES {
-                    log.pop_front();
-                }
-                log.push_back(line.to_owned());
-            }
-        }
-        Ok(())
-    }
-
     pub async fn inspect_image(&self, reference: &str) -> Result<ImageDetails> {
         let image = self.api.inspect_image(reference).await?;
+        let platform = platform([image.os, image.architecture, image.variant]);
         let config = image.config.unwrap_or_default();
         Ok(ImageDetails {
             id: image.id.unwrap_or_default(),
             tags: image.repo_tags.unwrap_or_default(),
+            platform,
             size: image.size.and_then(|size| size.try_into().ok()).unwrap_or_default(),
             layers: image.root_fs.and_then(|root| root.layers).unwrap_or_default(),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
@@ -105,14 +50,16 @@ impl Docker {
         })
     }
 
-    /// Pulls an image; `on_progress` is told the sum over its layers.
+    /// Pulls an image as anybody may, which tells how far it has come: `on_progress` hears the sum
+    /// over its layers.
     pub async fn pull_image(
         &self,
         reference: &str,
         mut on_progress: impl FnMut(Amount),
     ) -> Result<()> {
-        let options =
-            CreateImageOptions { from_image: Some(exact(reference)), ..Default::default() };
+        // Without a tag the engine would take every tag there is.
+        let from_image = Some(canonical_image(reference));
+        let options = CreateImageOptions { from_image, ..Default::default() };
         let mut layers: BTreeMap<String, Amount> = BTreeMap::new();
         let mut news = self.api.create_image(Some(options), None, None);
         while let Some(CreateImageInfo { id, status, progress_detail, .. }) =
@@ -145,37 +92,13 @@ impl Docker {
     }
 }
 
-/// A build context out of files in memory.
-pub fn build_context(files: &[Archived<'_>]) -> Result<Bytes> {
-    super::containers::archive(files)
-}
-
-/// A reference without tag or digest means `latest`; the engine's pull would take every tag. Beside a
-/// digest a tag says nothing, and the engine forgets it.
-pub fn exact(reference: &str) -> String {
-    let (tagged, digest) = match reference.split_once('@') {
-        Some((tagged, digest)) => (tagged, Some(digest)),
-        None => (reference, None),
-    };
-    let tag = tagged.rfind(':').filter(|at| !tagged[*at..].contains('/'));
-    match (digest, tag) {
-        (Some(digest), tag) => format!("{}@{digest}", &tagged[..tag.unwrap_or(tagged.len())]),
-        (None, Some(_)) => tagged.to_owned(),
-        (None, None) => format!("{tagged}:latest"),
+fn platform([os, architecture, variant]: [Option<String>; 3]) -> Option<String> {
+    let given = |part: Option<String>| part.filter(|part| !part.is_empty());
+    let mut platform = format!("{}/{}", given(os)?, given(architecture)?);
+    if let Some(variant) = given(variant) {
+        platform += &format!("/{variant}");
     }
-}
-
-/// Whether two references name one image: `nginx:1` is `docker.io/library/nginx:1`.
-pub(super) fn same_image(one: &str, other: &str) -> bool {
-    familiar(one) == familiar(other)
-}
-
-fn familiar(reference: &str) -> &str {
-    let rest = reference
-        .strip_prefix("docker.io/")
-        .or_else(|| reference.strip_prefix("index.docker.io/"))
-        .unwrap_or(reference);
-    rest.strip_prefix("library/").unwrap_or(rest)
+    Some(platform)
 }
 
 #[cfg(test)]
@@ -183,18 +106,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_reference_without_tag_or_digest_becomes_latest() {
-        assert_eq!(exact("nginx"), "nginx:latest");
-        assert_eq!(exact("localhost:5000/web"), "localhost:5000/web:latest");
-        assert_eq!(exact("localhost:5000/web:1"), "localhost:5000/web:1");
-        assert_eq!(exact("nginx@sha256:ab"), "nginx@sha256:ab");
-        assert_eq!(exact("localhost:5000/web:1@sha256:ab"), "localhost:5000/web@sha256:ab");
-    }
-
-    #[test]
-    fn docker_hub_has_long_and_short_names() {
-        assert!(same_image("docker.io/library/nginx:1", "nginx:1"));
-        assert!(same_image("docker.io/kindest/node:v1", "kindest/node:v1"));
-        assert!(!same_image("quay.io/nginx:1", "nginx:1"));
+    fn a_platform_has_a_variant_where_there_is_one() {
+        let of = |parts: [&str; 3]| platform(parts.map(|part| Some(part.to_owned())));
+        assert_eq!(of(["linux", "amd64", ""]).as_deref(), Some("linux/amd64"));
+        assert_eq!(of(["linux", "arm", "v7"]).as_deref(), Some("linux/arm/v7"));
+        assert_eq!(of(["", "", ""]), None);
+        assert_eq!(platform([None, None, None]), None);
     }
 }

@@ -6,10 +6,12 @@ mod error;
 mod exec;
 mod images;
 mod networks;
+mod program;
 mod snapshot;
 mod ssh;
 mod volumes;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,15 +23,16 @@ pub use containers::Archived;
 pub use endpoint::{Endpoint, EndpointError, Surroundings, candidates};
 pub use error::{AbsentIsFine, Error, Result};
 pub use exec::{Attached, Output, Piece};
-pub use images::{Amount, BuildRequest, ImageDetails, build_context, exact};
+pub use images::{Amount, ImageDetails};
 pub use networks::{NetworkRequest, SubnetRequest};
+pub use program::{BuildContext, BuildRequest};
 pub use snapshot::{
     Address, Container, ContainerState, Image, Labels, Network, Published, Snapshot, Subnet, Volume,
 };
 pub use ssh::SshError;
 pub use volumes::Claimed;
 
-use super::host::Program;
+use super::host::{Program, find_program};
 use ssh::Line;
 
 /// Starting a container that publishes a thousand ports takes a minute.
@@ -43,6 +46,8 @@ pub struct Docker {
     endpoint: Endpoint,
     /// What carries it all, where the engine is behind ssh.
     line: Option<Arc<Line>>,
+    /// Where the `docker` program is, if there is one.
+    program: Option<PathBuf>,
 }
 
 /// What the engine tells of itself.
@@ -89,7 +94,9 @@ impl Docker {
         };
         let why_closed = || line.as_ref().and_then(|line| line.closed());
         let api = answered.map_err(|error| why_closed().map_or(error, Error::from))?;
-        Ok(Self { api, endpoint, line })
+        let path = |name: &str| surroundings.path.clone().filter(|_| name == "PATH");
+        let program = find_program("docker", &path);
+        Ok(Self { api, endpoint, line, program })
     }
 
     pub fn endpoint(&self) -> &Endpoint {

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 use ipnet::IpNet;
 
 use super::{Docker, Result};
+use crate::topology::canonical_image;
 
 pub type Labels = BTreeMap<String, String>;
 
@@ -140,13 +141,10 @@ impl Snapshot {
 
     /// The image that this reference means: by tag, by digest, or by id.
     pub fn image(&self, reference: &str) -> Option<&Image> {
-        let exact = super::images::exact(reference);
+        let wanted = canonical_image(reference);
+        let is_meant = |name: &String| canonical_image(name) == wanted;
         self.images.iter().find(|image| {
-            image.id == reference
-                || image.tags.iter().chain(&image.digests).any(|name| {
-                    super::images::same_image(name, reference)
-                        || super::images::same_image(name, &exact)
-                })
+            image.id == reference || image.tags.iter().chain(&image.digests).any(is_meant)
         })
     }
 
@@ -339,11 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_found_by_its_short_name() {
+    fn an_image_is_found_by_every_name() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let by_digest = format!("nginx@{digest}");
+        let by_both = format!("docker.io/nginx:1@{digest}");
         let image = Image {
             id: "sha256:1".to_owned(),
             tags: vec!["nginx:latest".to_owned(), "localhost/web:1".to_owned()],
-            digests: vec!["nginx@sha256:ab".to_owned()],
+            digests: vec![by_digest.clone()],
             labels: Labels::new(),
         };
         let snapshot = Snapshot { images: vec![image], ..Snapshot::default() };
@@ -352,8 +353,10 @@ mod tests {
             "nginx:latest",
             "docker.io/library/nginx:latest",
             "docker.io/nginx",
+            "index.docker.io/library/nginx",
             "localhost/web:1",
-            "nginx@sha256:ab",
+            &by_digest,
+            &by_both,
             "sha256:1",
         ] {
             assert!(snapshot.image(name).is_some(), "{name}");

@@ -105,8 +105,30 @@ impl Program {
         self
     }
 
-    /// Runs to the end, telling each line as it comes, and answers what went to standard output.
-    pub async fn run(mut self, mut tell: impl FnMut(&str) + Send) -> Result<String, ProcessError> {
+    /// Runs to the end, telling each line of its complaints as it comes, and answers what went to
+    /// standard output.
+    pub async fn run(self, mut tell: impl FnMut(&str) + Send) -> Result<String, ProcessError> {
+        let mut answer = String::new();
+        let hear = |from: Stream, line: &str| match from {
+            Stream::Out => {
+                answer.push_str(line);
+                answer.push('\n');
+            }
+            Stream::Err => tell(line),
+        };
+        self.listen(hear).await?;
+        Ok(answer)
+    }
+
+    /// Runs to the end, telling each line that it writes anywhere.
+    pub async fn follow(self, mut tell: impl FnMut(&str) + Send) -> Result<(), ProcessError> {
+        self.listen(|_, line| tell(line)).await
+    }
+
+    async fn listen(
+        mut self,
+        mut hear: impl FnMut(Stream, &str) + Send,
+    ) -> Result<(), ProcessError> {
         let input = self.input.take();
         let mut child = Group(self.spawn()?);
         let lost = |source| ProcessError::Lost { program: self.path.clone(), source };
@@ -121,7 +143,6 @@ impl Program {
         let mut lines = Lines::default();
         let mut out = line_reader(child.0.stdout.take());
         let mut err = line_reader(child.0.stderr.take());
-        let mut answer = String::new();
         tokio::pin!(feed);
         let (mut fed, mut out_open, mut err_open) = (false, true, true);
         while out_open || err_open {
@@ -129,15 +150,14 @@ impl Program {
                 () = &mut feed, if !fed => fed = true,
                 line = next_line(&mut out), if out_open => match line.map_err(lost)? {
                     Some(line) => {
+                        hear(Stream::Out, &line);
                         lines.keep(&line);
-                        answer.push_str(&line);
-                        answer.push('\n');
                     }
                     None => out_open = false,
                 },
                 line = next_line(&mut err), if err_open => match line.map_err(lost)? {
                     Some(line) => {
-                        tell(&line);
+                        hear(Stream::Err, &line);
                         lines.keep(&line);
                     }
                     None => err_open = false,
@@ -146,7 +166,7 @@ impl Program {
         }
         let status = child.0.wait().await.map_err(lost)?;
         if status.success() {
-            return Ok(answer);
+            return Ok(());
         }
         Err(ProcessError::Failed {
             command: self.to_string(),
@@ -260,19 +280,27 @@ impl Lines {
     }
 }
 
-type LineReader<R> = Option<tokio::io::Lines<BufReader<R>>>;
+/// Where a child wrote a line.
+enum Stream {
+    Out,
+    Err,
+}
+
+type LineReader<R> = Option<tokio::io::Split<BufReader<R>>>;
 
 fn line_reader<R: AsyncRead + Unpin>(stream: Option<R>) -> LineReader<R> {
-    stream.map(|stream| BufReader::new(stream).lines())
+    stream.map(|stream| BufReader::new(stream).split(b'\n'))
 }
 
 async fn next_line<R: AsyncRead + Unpin>(
     reader: &mut LineReader<R>,
 ) -> std::io::Result<Option<String>> {
-    match reader {
-        Some(lines) => lines.next_line().await,
-        None => Ok(None),
-    }
+    let Some(lines) = reader else { return Ok(None) };
+    let line = lines.next_segment().await?;
+    Ok(line.map(|line| {
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        String::from_utf8_lossy(line).into_owned()
+    }))
 }
 
 #[cfg(test)]
@@ -292,6 +320,14 @@ mod tests {
             .await
             .expect("it succeeds");
         assert_eq!((answer.as_str(), told), ("given\n", vec!["step".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn both_streams_are_followed_whatever_is_written() {
+        let mut told = Vec::new();
+        let script = r"printf 'one\r\n\377\n'; sleep 0.1; echo two >&2";
+        shell(script).follow(|line| told.push(line.to_owned())).await.expect("it succeeds");
+        assert_eq!(told, ["one", "\u{fffd}", "two"]);
     }
 
     #[tokio::test]

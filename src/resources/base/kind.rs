@@ -70,6 +70,11 @@ pub trait ResourceKind {
         ready(Ok(()))
     }
 
+    /// The image that making it would build.
+    fn builds<'a>(_: &'a Resource, _: &Snapshot) -> Option<&'a str> {
+        None
+    }
+
     /// Looks for the programs that carrying this out takes, before anything is changed.
     fn tools(_: &Context, _: &Item) -> Result<(), Failure> {
         Ok(())

@@ -70,6 +70,10 @@ pub struct GatewayKind;
 impl ResourceKind for GatewayKind {
     const TABLE: Table = TABLE;
 
+    fn builds<'a>(resource: &'a Resource, snapshot: &Snapshot) -> Option<&'a str> {
+        image::ROLE.builds(resource, snapshot)
+    }
+
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
         let keys = keys::authorized_keys(from.topology)?;
         let gateway = desired(from.topology, from.templates, &keys).map_err(unrendered)?;

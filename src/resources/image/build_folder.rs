@@ -1,4 +1,4 @@
-//! A folder with a Dockerfile: what of it goes to the engine's builder, and a fingerprint of that.
+//! A folder with a Dockerfile: a fingerprint of what of it a build may read.
 
 use std::fs;
 use std::io::Read;
@@ -6,7 +6,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
@@ -51,19 +50,6 @@ impl BuildFolder {
             add(&mut hash, path, &whole).map_err(|error| unreadable(&whole, &error))?;
         }
         Ok(format!("sha256:{:x}", hash.finalize()))
-    }
-
-    /// For the engine's builder; links stay links.
-    pub fn pack(&self) -> Result<Bytes, Failure> {
-        let mut archive = tar::Builder::new(Vec::new());
-        archive.follow_symlinks(false);
-        for path in &self.paths {
-            let whole = self.root.join(path);
-            archive
-                .append_path_with_name(&whole, path)
-                .map_err(|error| unreadable(&whole, &error))?;
-        }
-        archive.into_inner().map(Bytes::from).map_err(|error| unreadable(&self.root, &error))
     }
 }
 
@@ -192,26 +178,5 @@ mod tests {
         assert_ne!(second, first);
         write("Dockerfile", "FROM scratch\nCOPY page /");
         assert_ne!(fingerprint(home.path()), second);
-    }
-
-    #[test]
-    fn what_is_left_out_is_not_packed_and_links_stay_links() {
-        let home = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| home.path().join(name);
-        fs::create_dir(at("kept")).expect("made");
-        for name in ["Dockerfile", "kept/page", "noise.log"] {
-            fs::write(at(name), "x").expect("written");
-        }
-        fs::write(at(".dockerignore"), "*.log").expect("written");
-        std::os::unix::fs::symlink("/nowhere", at("link")).expect("linked");
-        let packed = BuildFolder::read(&build(home.path())).and_then(|read| read.pack());
-        let packed = packed.expect("packs");
-        let mut archive = tar::Archive::new(packed.as_ref());
-        let names: Vec<String> = archive
-            .entries()
-            .expect("an archive")
-            .map(|entry| entry.expect("whole").path().expect("a path").display().to_string())
-            .collect();
-        assert_eq!(names, [".dockerignore", "Dockerfile", "kept", "kept/page", "link"]);
     }
 }

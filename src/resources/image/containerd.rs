@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::naming::full_name;
 use crate::backend::docker::{Container, Docker, Error, ImageDetails};
+use crate::topology::canonical_image;
 
 /// containerd knows an image by the digest of a manifest that the engine may never have had, so the
 /// engine's id is written beside it when it is brought, with that digest: whoever loads another image
@@ -86,11 +86,20 @@ async fn blobs(docker: &Docker, node: &str) -> Result<HashSet<String>, Error> {
 pub async fn import(
     docker: &Docker,
     node: &str,
+    platform: Option<&str>,
     archive: impl Stream<Item = Result<Bytes, Error>> + Send,
 ) -> Result<(), Error> {
-    let import = ["images", "import", "--all-platforms", "--digests", SNAPSHOTTER, "-"];
+    let which = which(platform);
+    let import = ["images", "import", &which, "--digests", SNAPSHOTTER, "-"];
     docker.exec_with_stream(node, &[CTR.as_slice(), &import].concat(), archive).await?;
     Ok(())
+}
+
+/// An engine that keeps images in containerd has the index of all of an image's platforms and the
+/// content of one, which need not be the node's own.
+fn which(platform: Option<&str>) -> String {
+    platform
+        .map_or_else(|| "--all-platforms".to_owned(), |platform| format!("--platform={platform}"))
 }
 
 /// Marks an image if all of its blobs are there and unpacked, and answers whether they are.
@@ -99,7 +108,7 @@ pub async fn mark_if_whole(
     node: &str,
     parcel: &Parcel<'_>,
 ) -> Result<bool, Error> {
-    let name = full_name(parcel.name);
+    let name = canonical_image(parcel.name);
     let only = format!("name==\"{name}\"");
     let table = ctr(docker, node, &["images", "check", SNAPSHOTTER, &only]).await?;
     let Some(digest) = whole(&table, &name) else { return Ok(false) };
@@ -126,7 +135,13 @@ async fn ctr(docker: &Docker, node: &str, arguments: &[&str]) -> Result<String, 
 
 #[cfg(test)]
 mod tests {
-    use super::{marked, whole};
+    use super::{marked, which, whole};
+
+    #[test]
+    fn a_node_takes_in_the_platform_that_the_engine_has() {
+        assert_eq!(which(Some("linux/arm/v7")), "--platform=linux/arm/v7");
+        assert_eq!(which(None), "--all-platforms");
+    }
 
     #[test]
     fn only_what_topo_brought_counts() {

@@ -14,9 +14,9 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::archive::{Dealt, Known, Outlet, Receiver, deal};
 use super::containerd::{self, Parcel};
-use super::naming::full_name;
 use crate::backend::docker::{Docker, Error};
 use crate::engine::{Amount, Tally, Turn};
+use crate::topology::canonical_image;
 
 /// Pieces of an archive on their way to a node that reads more slowly than the others.
 const PIECES_AHEAD: usize = 32;
@@ -76,7 +76,8 @@ async fn hand_out<'a>(
             let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
             let archive = ReceiverStream::new(receiver);
             let receiver = Receiver { has: has.clone(), outlet: Belt(sender) };
-            (receiver, containerd::import(docker, node, archive))
+            let platform = parcel.image.platform.as_deref();
+            (receiver, containerd::import(docker, node, platform, archive))
         })
         .unzip();
     let dealing = dealing(docker, parcel, outlets, turn, onto.clone())
@@ -121,7 +122,7 @@ async fn dealing(
     turn: &Turn,
     onto: String,
 ) -> Result<Dealt, Error> {
-    let by_digest = parcel.name.contains('@').then(|| full_name(parcel.name));
+    let by_digest = parcel.name.contains('@').then(|| canonical_image(parcel.name));
     let reference = if by_digest.is_some() { parcel.image.id.as_str() } else { parcel.name };
     let archive = docker.export_images(&[reference]).map_err(io::Error::other);
     let archive = SyncIoBridge::new(StreamReader::new(Box::pin(archive)));

@@ -10,7 +10,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::naming::{ANNOTATION, INDEX, full_name};
+use super::naming::{ANNOTATION, INDEX};
+use crate::topology::canonical_image;
 
 /// What is read of an archive is text of this size at most.
 pub const MOST_TEXT: u64 = 4 * 1024 * 1024;
@@ -91,7 +92,7 @@ impl Legacy {
             let manifest = self.manifest(&image)?;
             let (digest, size) = (digest(&manifest), manifest.len());
             let entry = json!({ "mediaType": MANIFEST, "digest": digest, "size": size });
-            let tags = image.repo_tags.iter().flatten().map(|tag| full_name(tag));
+            let tags = image.repo_tags.iter().flatten().map(|tag| canonical_image(tag));
             for name in tags.chain(name.map(str::to_owned)) {
                 let mut entry = entry.clone();
                 entry["annotations"] = json!({ ANNOTATION: name });

@@ -9,12 +9,15 @@ mod naming;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use crate::backend::docker::{BuildRequest, Container, Error, ImageDetails, Snapshot};
+use crate::backend::docker::{
+    BuildContext, BuildRequest, Container, Error, ImageDetails, Snapshot,
+};
 use crate::engine::{Deadline, Failure, Turn, Work};
 use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
 use crate::resources::base::context::Context;
@@ -23,12 +26,11 @@ use crate::resources::base::docker::{built, kind_nodes, pulled};
 use crate::resources::base::in_cluster::CONTAINERD;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::{ids, node_names};
-use crate::topology::{Build, Cluster, Topology};
+use crate::topology::{Build, Cluster, Topology, canonical_image};
 
 use build_folder::BuildFolder;
 use containerd::{Parcel, Stock, Stores, stock};
 use delivery::{Addressee, deliver};
-use naming::full_name;
 
 const TABLE: Table = Table::plain(ids::IMAGE);
 
@@ -45,6 +47,10 @@ pub struct ImageKind;
 
 impl ResourceKind for ImageKind {
     const TABLE: Table = TABLE;
+
+    fn builds<'a>(resource: &'a Resource, _: &Snapshot) -> Option<&'a str> {
+        resource.fields.get("build").is_some().then(|| resource.id.name())
+    }
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
         let nodes = node_names::all(from.topology, from.claim);
@@ -135,7 +141,7 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
             }
         };
     for (id, record) in records {
-        let name = full_name(id.name());
+        let name = canonical_image(id.name());
         let wanted = record.fields.get("id").and_then(Value::as_str).unwrap_or_default();
         let mut holders: Vec<&str> = stocks
             .iter()
@@ -216,7 +222,7 @@ async fn bring(
     nodes: &[&Container],
 ) -> Result<(), Error> {
     let name = turn.id().name();
-    let full_name = full_name(name);
+    let full_name = canonical_image(name);
     let stores = cx.run::<Stores>();
     let held = try_join_all(nodes.iter().map(|node| stores.of(&cx.docker, node))).await?;
     let lacking: Vec<Addressee> = nodes
@@ -258,8 +264,10 @@ async fn build(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let build = build_of(cx, name)?;
     let request = BuildRequest {
         tag: name,
-        context: BuildFolder::read(build)?.pack()?,
-        dockerfile: build.dockerfile.as_deref().unwrap_or("Dockerfile"),
+        context: BuildContext::Folder {
+            folder: build.folder.path(),
+            dockerfile: Path::new(build.dockerfile.as_deref().unwrap_or("Dockerfile")),
+        },
         args: build.args.clone().into_iter().collect(),
         labels: [(BUILT.to_owned(), name.to_owned())].into(),
     };

@@ -4,8 +4,6 @@ use std::io::{self, ErrorKind};
 
 use serde_json::{Value, json};
 
-use crate::backend::docker::exact;
-
 pub const INDEX: &str = "index.json";
 
 /// What containerd takes an image's name from.
@@ -31,18 +29,6 @@ pub fn named(index: &[u8], name: &str) -> io::Result<Vec<u8>> {
     Ok(index.to_string().into_bytes())
 }
 
-/// containerd writes every name out whole, and Kubernetes asks it for one with a digest without the
-/// tag that may stand beside it.
-pub fn full_name(name: &str) -> String {
-    let exact = exact(name);
-    let prefix = match exact.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => "",
-        Some(_) => "docker.io/",
-        None => "docker.io/library/",
-    };
-    format!("{prefix}{exact}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,20 +46,5 @@ mod tests {
         assert_eq!(names, ["web@sha256:9", "web@sha256:9", "web:1"]);
         assert_eq!(index["manifests"][1]["annotations"]["x"], "y");
         assert!(named(b"{}", "web").is_err() && named(b"no", "web").is_err());
-    }
-
-    #[test]
-    fn names_are_written_out_as_containerd_does() {
-        for (short, full) in [
-            ("nginx", "docker.io/library/nginx:latest"),
-            ("lab/echo:1", "docker.io/lab/echo:1"),
-            ("localhost/web:1", "localhost/web:1"),
-            ("registry:5000/web", "registry:5000/web:latest"),
-            ("quay.io/a/b:v1", "quay.io/a/b:v1"),
-            ("nginx@sha256:ab", "docker.io/library/nginx@sha256:ab"),
-            ("registry:5000/web:1.2@sha256:ab", "registry:5000/web@sha256:ab"),
-        ] {
-            assert_eq!(full_name(short), full);
-        }
     }
 }

@@ -29,7 +29,7 @@ use crate::resources::base::kube::{listing, pods, ready, service};
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::resources::{manifest, pool};
-use crate::topology::{ImageRef, Topology};
+use crate::topology::{Topology, canonical_image};
 
 const TABLE: Table = Table { precious: is_precious, ..Table::plain(ids::OBJECT) };
 
@@ -197,8 +197,8 @@ impl<'a> Edges<'a> {
                 bonds.extend(self.pools.get(&**pool).cloned().map(Bond::Uses));
             }
             Facts::Runs { images, claims } => {
-                let canonical = |image: &str| Some(image.parse::<ImageRef>().ok()?.canonical());
-                let images = images.iter().filter_map(|image| self.images.get(&canonical(image)?));
+                let images =
+                    images.iter().filter_map(|image| self.images.get(&canonical_image(image)));
                 bonds.extend(images.cloned().map(Bond::Uses));
                 let claims =
                     claims.iter().filter_map(|claim| self.claims.get(&(namespace?, &**claim)));

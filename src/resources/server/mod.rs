@@ -48,6 +48,10 @@ pub struct ServerKind;
 impl ResourceKind for ServerKind {
     const TABLE: Table = TABLE;
 
+    fn builds<'a>(resource: &'a Resource, snapshot: &Snapshot) -> Option<&'a str> {
+        image::ROLE.builds(resource, snapshot)
+    }
+
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
         Ok(desired(from)?.into_iter().collect())
     }

@@ -1,7 +1,7 @@
 //! The images of topo's own containers: built on a base and named after what they are built from,
 //! or the user's own.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::backend::docker::api::ContainerCreateBody;
 use crate::backend::docker::{
-    AbsentIsFine, Archived, BuildRequest, Container, Error, Image as Listed, Snapshot,
-    build_context,
+    AbsentIsFine, Archived, BuildContext, BuildRequest, Container, Error, Image as Listed, Snapshot,
 };
 use crate::engine::{Deadline, Failure, Turn};
+use crate::plan::{Resource, Want};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::ownership::BUILT;
 use crate::resources::base::docker::pulled;
@@ -129,15 +129,14 @@ impl OwnImage {
         recipe: &[(&str, String)],
     ) -> Result<(), Failure> {
         let failed = |error: &Error| self.failed("build", error);
-        let files: Vec<Archived> = recipe
+        let files = recipe
             .iter()
             .map(|(name, text)| Archived { path: name, mode: 0o644, content: text.as_bytes() })
             .collect();
         let request = BuildRequest {
             tag,
-            context: build_context(&files).map_err(|error| failed(&error))?,
-            dockerfile: "Dockerfile",
-            args: HashMap::new(),
+            context: BuildContext::Files(files),
+            args: BTreeMap::new(),
             labels: [(BUILT.to_owned(), tag.to_owned())].into(),
         };
         cx.intend_tag(tag).await?;
@@ -162,10 +161,19 @@ impl OwnImage {
 }
 
 impl ImageRole {
+    /// The image of a container that is to run on one that topo builds and that is not there yet.
+    pub fn builds<'a>(&self, resource: &'a Resource, snapshot: &Snapshot) -> Option<&'a str> {
+        let Some(Want::Is(image)) = resource.fields.get("image") else { return None };
+        image.as_str().filter(|image| self.is_built(image) && snapshot.image(image).is_none())
+    }
+
+    fn is_built(&self, image: &str) -> bool {
+        image.strip_prefix(self.repository).is_some_and(|rest| rest.starts_with(':'))
+    }
+
     /// Takes away the tag of an image that topo built and that nothing uses any more.
     pub async fn forget(&self, cx: &Context, image: Option<&str>) -> Result<(), Failure> {
-        let is_built = |image: &&str| image.starts_with(&format!("{}:", self.repository));
-        match image.filter(is_built) {
+        match image.filter(|image| self.is_built(image)) {
             Some(image) => cx.forget_tag(image).await,
             None => Ok(()),
         }

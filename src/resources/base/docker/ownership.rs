@@ -10,6 +10,7 @@ use crate::engine::Failure;
 use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
 use crate::resources::base::marks;
+use crate::topology::canonical_image;
 
 /// On all that kind makes: the name of the cluster.
 pub const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
@@ -151,10 +152,12 @@ impl Context {
 
     /// By a container, or by another topology that has built it too.
     fn is_used(&self, tag: &str, snapshot: &Snapshot) -> bool {
-        let runs = snapshot.containers.iter().any(|container| container.image == tag);
+        let tag = canonical_image(tag);
+        let is_it = |name: &str| canonical_image(name) == tag;
+        let runs = snapshot.containers.iter().any(|container| is_it(&container.image));
         let claims = Claims::read(snapshot).current;
         let mut others = claims.values().filter(|claim| claim.topology != self.name);
-        runs || others.any(|claim| claim.tags.contains(tag))
+        runs || others.any(|claim| claim.tags.iter().any(|built| is_it(built)))
     }
 }
 
