@@ -54,6 +54,82 @@ fn a_foreign_network_is_refused_and_untouched() {
     assert_eq!(claims, "");
 }
 
+/// Kind's label says which cluster a container is of, and not who asked for the cluster.
+#[test]
+#[ignore = "needs the lab"]
+fn a_kind_cluster_of_the_topologys_name_is_not_taken_for_its_own() {
+    let lab = Lab::open("foreign-cluster").of(&["stranger"]);
+    let file = lab.own("topo.yaml");
+    let path = file.display().to_string();
+    let write = |text: &str| {
+        let text = format!("name: stranger\nnetwork: {{ subnet: 172.21.0.0/17 }}\n{text}");
+        std::fs::write(&file, text).expect("written");
+    };
+    let gateway =
+        "gateway:\n  image:\n    base: ${GATEWAY_BASE:-debian:bookworm-slim}\n  publish: [12380]\n";
+    let cluster = "cluster:\n  image: ${NODE_IMAGE:-kindest/node:v1.34.0}\n  workers: 1\n";
+
+    // A cluster that kind could not make leaves a claim that says it is being made.
+    write(cluster);
+    let failing = [("TOPO_KIND", "/bin/false".to_owned())];
+    assert_eq!(lab.topo_with(&["apply", "--yes", &path], &failing).code, 3);
+
+    let node = Node::of_kind(&lab, "stranger", "control-plane");
+    for (text, code) in [(gateway, 0), (gateway, 0), (cluster, 2)] {
+        write(text);
+        let ran = lab.expect(code, &["apply", "--yes", &path]);
+        assert_eq!(node.id(), node.id, "{}", ran.err);
+        if code == 2 {
+            assert!(ran.err.contains("kind delete cluster --name stranger"), "{}", ran.err);
+        }
+    }
+    lab.expect(0, &["destroy", "--yes", &path]);
+    assert_eq!(node.id(), node.id);
+
+    drop(node);
+    let worker = Node::plain(&lab, "stranger-worker");
+    let ran = lab.expect(2, &["apply", "--yes", &path]);
+    assert!(ran.err.contains("docker rm -f stranger-worker"), "{}", ran.err);
+    assert_eq!(worker.id(), worker.id);
+}
+
+struct Node<'a> {
+    lab: &'a Lab,
+    name: String,
+    id: String,
+}
+
+impl<'a> Node<'a> {
+    fn of_kind(lab: &'a Lab, cluster: &str, role: &str) -> Self {
+        let labels =
+            [format!("io.x-k8s.kind.cluster={cluster}"), format!("io.x-k8s.kind.role={role}")];
+        Self::made(lab, format!("{cluster}-{role}"), &labels)
+    }
+
+    fn plain(lab: &'a Lab, name: &str) -> Self {
+        Self::made(lab, name.to_owned(), &[])
+    }
+
+    fn made(lab: &'a Lab, name: String, labels: &[String]) -> Self {
+        let base = std::env::var("GATEWAY_BASE").expect("the lab's base image");
+        let mut arguments = vec!["run", "-d", "--name", &name];
+        arguments.extend(labels.iter().flat_map(|label| ["--label", label.as_str()]));
+        arguments.extend([base.as_str(), "sleep", "600"]);
+        let id = lab.run("docker", &arguments);
+        Self { lab, name, id }
+    }
+
+    fn id(&self) -> String {
+        self.lab.run("docker", &["inspect", &self.name, "--format", "{{.Id}}"])
+    }
+}
+
+impl Drop for Node<'_> {
+    fn drop(&mut self) {
+        self.lab.try_run("docker", &["rm", "-f", &self.name]);
+    }
+}
+
 struct Network<'a> {
     lab: &'a Lab,
     name: &'static str,
