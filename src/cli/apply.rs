@@ -24,6 +24,8 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
         session.refuse_held_by_others()?;
         resources::check_tools(session.cx(), &planned.plan, &planned.desired, session.snapshot())?;
         agree(&planned.plan, args.run.yes, view)?;
+        let refused = resources::refuse_impossible(session.cx(), &planned.plan).await;
+        refused.map_err(Error::refused)?;
         session.stake(&planned.desired, &planned.world).await?;
     }
 

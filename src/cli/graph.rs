@@ -6,7 +6,7 @@ use super::{FileArgs, load};
 use crate::backend::docker::Snapshot;
 use crate::backend::download::Downloads;
 use crate::error::{Error, Exit};
-use crate::plan::PlanError;
+use crate::plan::{PlanError, SecretKey};
 use crate::resources::{self, Ground, Ingredients, Objects};
 use crate::view::View;
 use crate::view::graph::{Format, Picture};
@@ -51,6 +51,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         snapshot: &Snapshot::default(),
         machine: None,
         state: None,
+        key: &SecretKey::new(b""),
     })?;
     let picture = Picture::of(topology.name.to_string(), &resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());

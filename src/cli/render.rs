@@ -11,6 +11,7 @@ use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
+use crate::plan::SecretKey;
 use crate::resources::{self, Content, Ground, Ingredients, Objects, Part, Rendered, render};
 use crate::templates;
 use crate::topology::Topology;
@@ -87,6 +88,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         snapshot: &networks(topology, view).await,
         machine: machine.as_ref(),
         state: state.as_ref(),
+        key: &SecretKey::new(b""),
     };
 
     let parts = args.what.and_then(What::part).map_or(Part::ALL.to_vec(), |part| vec![part]);

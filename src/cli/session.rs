@@ -209,6 +209,7 @@ impl Session {
                     snapshot: &self.snapshot,
                     machine: self.cx().machine().await,
                     state: Some(&self.cx().state),
+                    key: &self.cx().key,
                 })?
             }
             _ => Vec::new(),
@@ -368,7 +369,7 @@ async fn take_lock(state: &StateFolder, command: &str, view: &mut dyn View) -> R
     }
 }
 
-/// Made at the first change. Losing it only makes secrets look changed once.
+/// Made at the first change. Without it what was sealed cannot be compared, and is sealed again.
 fn secret_key(state: &StateFolder, purpose: Purpose) -> Result<SecretKey, Error> {
     if let Some(key) = state.read(KEY).filter(|key| key.len() == KEY_LENGTH) {
         return Ok(SecretKey::new(&key));

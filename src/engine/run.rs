@@ -1,6 +1,6 @@
 //! The ready queue.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::stages::{Reached, Stages};
 use super::step::{Performed, Shared, Stop};
 use super::{Cancel, Driver, Event, Events, Failure, StepPhase};
 use crate::plan::{
-    Action, Id, Outputs, Phase, Plan, Resource, SecretKey, Step, StepGraph, World, steps,
+    Action, Id, Item, Outputs, Phase, Plan, Resource, SecretKey, Step, StepGraph, World, steps,
 };
 
 /// One carrying-out of a plan.
@@ -43,6 +43,8 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     pub outcomes: Vec<(Id, Outcome)>,
+    /// Removed to be made again, by itself or with what it lives in, and not done again.
+    pub lost: Vec<Id>,
     pub interrupted: bool,
 }
 
@@ -361,8 +363,12 @@ impl<D: Driver> Queue<D> {
     fn report(self) -> Report {
         let mut outcomes: Vec<(Id, Outcome)> = Vec::with_capacity(self.shared.items.len());
         let mut place: HashMap<usize, usize> = HashMap::new();
+        let mut removed: HashSet<Id> = HashSet::new();
         for (step, ended) in self.graph.steps.iter().zip(self.ended) {
             let Some(outcome) = ended else { continue };
+            if step.phase == Phase::Remove && matches!(outcome, Outcome::Done(_)) {
+                removed.insert(self.shared.items[step.item].id.clone());
+            }
             if let Some(at) = place.get(&step.item) {
                 // Of the two steps of a replace, the first that was not done tells how it ended.
                 let earlier: &mut Outcome = &mut outcomes[*at].1;
@@ -378,8 +384,32 @@ impl<D: Driver> Queue<D> {
             && outcomes
                 .iter()
                 .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_) | Outcome::Skipped(_)));
-        Report { outcomes, interrupted }
+        let lost = lost(&self.shared.items, &removed, &outcomes);
+        Report { outcomes, lost, interrupted }
     }
+}
+
+fn lost(items: &[Arc<Item>], removed: &HashSet<Id>, outcomes: &[(Id, Outcome)]) -> Vec<Id> {
+    if removed.is_empty() {
+        return Vec::new();
+    }
+    let holders: HashMap<&Id, &Id> =
+        items.iter().filter_map(|item| Some((&item.id, item.goes_with.as_ref()?))).collect();
+    let is_gone = |id: &Id| {
+        let mut place = Some(id);
+        while let Some(id) = place {
+            if removed.contains(id) {
+                return true;
+            }
+            place = holders.get(id).copied();
+        }
+        false
+    };
+    let done = |outcome: &Outcome| matches!(outcome, Outcome::Done(_) | Outcome::Pending(_));
+    let undone = outcomes.iter().filter(|(_, outcome)| !done(outcome));
+    let mut lost: Vec<Id> = undone.map(|(id, _)| id).filter(|id| is_gone(id)).cloned().collect();
+    lost.sort_unstable();
+    lost
 }
 
 fn interrupted() -> Outcome {

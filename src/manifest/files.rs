@@ -5,9 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::{Fault, Place, Source, Syntax, template};
+use super::template::{self, Values};
+use super::{Fault, Place, Secrets, Source, Syntax};
 
 const READ: [&str; 4] = ["yaml", "yml", "json", "j2"];
 
@@ -17,7 +16,7 @@ pub fn sources(
     entry: usize,
     path: &Path,
     shown: &str,
-    context: &Value,
+    values: &Values,
 ) -> Result<Vec<Source>, Vec<Fault>> {
     let here = Place::start(&shown.into());
     let files = files(path, shown).map_err(|fault| vec![fault])?;
@@ -30,7 +29,7 @@ pub fn sources(
             }
             _ => here.file.clone(),
         };
-        match source(entry, &file, name, context) {
+        match source(entry, &file, name, values) {
             Ok(source) => sources.push(source),
             Err(fault) => faults.push(fault),
         }
@@ -38,7 +37,7 @@ pub fn sources(
     if faults.is_empty() { Ok(sources) } else { Err(faults) }
 }
 
-fn source(entry: usize, file: &Path, name: Arc<str>, context: &Value) -> Result<Source, Fault> {
+fn source(entry: usize, file: &Path, name: Arc<str>, values: &Values) -> Result<Source, Fault> {
     let bytes = fs::read(file)
         .map_err(|error| Fault::new(Place::start(&name), format!("cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -49,11 +48,12 @@ fn source(entry: usize, file: &Path, name: Arc<str>, context: &Value) -> Result<
     })?;
     // By its name and not by its path: what was downloaded is kept under its checksum.
     let Some(plain) = name.strip_suffix(".j2") else {
-        return Ok(Source { syntax: syntax(&name), name, text, entry });
+        let secrets = Secrets::Nowhere;
+        return Ok(Source { syntax: syntax(&name), name, text, entry, secrets });
     };
-    let text = template::render(&name, &text, context)?;
+    let (text, secrets) = template::render(&name, &text, values)?;
     let name = format!("{name} (rendered)").into();
-    Ok(Source { syntax: syntax(plain), name, text, entry })
+    Ok(Source { syntax: syntax(plain), name, text, entry, secrets })
 }
 
 fn syntax(name: &str) -> Syntax {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn read(path: &Path) -> Result<Vec<Source>, Vec<Fault>> {
-        sources(3, path, "m/", &serde_json::json!({"vars": {"n": 7}}))
+        sources(3, path, "m/", &serde_json::json!({"vars": {"n": 7}}).into())
     }
 
     #[test]

@@ -32,6 +32,18 @@ pub struct Source {
     pub syntax: Syntax,
     /// Which of the topology's manifests it belongs to.
     pub entry: usize,
+    pub secrets: Secrets,
+}
+
+/// Where a text holds values of sensitive variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Secrets {
+    #[default]
+    Nowhere,
+    /// Where it differs from this one, in which other values stand in for them.
+    Beside(String),
+    /// It cannot be told where.
+    Anywhere,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

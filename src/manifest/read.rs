@@ -12,32 +12,23 @@ use sha2::{Digest, Sha256};
 use super::canon::Canon;
 use super::facts::{self, Facts, Head};
 use super::kinds::{self, Kinds, Served};
-use super::{Fault, Kind, Manifests, Object, Place, Source, Syntax, split};
+use super::{Fault, Kind, Manifests, Object, Place, Secrets, Source, Syntax, split};
 
 /// Documents that one thread reads in a row.
 const IN_A_ROW: usize = 512;
 
-/// Reads every object of the sources. `secrets` are values that must not be shown wherever they
-/// stand. All faults come at once.
+/// Reads every object of the sources. `sought` are values that make an object secret where they are
+/// found in its text. All faults come at once.
 pub fn read(
     sources: Vec<Source>,
     kinds: &mut Kinds,
-    secrets: &[String],
+    sought: &[String],
 ) -> Result<Manifests, Vec<Fault>> {
-    let documents: Vec<Document> = sources
-        .iter()
-        .enumerate()
-        .flat_map(|(at, source)| {
-            let ranges = match source.syntax {
-                Syntax::Yaml => split::documents(&source.text),
-                Syntax::Json => std::iter::once(0..source.text.len()).collect(),
-            };
-            ranges.into_iter().map(move |bytes| Document { source: at, bytes })
-        })
-        .collect();
+    let documents: Vec<Document> =
+        sources.iter().enumerate().flat_map(|(at, source)| documents(at, source)).collect();
 
     let shares = documents.par_chunks(IN_A_ROW);
-    let shares: Vec<Share> = shares.map(|share| read_all(share, &sources, secrets)).collect();
+    let shares: Vec<Share> = shares.map(|share| read_all(share, &sources, sought)).collect();
     for draft in shares.iter().flat_map(|(drafts, _)| drafts) {
         if let Facts::Defines(definition) = &draft.facts {
             let served = Served {
@@ -47,11 +38,20 @@ pub fn read(
             kinds.tell(&definition.group, &definition.kind, served);
         }
     }
+    let twins: Vec<Twin> = sources.iter().map(Twin::of).collect();
     let mut faults = Vec::new();
     let mut objects = Vec::with_capacity(documents.len());
     for (drafts, wrong) in shares {
-        objects.extend(drafts.into_iter().map(|draft| draft.resolve(kinds)));
-        faults.extend(wrong);
+        for mut draft in drafts {
+            match twins[draft.source].mark(&mut draft) {
+                Ok(()) => objects.push(draft.resolve(kinds)),
+                Err(message) => {
+                    let place = Place::of(&sources[draft.source], &draft.bytes);
+                    faults.push(Fault::new(place, message).hint(OPEN_NAMES));
+                }
+            }
+        }
+        faults.extend(wrong.into_iter().map(|(at, fault)| twins[at].reword(fault)));
     }
     let manifests = Manifests { sources, objects };
     faults.extend(twice(&manifests));
@@ -114,14 +114,15 @@ impl Draft {
     }
 }
 
-type Share = (Vec<Draft>, Vec<Fault>);
+/// Faults with the number of their source.
+type Share = (Vec<Draft>, Vec<(usize, Fault)>);
 
-fn read_all(documents: &[Document], sources: &[Source], secrets: &[String]) -> Share {
-    let mut reader = Reader { sources, secrets, names: HashSet::new(), json: Vec::new() };
+fn read_all(documents: &[Document], sources: &[Source], sought: &[String]) -> Share {
+    let mut reader = Reader { sources, sought, names: HashSet::new(), json: Vec::new() };
     let (mut drafts, mut faults) = (Vec::with_capacity(documents.len()), Vec::new());
     for document in documents {
         if let Err(fault) = reader.document(document, &mut drafts) {
-            faults.push(fault);
+            faults.push((document.source, fault));
         }
     }
     (drafts, faults)
@@ -129,7 +130,7 @@ fn read_all(documents: &[Document], sources: &[Source], secrets: &[String]) -> S
 
 struct Reader<'a> {
     sources: &'a [Source],
-    secrets: &'a [String],
+    sought: &'a [String],
     /// Few distinct names of kinds and namespaces are shared by many objects.
     names: HashSet<Arc<str>>,
     json: Vec<u8>,
@@ -219,7 +220,7 @@ impl Reader<'_> {
         }
         let text = &source.text[document.bytes.clone()];
         let secret = (kind == "Secret" && api_version == "v1")
-            || self.secrets.iter().any(|secret| text.contains(secret.as_str()));
+            || self.sought.iter().any(|secret| text.contains(secret.as_str()));
         drafts.push(Draft {
             facts: facts::facts(&api_version, &kind, json),
             api_version: self.shared(&api_version),
@@ -243,6 +244,79 @@ impl Reader<'_> {
         self.names.insert(name.clone());
         name
     }
+}
+
+const OPEN_NAMES: &str =
+    "leave sensitive variables out of names, kinds and conditions, or take them out of `sensitive`";
+
+/// The same source with other values in the place of sensitive ones.
+enum Twin {
+    None,
+    /// The digest of each object.
+    Read {
+        digests: HashMap<Name, [u8; 32]>,
+        faults: Vec<Fault>,
+    },
+    Unknown,
+}
+
+type Name = (Arc<str>, Arc<str>, Option<Arc<str>>, Box<str>);
+
+impl Twin {
+    fn of(source: &Source) -> Self {
+        let text = match &source.secrets {
+            Secrets::Nowhere => return Self::None,
+            Secrets::Anywhere => return Self::Unknown,
+            Secrets::Beside(text) => text.clone(),
+        };
+        let twin = [Source { text, secrets: Secrets::Nowhere, ..source.clone() }];
+        let (drafts, faults) = read_all(&documents(0, &twin[0]), &twin, &[]);
+        Self::Read {
+            digests: drafts.iter().map(|draft| (draft.name(), draft.hash)).collect(),
+            faults: faults.into_iter().map(|(_, fault)| fault).collect(),
+        }
+    }
+
+    /// An object that comes out otherwise holds a secret; one that would not be there, or not
+    /// under this name, could not be named without telling of it.
+    fn mark(&self, draft: &mut Draft) -> Result<(), &'static str> {
+        match self {
+            Self::None => {}
+            Self::Unknown => draft.secret = true,
+            Self::Read { digests, .. } => match digests.get(&draft.name()) {
+                Some(digest) => draft.secret |= *digest != draft.hash,
+                None => return Err("the name of this object depends on a sensitive variable"),
+            },
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a sensitive value would tell of it.
+    fn reword(&self, fault: Fault) -> Fault {
+        match self {
+            Self::None => fault,
+            Self::Read { faults, .. } if faults.contains(&fault) => fault,
+            Self::Read { .. } | Self::Unknown => Fault::new(
+                fault.place,
+                "this cannot be read with the values of the sensitive variables in it",
+            ),
+        }
+    }
+}
+
+impl Draft {
+    fn name(&self) -> Name {
+        let Self { api_version, kind, namespace, name, .. } = self;
+        (api_version.clone(), kind.clone(), namespace.clone(), name.clone())
+    }
+}
+
+fn documents(at: usize, source: &Source) -> Vec<Document> {
+    let ranges = match source.syntax {
+        Syntax::Yaml => split::documents(&source.text),
+        Syntax::Json => std::iter::once(0..source.text.len()).collect(),
+    };
+    ranges.into_iter().map(|bytes| Document { source: at, bytes }).collect()
 }
 
 impl Document {
@@ -361,7 +435,13 @@ mod tests {
     fn source(name: &str, text: &str) -> Source {
         let is_json = std::path::Path::new(name).extension().is_some_and(|end| end == "json");
         let syntax = if is_json { Syntax::Json } else { Syntax::Yaml };
-        Source { name: name.into(), text: text.to_owned(), syntax, entry: 0 }
+        Source {
+            name: name.into(),
+            text: text.to_owned(),
+            syntax,
+            entry: 0,
+            secrets: Secrets::Nowhere,
+        }
     }
 
     fn objects(text: &str) -> Manifests {
@@ -475,6 +555,42 @@ mod tests {
                 .expect("reads");
         let secret: Vec<_> = read.objects.iter().map(|object| object.secret).collect();
         assert_eq!(secret, [true, true, false]);
+    }
+
+    const TWO: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {p: PIN}\n---\n\
+        apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n";
+
+    fn beside(text: &str) -> Result<Manifests, Vec<Fault>> {
+        let with = |pin: &str| text.replace("PIN", pin);
+        let secrets = Secrets::Beside(with("y"));
+        let source = Source { secrets, ..source("a.yaml", &with("x")) };
+        read(vec![source], &mut Kinds::default(), &[])
+    }
+
+    #[test]
+    fn what_comes_out_otherwise_with_another_value_holds_a_secret() {
+        let secret = |manifests: Manifests| -> Vec<bool> {
+            manifests.objects.iter().map(|object| object.secret).collect()
+        };
+        assert_eq!(secret(beside(TWO).expect("reads")), [true, false]);
+        let unknown = Source { secrets: Secrets::Anywhere, ..source("a.yaml", TWO) };
+        let read = read(vec![unknown], &mut Kinds::default(), &[]).expect("reads");
+        assert_eq!(secret(read), [true, true]);
+    }
+
+    #[test]
+    fn neither_a_name_nor_a_fault_tells_of_a_secret() {
+        let named = beside(&TWO.replace("{name: a}", "{name: a-PIN}")).expect_err("would tell");
+        assert_eq!(named.len(), 1);
+        assert_eq!(named[0].message, "the name of this object depends on a sensitive variable");
+        let broken = beside("kind: PIN\n").expect_err("is no object");
+        assert!(!broken[0].message.contains('x'), "{}", broken[0]);
+        let unfit = read(
+            vec![Source { secrets: Secrets::Anywhere, ..source("a.yaml", "a: hunter2: x\n") }],
+            &mut Kinds::default(),
+            &[],
+        );
+        assert!(unfit.expect_err("is no YAML")[0].message.starts_with("this cannot be read with"));
     }
 
     #[test]

@@ -6,10 +6,42 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
-use super::{Fault, Place};
+use super::{Fault, Place, Secrets};
 
-/// Renders a template with `context`, a map whose keys are what templates may name.
-pub fn render(name: &Arc<str>, text: &str, context: &Value) -> Result<String, Fault> {
+/// What templates may name.
+pub struct Values {
+    pub real: Value,
+    /// The same with other values in the place of sensitive ones, if there are any.
+    pub standing_in: Option<Value>,
+}
+
+impl From<Value> for Values {
+    fn from(real: Value) -> Self {
+        Self { real, standing_in: None }
+    }
+}
+
+/// Renders a template. With sensitive values it is rendered a second time with others in their
+/// place: so it shows where they are, whatever the template makes of them.
+pub fn render(name: &Arc<str>, text: &str, values: &Values) -> Result<(String, Secrets), Fault> {
+    let real = render_with(name, text, &values.real);
+    let Some(standing_in) = &values.standing_in else {
+        return real.map(|text| (text, Secrets::Nowhere));
+    };
+    match (real, render_with(name, text, standing_in)) {
+        (Ok(real), Ok(other)) if real == other => Ok((real, Secrets::Nowhere)),
+        (Ok(real), Ok(other)) => Ok((real, Secrets::Beside(other))),
+        (Ok(real), Err(_)) => Ok((real, Secrets::Anywhere)),
+        // What is wrong with a sensitive value would tell of it.
+        (Err(_), Err(fault)) => Err(fault),
+        (Err(fault), Ok(_)) => Err(Fault::new(
+            fault.place,
+            "a sensitive variable has a value that this template cannot use",
+        )),
+    }
+}
+
+fn render_with(name: &Arc<str>, text: &str, context: &Value) -> Result<String, Fault> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -61,7 +93,23 @@ mod tests {
     use super::*;
 
     fn rendered(text: &str) -> Result<String, Fault> {
-        render(&"web.yaml.j2".into(), text, &json!({"vars": {"replicas": 2}, "pools": []}))
+        let values = json!({"vars": {"replicas": 2}, "pools": []}).into();
+        render(&"web.yaml.j2".into(), text, &values).map(|(text, _)| text)
+    }
+
+    #[test]
+    fn a_sensitive_value_is_found_whatever_has_been_made_of_it() {
+        let values = Values {
+            real: json!({"vars": {"pin": 7, "word": "aGk="}}),
+            standing_in: Some(json!({"vars": {"pin": 8, "word": "bHl="}})),
+        };
+        let render = |text| render(&"a.j2".into(), text, &values);
+        let found = |text| render(text).expect("renders").1;
+        assert_eq!(found("a: {{ vars.pin is defined }}"), Secrets::Nowhere);
+        assert_eq!(found("a: {{ vars.pin + 1 }}"), Secrets::Beside("a: 9".to_owned()));
+        assert_eq!(found("a: {{ {\"7\": 1}[vars.pin ~ \"\"] }}"), Secrets::Anywhere);
+        let fault = render("a: {{ vars.word | int }}").expect_err("is no number");
+        assert!(!fault.message.contains("aGk="), "{fault}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::seal::MASK;
 use super::{Bond, Id};
 
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,10 @@ pub struct Item {
     pub asks: Option<String>,
     /// Nothing to change, but it is not working yet: what it last said.
     pub waits: Option<String>,
+    /// It is there, and is removed with this before it is made again.
+    pub goes_with: Option<Id>,
+    /// What it will be, of one that is created.
+    pub values: Vec<(String, Shown)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -130,7 +135,11 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
+    /// As the file has it: `mounts[0].hostPath`.
     pub path: String,
+    /// The field of the resource that it is in.
+    #[serde(skip)]
+    pub field: String,
     pub before: Shown,
     pub after: Shown,
     /// Where the file says so: `topo.yaml:31:5`.
@@ -158,7 +167,7 @@ impl Serialize for Shown {
         match self {
             Self::Absent => serializer.serialize_none(),
             Self::Value(value) => value.serialize(serializer),
-            Self::Sensitive => serializer.serialize_str("(sensitive)"),
+            Self::Sensitive => serializer.serialize_str(MASK),
             Self::Unknown(id) => json!({ "unknown": id }).serialize(serializer),
         }
     }
@@ -176,6 +185,8 @@ impl Item {
             why: None,
             asks: None,
             waits: None,
+            goes_with: None,
+            values: Vec::new(),
         }
     }
 
@@ -183,6 +194,7 @@ impl Item {
         self.action = Action::Blocked;
         self.why = Some(why.into());
         self.asks = None;
+        self.goes_with = None;
     }
 }
 
@@ -190,6 +202,7 @@ impl Item {
 impl Serialize for Item {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
         struct View<'a> {
             id: &'a Id,
             action: Action,
@@ -203,6 +216,8 @@ impl Serialize for Item {
             asks: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             waits: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            goes_with: Option<&'a Id>,
         }
         View {
             id: &self.id,
@@ -214,6 +229,7 @@ impl Serialize for Item {
             why: self.why.as_deref(),
             asks: self.asks.as_deref(),
             waits: self.waits.as_deref(),
+            goes_with: self.goes_with.as_ref(),
         }
         .serialize(serializer)
     }

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use super::parts::{Part, parts};
 use super::record::input_of;
 use super::resource::field_of;
+use super::seal::{MASK, masked};
 use super::{
     Cause, Change, Effect, FieldName, Id, Origin, Record, Resource, SecretKey, Seen, Shown, Want,
 };
@@ -24,7 +26,7 @@ pub fn known(
     given: &dyn Fn(&Id, &str) -> Option<Value>,
 ) -> Known {
     match want {
-        Want::Is(value) | Want::Secret(value) => Known::Value(value.clone()),
+        Want::Is(value) => Known::Value(value.clone()),
         Want::Auto => recorded
             .map_or_else(|| Known::Unknown(owner.clone()), |kept| Known::Value(kept.clone())),
         Want::After(giver, output) => {
@@ -68,10 +70,7 @@ impl Comparison<'_> {
             }
         }
         for drifted in &self.seen.drift {
-            let secret =
-                matches!(self.resource.fields.get(field_of(&drifted.path)), Some(Want::Secret(_)));
-            let show = |value: &Value| if secret { Shown::Sensitive } else { shown(value) };
-            let (before, after) = (show(&drifted.live), show(&drifted.applied));
+            let (before, after) = (shown(&drifted.live), shown(&drifted.applied));
             let mut change = self.change(&drifted.path, before, after, Cause::Drift);
             change.by.clone_from(&drifted.by);
             difference.push(change, self.effect(&drifted.path));
@@ -99,17 +98,17 @@ impl Comparison<'_> {
             Known::Unknown(giver) => return self.unknown(name, want, before, giver, difference),
         };
 
-        let (file, drift) = if matches!(want, Want::Secret(_)) {
-            let recorded = recorded.and_then(Value::as_str);
-            let differs = |value: &Value| recorded != Some(self.key.hash(value).as_str());
-            (differs(&wanted), live.is_some_and(differs))
-        } else {
-            let another = recorded != Some(&wanted);
-            let moved = another && self.has_same_giver(name, want);
-            let live_differs = live.is_some_and(|live| recorded.is_some_and(|was| was != live));
-            (another && !moved, moved || live_differs)
-        };
-        let Some(cause) = cause_of(file, drift) else { return };
+        let recorded_parts = self.parts(name, recorded, &wanted);
+        if !recorded_parts.is_empty() && recorded_parts.iter().all(|part| part.only_unsealed) {
+            for part in &recorded_parts {
+                difference.push(self.unsealed(part), Effect::InPlace);
+            }
+            return;
+        }
+        let another = !recorded_parts.is_empty();
+        let moved = another && self.has_same_giver(name, want);
+        let live_differs = live.is_some_and(|live| recorded.is_some_and(|was| was != live));
+        let Some(cause) = cause_of(another && !moved, moved || live_differs) else { return };
 
         // What is wanted has come about by other hands: it only has to be recorded, and for
         // that nothing is removed.
@@ -118,12 +117,36 @@ impl Comparison<'_> {
         if there_already && effect == Effect::Replace {
             return;
         }
-        let (before, after) = match want {
-            Want::Secret(_) if before == Shown::Absent => (before, Shown::Sensitive),
-            Want::Secret(_) => (Shown::Sensitive, Shown::Sensitive),
-            Want::Is(_) | Want::Auto | Want::After(..) => (before, shown(&wanted)),
-        };
-        difference.push(self.change(name, before, after, cause), effect);
+        if there_already {
+            difference.push(self.change(name, before, shown(&wanted), cause), effect);
+            return;
+        }
+        let parts = if live.is_some() { self.parts(name, live, &wanted) } else { recorded_parts };
+        for part in parts {
+            let before = match part.before {
+                Some(_) if live.is_none() && self.is_in_the_clear(name) => Shown::Sensitive,
+                before => before.map_or(Shown::Absent, shown),
+            };
+            let after = part.after.map_or(Shown::Absent, shown);
+            difference.push(self.change(&part.path, before, after, cause), effect);
+        }
+    }
+
+    fn parts<'v>(&self, name: &str, before: Option<&'v Value>, wanted: &'v Value) -> Vec<Part<'v>> {
+        let there = |value: &&Value| !value.is_null();
+        parts(name, before.filter(there), Some(wanted).filter(there), self.key)
+    }
+
+    /// A secret that is recorded anew, and for which nothing else is done.
+    fn unsealed(&self, part: &Part) -> Change {
+        let mut change = self.change(&part.path, Shown::Sensitive, Shown::Sensitive, Cause::File);
+        change.forces_replace = false;
+        change
+    }
+
+    /// Whether a record of a topo that sealed no field of this name may hold secrets there.
+    fn is_in_the_clear(&self, name: &str) -> bool {
+        !self.record.sealed && self.resource.table.guarded.contains(&name)
     }
 
     fn unknown(
@@ -151,7 +174,8 @@ impl Comparison<'_> {
 
     /// A field that was applied and that the file no longer sets.
     fn left_out(&self, name: &FieldName, value: &Value, difference: &mut Difference) {
-        let change = self.change(name, shown(value), Shown::Absent, Cause::File);
+        let before = if self.is_in_the_clear(name) { Shown::Sensitive } else { shown(value) };
+        let change = self.change(name, before, Shown::Absent, Cause::File);
         difference.push(change, self.effect(name));
     }
 
@@ -166,13 +190,15 @@ impl Comparison<'_> {
         self.resource.table.effect(path)
     }
 
-    fn change(&self, path: &str, before: Shown, after: Shown, cause: Cause) -> Change {
+    fn change(&self, written: &str, before: Shown, after: Shown, cause: Cause) -> Change {
+        let path = self.resource.table.path_in_file(written);
         Change {
-            path: path.to_owned(),
+            at: place_of(&self.resource.origin, &path, self.places),
+            path: path.into_owned(),
+            field: field_of(written).to_owned(),
             before,
             after,
-            at: place_of(&self.resource.origin, path, self.places),
-            forces_replace: self.effect(path) == Effect::Replace,
+            forces_replace: self.effect(written) == Effect::Replace,
             cause,
             by: None,
         }
@@ -196,25 +222,36 @@ fn cause_of(file: bool, drift: bool) -> Option<Cause> {
     }
 }
 
-/// A live or recorded value as it may be shown.
-fn shown(value: &Value) -> Shown {
+/// A value as it may be shown.
+pub fn shown(value: &Value) -> Shown {
     if value.is_null() {
-        Shown::Absent
-    } else if SecretKey::made(value) {
-        Shown::Sensitive
-    } else {
-        Shown::Value(value.clone())
+        return Shown::Absent;
+    }
+    match masked(value) {
+        Value::String(text) if text == MASK => Shown::Sensitive,
+        open => Shown::Value(open),
     }
 }
 
-/// The line of a field, or of the block it belongs to where the field is not written out.
+/// The line of a field, or of the nearest thing around it that is written out.
 pub fn place_of(
     origin: &Origin,
     field: &str,
     places: &dyn Fn(&str) -> Option<String>,
 ) -> Option<String> {
     match origin {
-        Origin::Key(key) => places(&format!("{key}.{field}")).or_else(|| places(key)),
+        Origin::Key(key) => {
+            let mut path = format!("{key}.{}", field.replace('[', ".").replace(']', ""));
+            loop {
+                if let Some(place) = places(&path) {
+                    return Some(place);
+                }
+                if path.len() <= key.len() {
+                    return None;
+                }
+                path.truncate(path.rfind('.').unwrap_or_default().max(key.len()));
+            }
+        }
         Origin::Line { file, line } => Some(format!("{file}:{line}")),
         Origin::Nowhere => None,
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::diff::{Comparison, Difference};
+use super::diff::{Comparison, Difference, Known, known, shown};
 use super::removals::removals;
 use super::resource::field_of;
 use super::shelter::Shelter;
@@ -141,7 +141,41 @@ impl Planner<'_> {
                 }
             }
         }
+        if matches!(item.action, Action::Create | Action::Replace)
+            && let Some(why) = self.request.world.impossible.get(&resource.id)
+        {
+            item.block(why);
+        }
+        if item.action == Action::Create {
+            item.values = self.values(resource);
+        }
         item
+    }
+
+    fn values(&self, resource: &Resource) -> Vec<(String, Shown)> {
+        let table = resource.table;
+        let told = table.tells.iter().filter_map(|path| {
+            let value = self.value_at(resource, path)?;
+            Some((table.path_in_file(path).into_owned(), value))
+        });
+        let target = resource
+            .leads_to
+            .iter()
+            .map(|target| ("to".to_owned(), Shown::Value(target.as_ref().into())));
+        target.chain(told).collect()
+    }
+
+    fn value_at(&self, resource: &Resource, path: &str) -> Option<Shown> {
+        let want = resource.fields.get(field_of(path))?;
+        let given = |giver: &Id, output: &str| self.given(giver, output);
+        match known(&resource.id, want, None, &given) {
+            Known::Unknown(giver) => Some(Shown::Unknown(giver)),
+            Known::Value(value) => {
+                let mut inside = path.split('.').skip(1);
+                let part = inside.try_fold(&value, |value, key| value.get(key))?;
+                (!part.is_null()).then(|| shown(part))
+            }
+        }
     }
 
     /// Whether it is there and nothing that it was made in, and still belongs in, goes: then its
@@ -168,7 +202,7 @@ impl Planner<'_> {
             Action::Update => item
                 .changes
                 .iter()
-                .any(|change| resource.table.effect(&change.path) == Effect::Unsettles),
+                .any(|change| resource.table.effect(&change.field) == Effect::Unsettles),
             _ => true,
         };
         Decision {
@@ -267,9 +301,10 @@ impl Planner<'_> {
             .filter(|(name, _)| resource.table.effect(name) == Effect::Replace)
             .filter_map(|(name, want)| match (want, seen.fields.get(name)) {
                 (Want::Is(wanted), Some(live)) if wanted != live => Some(Change {
-                    path: name.to_string(),
-                    before: Shown::Value(live.clone()),
-                    after: Shown::Value(wanted.clone()),
+                    path: resource.table.path_in_file(name).into_owned(),
+                    field: name.to_string(),
+                    before: shown(live),
+                    after: shown(wanted),
                     at: super::diff::place_of(&resource.origin, name, self.request.places),
                     forces_replace: true,
                     cause: Cause::File,
@@ -345,7 +380,7 @@ impl Planner<'_> {
             return Some((why, Cause::File));
         }
         let (parent, decision) = self.parent_made_anew(resource, Bond::goes_along)?;
-        let why = format!("it rests on `{parent}`, which is made anew");
+        let why = format!("`{parent}`, which it is on, is recreated");
         Some((why, decision.cause.unwrap_or(Cause::File)))
     }
 
@@ -435,7 +470,8 @@ fn made_with_parent(
         item.why = Some(format!("it is looked for in `{parent}`, which is not there yet"));
     } else {
         item.action = Action::Create;
-        item.why = seen.map(|_| format!("`{parent}` is made anew"));
+        item.goes_with = seen.map(|_| parent.clone());
+        item.why = seen.map(|_| format!("`{parent}` is recreated"));
     }
 }
 
@@ -454,7 +490,7 @@ fn forcing(item: &Item) -> String {
         .changes
         .iter()
         .filter(|change| change.forces_replace)
-        .map(|change| field_of(&change.path))
+        .map(|change| change.path.as_str())
         .collect();
     match &item.why {
         Some(why) if fields.is_empty() => why.clone(),

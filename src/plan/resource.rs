@@ -1,5 +1,6 @@
 //! What the file wants: a resource is a table of fields and the bonds it has to others.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Resource {
     /// Refuse to replace or delete it, whatever the file says elsewhere.
     pub protect: bool,
     pub origin: Origin,
+    /// What it leads to, in a person's words.
+    pub leads_to: Option<Box<str>>,
 }
 
 impl Resource {
@@ -35,6 +38,7 @@ impl Resource {
             takes: Vec::new(),
             protect: false,
             origin: Origin::Nowhere,
+            leads_to: None,
         }
     }
 
@@ -65,6 +69,11 @@ impl Resource {
         self
     }
 
+    pub fn leads_to(mut self, target: impl Into<Box<str>>) -> Self {
+        self.leads_to = Some(target.into());
+        self
+    }
+
     pub fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
@@ -73,7 +82,7 @@ impl Resource {
     /// The values that the file itself states, without those that are chosen or given later.
     pub fn stated(&self) -> Fields<Value> {
         let stated = self.fields.iter().filter_map(|(name, want)| match want {
-            Want::Is(value) | Want::Secret(value) => Some((name.clone(), value.clone())),
+            Want::Is(value) => Some((name.clone(), value.clone())),
             Want::Auto | Want::After(..) => None,
         });
         stated.collect()
@@ -83,7 +92,7 @@ impl Resource {
     pub fn needs(&self) -> impl Iterator<Item = &Id> {
         let givers = self.fields.iter().filter_map(|(_, want)| match want {
             Want::After(giver, _) => Some(giver),
-            Want::Is(_) | Want::Secret(_) | Want::Auto => None,
+            Want::Is(_) | Want::Auto => None,
         });
         self.bonds.iter().map(Bond::id).chain(givers)
     }
@@ -95,9 +104,8 @@ pub type Stage = &'static str;
 /// What a field shall be, as far as it is known before anything is done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Want {
+    /// Secrets in it are sealed.
     Is(Value),
-    /// Compared as it is, recorded as a keyed hash, never shown.
-    Secret(Value),
     /// Topo chooses once and then keeps what was recorded.
     Auto,
     /// Another resource gives it: that resource and the name of its output.
@@ -161,12 +169,26 @@ pub struct Table {
     pub lookup: bool,
     /// Whether removing this one loses something, so that a person is asked first.
     pub precious: fn(&Id) -> bool,
+    /// Fields that may have secrets in them.
+    pub guarded: &'static [&'static str],
+    /// Beginnings of paths, and what the file has in their place.
+    pub names: &'static [(&'static str, &'static str)],
+    /// Paths of what a person wants to know of one that is to be created.
+    pub tells: &'static [&'static str],
 }
 
 impl Table {
     /// A kind whose fields all change in place, that is topo's own, and that is removed unasked.
     pub const fn plain(kind: &'static str) -> Self {
-        Self { kind, effects: &[], lookup: false, precious: |_| false }
+        Self {
+            kind,
+            effects: &[],
+            lookup: false,
+            precious: |_| false,
+            guarded: &[],
+            names: &[],
+            tells: &[],
+        }
     }
 
     /// Of a field, or of the field that a path of keys begins with.
@@ -177,11 +199,20 @@ impl Table {
             .find(|(name, _)| *name == field)
             .map_or(Effect::InPlace, |(_, effect)| *effect)
     }
+
+    /// The path as a person finds it in the topology file.
+    pub fn path_in_file<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let named = self.names.iter().find_map(|(here, there)| {
+            let rest = path.strip_prefix(here)?;
+            (rest.is_empty() || rest.starts_with(['.', '['])).then(|| format!("{there}{rest}"))
+        });
+        named.map_or(Cow::Borrowed(path), Cow::Owned)
+    }
 }
 
 /// The field in which a path of keys begins.
 pub fn field_of(path: &str) -> &str {
-    path.split_once('.').map_or(path, |(field, _)| field)
+    path.split(['.', '[']).next().unwrap_or(path)
 }
 
 /// A stretch of something only one may hold: IPv4 addresses, the tcp ports of an address.

@@ -18,6 +18,8 @@ pub struct World {
     /// What is gone itself and has left something behind: a gateway's volume, a cluster's entry in the
     /// kubeconfig. Nothing to be mended while it is wanted, something to be removed once it is not.
     pub leftovers: BTreeSet<Id>,
+    /// What could not be made now as the file has it, and why: so nothing is removed to make it.
+    pub impossible: BTreeMap<Id, String>,
 }
 
 impl World {

@@ -32,7 +32,7 @@ pub use conflicts::settled;
 pub use network::foresee;
 pub use port::leads_to;
 pub use registry::{
-    Hands, check_tools, desired, explain, held_by_others, named, observe, observe_ports, render,
-    table,
+    Hands, check_tools, desired, explain, held_by_others, named, observe, observe_ports,
+    refuse_impossible, render, table,
 };
 pub use share::{Doing, Ground, Health, Scene, Settled, healths, settle, ways};

@@ -6,10 +6,11 @@ use crate::plan::{Action, Id, Item, Outputs, Plan, Resource, Table, World};
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
 use crate::resources::base::holdings::Holdings;
+use crate::resources::base::ids;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::Listed;
 use crate::resources::base::rendered::{Part, Rendered};
-use crate::resources::{conflicts, look};
+use crate::resources::{conflicts, look, network};
 use crate::topology::Topology;
 
 /// Writes out what is done to all kinds, one after the other as they stand in the list.
@@ -124,6 +125,19 @@ kinds!(
     super::tunnel::TunnelKind,
     super::connector::ConnectorKind,
 );
+
+/// Looks once more, just before anything is removed, whether all that the plan makes can be made:
+/// the question to a person may have stood for long.
+pub async fn refuse_impossible(cx: &Context, plan: &Plan) -> Result<(), Failure> {
+    let Some(topology) = cx.file.as_deref() else { return Ok(()) };
+    let id = ids::network(topology);
+    let is_replaced = plan.item(&id).is_some_and(|item| item.action == Action::Replace);
+    let why = if is_replaced { network::impossible(topology, &cx.snapshot().await?) } else { None };
+    why.map_or(Ok(()), |why| {
+        Err(Failure::new(format!("`{id}` cannot be recreated, and nothing was changed"))
+            .caused_by(why))
+    })
+}
 
 fn unknown(kind: &str, id: &Id) -> Failure {
     Failure::new(format!(

@@ -10,6 +10,7 @@ use super::host_path::HostPath;
 use super::image_ref::ImageRef;
 use super::name::{ContainerPath, Label};
 use super::port::{PortRange, Proto};
+use super::sensitive::Guarded;
 
 /// The Kubernetes cluster: one that topo makes with kind, or with `context` one that exists.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +45,8 @@ pub struct Cluster {
     pub ports: Vec<PortMapping>,
     /// Raw kind configuration (kind.x-k8s.io/v1alpha4), merged over what topo renders: maps merge, lists append.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind_config: Option<serde_json::Map<String, serde_json::Value>>,
+    #[schemars(with = "Option<BTreeMap<String, Guarded>>")]
+    pub kind_config: Option<Guarded>,
     /// Instead of all of the above: the kubeconfig context of a cluster that exists. Nothing of it is made or removed but what this file names.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]

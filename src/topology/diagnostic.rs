@@ -102,21 +102,6 @@ impl Diagnostic {
         self.related.push(Related { place, message: message.into() });
         self
     }
-
-    /// Replaces `secret` wherever the fault quotes it.
-    pub(super) fn mask(&mut self, secret: &str) {
-        const MASK: &str = "(sensitive)";
-        let texts = [Some(&mut self.message), self.seen.as_mut(), self.help.as_mut()];
-        for text in texts
-            .into_iter()
-            .flatten()
-            .chain(self.related.iter_mut().map(|related| &mut related.message))
-        {
-            if text.contains(secret) {
-                *text = text.replace(secret, MASK);
-            }
-        }
-    }
 }
 
 /// Every error and warning of one file, in the order of its lines; at least one is an error.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::host_path::HostPath;
 use super::image_ref::ImageRef;
+use super::sensitive::Guarded;
 use super::text::{string_or_map, string_or_map_schema};
 
 /// An image on every node. The short form is its reference alone.
@@ -27,7 +28,7 @@ pub struct Build {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub args: BTreeMap<String, String>,
+    pub args: BTreeMap<String, Guarded>,
 }
 
 /// An image with more to say of it than its reference.
@@ -44,7 +45,8 @@ struct LongForm {
     dockerfile: Option<String>,
     /// Build arguments.
     #[serde(default)]
-    args: BTreeMap<String, String>,
+    #[schemars(extend("additionalProperties" = { "type": "string", "writeOnly": true }))]
+    args: BTreeMap<String, Guarded>,
 }
 
 impl From<LongForm> for Image {

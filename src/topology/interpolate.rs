@@ -4,20 +4,35 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::places::{Node, Places, Shape, Style};
+use super::sensitive::Secret;
 use super::text::Malformed;
 
 /// What to do about a quoted value that a variable was meant to be filled into.
 pub const UNQUOTE: &str = "take the quotes away: variables are filled into plain values only";
 
+/// The variables of the environment, and which of them must not be shown.
+pub struct Variables<'a> {
+    pub lookup: &'a dyn Fn(&str) -> Option<String>,
+    pub sensitive: Vec<String>,
+}
+
+/// Text with its variables filled in.
+#[derive(Debug, PartialEq)]
+enum Filled {
+    Open(String),
+    /// The value of a sensitive variable is in it.
+    Secret(Secret),
+}
+
 /// Fills variables into every plain scalar; keys and quoted scalars stay as they are. Faulty ones are left as written.
 pub fn interpolate(
     value: &mut Value,
     places: &mut Places,
-    lookup: &dyn Fn(&str) -> Option<String>,
+    variables: &Variables,
     faults: &mut Vec<Diagnostic>,
 ) {
     let mut found = Vec::new();
-    visit(value, &mut places.root, lookup, &mut found);
+    visit(value, &mut places.root, variables, &mut found);
     for (mark, malformed) in found {
         let fault = Diagnostic::new(Severity::Error, "variable", places.at(mark), malformed.what);
         faults.push(match malformed.instead {
@@ -30,17 +45,21 @@ pub fn interpolate(
 fn visit(
     value: &mut Value,
     node: &mut Node,
-    lookup: &dyn Fn(&str) -> Option<String>,
+    variables: &Variables,
     faults: &mut Vec<(super::places::Mark, Malformed)>,
 ) {
     match value {
         Value::String(text) if node.style == Style::Plain && text.contains('$') => {
-            match fill(text, lookup) {
-                Ok(filled) if filled != *text => {
+            match fill(text, variables) {
+                Ok(Filled::Open(filled)) if filled != *text => {
                     *text = filled;
                     node.style = Style::Interpolated;
                 }
-                Ok(_) => {}
+                Ok(Filled::Open(_)) => {}
+                Ok(Filled::Secret(secret)) => {
+                    *value = Secret::mark(secret.reveal());
+                    node.style = Style::Secret;
+                }
                 Err(malformed) => {
                     faults.push((node.mark, malformed));
                     node.style = Style::Interpolated;
@@ -51,7 +70,7 @@ fn visit(
         Value::Array(items) => {
             if let Shape::List(nodes) = &mut node.shape {
                 for (item, node) in items.iter_mut().zip(nodes) {
-                    visit(item, node, lookup, faults);
+                    visit(item, node, variables, faults);
                 }
             }
         }
@@ -59,7 +78,7 @@ fn visit(
             for (at, (key, value)) in map.iter_mut().enumerate() {
                 let Some(index) = node.entry_index(key, at) else { continue };
                 if let Shape::Map(entries) = &mut node.shape {
-                    visit(value, &mut entries[index].value, lookup, faults);
+                    visit(value, &mut entries[index].value, variables, faults);
                 }
             }
         }
@@ -68,7 +87,8 @@ fn visit(
 }
 
 /// `text` with its variables filled in; `$$` is a dollar sign.
-pub fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Malformed> {
+fn fill(text: &str, variables: &Variables) -> Result<Filled, Malformed> {
+    let mut is_secret = false;
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -84,17 +104,26 @@ pub fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Strin
                     "`${NAME}`, or `$${` for the characters themselves",
                 )
             })?;
-            filled.push_str(&reference(&inside[..end], lookup)?);
+            let (name, default) = reference(&inside[..end])?;
+            match ((variables.lookup)(name), default) {
+                (Some(value), default) if default.is_none() || !value.is_empty() => {
+                    filled.push_str(&value);
+                    is_secret |= variables.sensitive.iter().any(|secret| secret == name);
+                }
+                (_, Some(default)) => filled.push_str(default),
+                (_, None) => return Err(not_set(name)),
+            }
             rest = &inside[end + 1..];
         } else {
             filled.push('$');
         }
     }
     filled.push_str(rest);
-    Ok(filled)
+    Ok(if is_secret { Filled::Secret(Secret::new(filled)) } else { Filled::Open(filled) })
 }
 
-fn reference(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Malformed> {
+/// The name of a variable, and its default.
+fn reference(inside: &str) -> Result<(&str, Option<&str>), Malformed> {
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
@@ -113,15 +142,14 @@ fn reference(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<St
             format!("`${{{name}:-default}}` with a plain default"),
         ));
     }
-    match (lookup(name), default) {
-        (Some(value), None) => Ok(value),
-        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
-        (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(Malformed::instead(
-            format!("the variable `{name}` is not set"),
-            format!("`${{{name}:-…}}` with a default, or set the variable"),
-        )),
-    }
+    Ok((name, default))
+}
+
+fn not_set(name: &str) -> Malformed {
+    Malformed::instead(
+        format!("the variable `{name}` is not set"),
+        format!("`${{{name}:-…}}` with a default, or set the variable"),
+    )
 }
 
 /// The value that plain text stands for when nothing says its type: a number or a boolean only if it is spelled just like one.
@@ -141,12 +169,31 @@ mod tests {
     use proptest::prelude::*;
 
     fn filled(text: &str) -> Result<String, String> {
+        match fill_with(text) {
+            Ok(Filled::Open(filled)) => Ok(filled),
+            Ok(Filled::Secret(_)) => Err("a secret".to_owned()),
+            Err(malformed) => Err(malformed.what),
+        }
+    }
+
+    fn fill_with(text: &str) -> Result<Filled, Malformed> {
         let lookup = |name: &str| match name {
             "SET" => Some("value".to_owned()),
             "EMPTY" => Some(String::new()),
+            "TOKEN" => Some("7".to_owned()),
             _ => None,
         };
-        fill(text, &lookup).map_err(|malformed| malformed.what)
+        let sensitive = vec!["TOKEN".to_owned(), "UNSET".to_owned()];
+        fill(text, &Variables { lookup: &lookup, sensitive })
+    }
+
+    #[test]
+    fn text_with_a_sensitive_value_anywhere_in_it_is_secret_as_a_whole() {
+        for (text, wanted) in [("${TOKEN}", "7"), ("${SET}-${TOKEN}-y", "value-7-y")] {
+            let Ok(Filled::Secret(secret)) = fill_with(text) else { panic!("{text} is open") };
+            assert_eq!(secret.reveal(), wanted);
+        }
+        assert_eq!(filled("${UNSET:-written in the file}").as_deref(), Ok("written in the file"));
     }
 
     #[test]

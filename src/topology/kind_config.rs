@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::nearest;
+use super::sensitive::Guarded;
 
 /// Something that kind would refuse, or that is topo's own to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +68,29 @@ const JSON_PATCH: &[(&str, Takes)] = &[
     ("patch", Takes::Text),
 ];
 
-/// Everything that is wrong with a raw configuration.
-pub fn check(config: &Map<String, Value>) -> Vec<Fault> {
+/// What the engine and the cluster show to everybody.
+const VISIBLE: [&str; 5] = ["kind", "apiVersion", "name", "networking", "featureGates"];
+
+/// Everything that is wrong with a raw configuration. What is wrong with a secret would tell of it.
+pub fn check(config: &Guarded) -> Vec<Fault> {
     let mut faults = Vec::new();
-    fields(CLUSTER, config, "", &mut faults);
+    if let Value::Object(fields) = config.reveal() {
+        self::fields(CLUSTER, &fields, "", &mut faults);
+    }
+    let in_sight: Vec<Fault> = config.secret_places().filter_map(secret_in_sight).collect();
+    faults.retain(|fault| in_sight.iter().all(|secret| secret.path != fault.path));
+    faults.extend(in_sight);
     faults
+}
+
+fn secret_in_sight(place: &str) -> Option<Fault> {
+    let path = place.trim_start_matches('/').replace('/', ".");
+    let block = path.split('.').next().unwrap_or_default();
+    VISIBLE.contains(&block).then(|| Fault {
+        message: "a sensitive variable cannot be used here: its value would be visible".to_owned(),
+        help: Some("take the variable out of `sensitive`".to_owned()),
+        path,
+    })
 }
 
 fn fields(
@@ -210,7 +229,7 @@ mod tests {
             "featureGates": { "AllAlpha": false }, "runtimeConfig": { "api/all": "true" },
             "kubeadmConfigPatchesJSON6902": [{ "group": "kubeadm.k8s.io", "version": "v1beta3", "kind": "ClusterConfiguration", "patch": "[]" }],
         });
-        assert_eq!(check(&map(config)), []);
+        assert_eq!(check(&config.into()), []);
     }
 
     #[test]
@@ -219,7 +238,7 @@ mod tests {
             "nodes": [], "name": "x", "network": {}, "networking": { "ipFamly": "ipv4", "kubeProxyMode": "iptable" },
             "featureGates": { "A": "true" }, "kubeadmConfigPatchesJSON6902": [{ "patches": "" }],
         });
-        let paths: Vec<String> = check(&map(config))
+        let paths: Vec<String> = check(&config.into())
             .into_iter()
             .map(|fault| format!("{} -> {}", fault.path, fault.help.unwrap_or_default()))
             .collect();

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::diagnostic::{self, Diagnostic, Problems, Severity};
 use super::files::Files;
+use super::interpolate::{self, Variables};
 use super::places::{Places, Style};
-use super::{Topology, interpolate, nearest, rules, schema, shape, yaml};
+use super::{Topology, nearest, rules, schema, shape, yaml};
 
 /// The file, and all that reading it depends on.
 pub struct Input<'a> {
@@ -28,7 +29,7 @@ pub struct Loaded {
     pub topology: Topology,
     pub places: Places,
     pub warnings: Vec<Diagnostic>,
-    /// Values of the variables that the file calls sensitive; never to be shown or stored.
+    /// Values of the variables that the file calls sensitive, for what other programs say of them.
     pub secrets: Vec<String>,
 }
 
@@ -46,22 +47,18 @@ pub fn load(input: &Input) -> Result<Loaded, Problems> {
         yaml::parse(&file, text).map_err(|fault| Problems(vec![*fault]))?;
     whole_file(&value, &places).map_err(|fault| Problems(vec![*fault]))?;
 
-    interpolate::interpolate(&mut value, &mut places, input.vars, &mut problems);
-    let secrets = secrets(&value, input.vars);
-    shape::prune(schema::schema(), text, &secrets, &mut value, &mut places, &mut problems);
+    let variables = Variables { lookup: input.vars, sensitive: sensitive(&value) };
+    interpolate::interpolate(&mut value, &mut places, &variables, &mut problems);
+    shape::prune(schema::schema(), text, &mut value, &mut places, &mut problems);
     let topology = decode(value, &places, &mut problems).map(|mut topology| {
         rules::check(&mut topology, &places, input, &mut problems);
         topology
     });
 
-    for problem in &mut problems {
-        for secret in &secrets {
-            problem.mask(secret);
-        }
-    }
     diagnostic::sort(&mut problems);
     match topology {
         Some(topology) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
+            let secrets = secrets(&variables);
             Ok(Loaded { topology, places, warnings: problems, secrets })
         }
         _ => Err(Problems(problems)),
@@ -100,20 +97,15 @@ fn whole_file(value: &Value, places: &Places) -> Result<(), Box<Diagnostic>> {
     }
 }
 
-/// Values that must not be shown: of the variables named under `sensitive`, before anything is known to be right.
-fn secrets(value: &Value, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+/// The variables that the file names under `sensitive`, before anything is known to be right.
+fn sensitive(value: &Value) -> Vec<String> {
     let names = value.get("sensitive").and_then(Value::as_array);
-    let mut secrets: Vec<String> = names
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .filter_map(lookup)
-        .filter(|secret| !secret.is_empty())
-        .collect();
-    // A secret that holds another is masked first, or its rest would show.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
-    secrets
+    names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn secrets(variables: &Variables) -> Vec<String> {
+    let values = variables.sensitive.iter().filter_map(|name| (variables.lookup)(name));
+    values.filter(|secret| !secret.is_empty()).collect()
 }
 
 /// After the schema's walk nothing should be left to fail; if the two ever part, that is said, and nothing is guessed.
@@ -140,6 +132,8 @@ fn decode(mut value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> 
 impl Loaded {
     /// Whether the value at `path` came from a variable.
     pub fn from_variable(&self, path: &str) -> bool {
-        self.places.node(path).is_some_and(|node| node.style == Style::Interpolated)
+        self.places
+            .node(path)
+            .is_some_and(|node| matches!(node.style, Style::Interpolated | Style::Secret))
     }
 }

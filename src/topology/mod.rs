@@ -25,6 +25,7 @@ pub mod places;
 pub mod port;
 mod rules;
 mod schema;
+pub mod sensitive;
 mod shape;
 pub mod share;
 pub mod size;
@@ -60,6 +61,7 @@ pub use places::Places;
 pub use port::{Listen, ListenSpec, PortRange, Proto};
 pub use rules::{NoRoom, carve, reserved};
 pub use schema::schema;
+pub use sensitive::{Guarded, MASK, SHORTEST_SOUGHT, Secret};
 pub use share::{
     Access, Claim, Nfs, NfsServer, NfsSystem, NfsVersion, Owner, PortNumber, Share, Via,
 };
@@ -95,10 +97,10 @@ pub struct Topology {
     /// A folder of your own templates, each in place of topo's of the same name: `gateway/Dockerfile`. `topo render templates` prints those there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub templates: Option<HostPath>,
-    /// Values for templates among the manifests.
+    /// Values for templates among the manifests; they may be sensitive.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub vars: BTreeMap<String, serde_json::Value>,
-    /// Variables of the environment whose values are never shown or stored.
+    pub vars: BTreeMap<String, Guarded>,
+    /// Variables of the environment whose values are never shown or stored. They can be used in `vars`, in `args` of an image and in `cluster.kindConfig`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sensitive: Vec<VariableName>,
     /// The gateway.

@@ -30,6 +30,8 @@ pub(super) enum Style {
     Quoted,
     /// Plain, and variables have been filled in.
     Interpolated,
+    /// Plain, and a sensitive variable has been filled in.
+    Secret,
 }
 
 #[derive(Debug, Clone)]

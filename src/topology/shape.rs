@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::diagnostic::{Diagnostic, Severity};
 use super::interpolate::{UNQUOTE, typed};
 use super::places::{Entry, Mark, Node, Places, Shape, Style};
+use super::sensitive::MASK;
 use super::text::{Malformed, Text};
 use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
 
@@ -21,7 +22,6 @@ const MOST_FAULTS: usize = 1000;
 pub fn prune(
     schema: &Value,
     text: &str,
-    secrets: &[String],
     value: &mut Value,
     places: &mut Places,
     faults: &mut Vec<Diagnostic>,
@@ -31,7 +31,7 @@ pub fn prune(
         Node { mark: Mark::default(), style: Style::Plain, pruned: false, shape: Shape::Scalar },
     );
     let at = root.visible();
-    Walk { definitions: &schema["$defs"], text, secrets, places, faults }
+    Walk { definitions: &schema["$defs"], text, places, faults }
         .visit(schema, value, &mut root, at);
     places.root = root;
 }
@@ -39,7 +39,6 @@ pub fn prune(
 struct Walk<'a> {
     definitions: &'a Value,
     text: &'a str,
-    secrets: &'a [String],
     places: &'a Places,
     faults: &'a mut Vec<Diagnostic>,
 }
@@ -51,6 +50,13 @@ impl<'a> Walk<'a> {
             return false;
         }
         let schema = self.resolved(schema);
+        if node.style == Style::Secret {
+            return self.secret(schema, at);
+        }
+        if takes_secrets(schema) && types(schema).next().is_none() {
+            freely(value, node);
+            return true;
+        }
         if let Some(branches) = schema.get("anyOf").and_then(Value::as_array) {
             return self.any_of(branches, value, node, at);
         }
@@ -67,6 +73,20 @@ impl<'a> Walk<'a> {
             Value::Array(items) => self.list(schema, items, node, at),
             _ => self.scalar(schema, value, node, at),
         }
+    }
+
+    /// What is not made to hold secrets would show them.
+    fn secret(&mut self, schema: &Value, at: Mark) -> bool {
+        let may_stay = takes_secrets(schema) && accepts(schema, &MASK.into());
+        if !may_stay {
+            let message = "a sensitive variable cannot be used here: its value would be visible";
+            let place = self.places.at(at);
+            self.push(
+                Diagnostic::new(Severity::Error, "sensitive-value", place, message)
+                    .help("sensitive variables can be used in `vars`, in `args` of an image and in `cluster.kindConfig`"),
+            );
+        }
+        may_stay
     }
 
     fn resolved(&self, mut schema: &'a Value) -> &'a Value {
@@ -133,15 +153,6 @@ impl<'a> Walk<'a> {
             None => bounds(schema, value),
         };
         let Some(malformed) = malformed else { return true };
-        if self.secrets.iter().any(|secret| seen.contains(secret)) {
-            // What is wrong with a secret would tell of it.
-            self.fault(
-                code_of(schema),
-                at,
-                "the value of the variable does not fit here".to_owned(),
-            );
-            return false;
-        }
         let mut fault =
             Diagnostic::new(Severity::Error, code_of(schema), self.places.at(at), malformed.what)
                 .seen(seen.clone());
@@ -532,6 +543,10 @@ fn coerce(schema: &Value, value: &mut Value, node: &Node) {
     }
 }
 
+fn takes_secrets(schema: &Value) -> bool {
+    schema["writeOnly"] == true
+}
+
 /// Where any value may stand, what came from a variable becomes what it is spelled like.
 fn freely(value: &mut Value, node: &mut Node) {
     match value {
@@ -712,7 +727,7 @@ mod tests {
     use super::*;
 
     /// What the walk understands; a schema that says more would be checked less than it promises.
-    const KEYWORDS: [&str; 23] = [
+    const KEYWORDS: [&str; 24] = [
         "$schema",
         "$defs",
         "$ref",
@@ -736,6 +751,7 @@ mod tests {
         "const",
         "dependentRequired",
         "dependentSchemas",
+        "writeOnly",
     ];
 
     #[test]

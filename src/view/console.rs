@@ -7,6 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use super::{Format, Verbosity};
 use crate::error::Exit;
+use crate::topology::{MASK, SHORTEST_SOUGHT};
 
 /// What the person asked for on the command line.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +28,10 @@ pub struct Console {
 
 /// Words that must not be shown: as they are, and as JSON writes them.
 ///
-/// A resource that marks its fields as secret never shows them; this is for what quotes them, such as
-/// the message of a program that was handed one.
+/// No resource, record or plan has them; this is for what quotes them, such as the message of a
+/// program that was handed one.
 #[derive(Debug, Default)]
 struct Hidden(Vec<String>);
-
-/// Hiding anything shorter would hide ordinary words and tell the secret by that.
-const SHORTEST_SECRET: usize = 4;
 
 struct Stream {
     to: Box<dyn Write + Send>,
@@ -132,7 +130,7 @@ impl Console {
 
 impl Hidden {
     fn add(&mut self, secrets: &[String]) {
-        for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+        for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SOUGHT) {
             let quoted = serde_json::Value::from(secret.as_str()).to_string();
             self.0.push(quoted.trim_matches('"').to_owned());
             self.0.push(secret.clone());
@@ -144,11 +142,7 @@ impl Hidden {
 
     fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.0.iter().fold(Cow::Borrowed(text), |text, secret| {
-            if text.contains(secret) {
-                Cow::Owned(text.replace(secret, "(sensitive)"))
-            } else {
-                text
-            }
+            if text.contains(secret) { Cow::Owned(text.replace(secret, MASK)) } else { text }
         })
     }
 }

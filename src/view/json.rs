@@ -222,6 +222,7 @@ fn summary(ending: &Ending) -> Value {
         "failed": failed,
         "skipped": skipped,
         "pending": pending,
+        "removed": ending.report.lost,
         "ports": ending.ports,
     })
 }

@@ -11,6 +11,8 @@ use crate::plan::{Action, Cause, Change, Item, Plan, Shown, Summary};
 
 /// Ids longer than this push their own line out instead of every line.
 const WIDEST_ID: usize = 44;
+/// Before a line of a change: two levels, and whether it goes or comes.
+const SIGN: usize = 6;
 /// Between what changes and where the file says so.
 const GAP: usize = 2;
 
@@ -25,7 +27,7 @@ pub struct Layout {
 pub fn render(plan: &Plan, layout: Layout) -> String {
     let shown: Vec<&Item> =
         plan.items.iter().filter(|item| layout.everything || is_news(item)).collect();
-    let beginning = plan.items.iter().all(|item| item.action == Action::Create);
+    let beginning = plan.items.iter().all(is_new);
     let page = Page::new(&shown, layout, !beginning);
     let mut text = String::new();
     for item in &shown {
@@ -38,6 +40,16 @@ pub fn render(plan: &Plan, layout: Layout) -> String {
         let _ = writeln!(text, "{}", line.bold());
     }
     text
+}
+
+/// Created where nothing is: what goes with another is there, and is recreated.
+fn is_new(item: &Item) -> bool {
+    item.action == Action::Create && item.goes_with.is_none()
+}
+
+/// What happens to it, as a person sees it.
+fn effective(item: &Item) -> Action {
+    if item.goes_with.is_some() { Action::Replace } else { item.action }
 }
 
 fn is_news(item: &Item) -> bool {
@@ -63,12 +75,12 @@ struct Page {
     causes: usize,
     /// Where the places in the file stand.
     notes: usize,
-    /// Whether it is said where the file adds something: not while it adds everything.
-    says_where: bool,
+    /// Whether it is said why and where something is added: not while everything is.
+    says_why: bool,
 }
 
 impl Page {
-    fn new(items: &[&Item], layout: Layout, says_where: bool) -> Self {
+    fn new(items: &[&Item], layout: Layout, says_why: bool) -> Self {
         let id = items
             .iter()
             .map(|item| width(item.id.as_str()))
@@ -77,7 +89,7 @@ impl Page {
             .unwrap_or(0);
         let causes = 2 + id + 2 + "deferred".len() + GAP;
         let changes = || items.iter().flat_map(|item| &item.changes);
-        let places = items.iter().filter(|_| says_where).filter_map(|item| place(item));
+        let places = items.iter().filter(|_| says_why).filter_map(|item| place(item));
         let places = places.chain(changes().filter_map(|change| change.at.as_deref()));
         let widest_note = places.map(width).max().unwrap_or(0);
         let widest_change = changes().map(|change| width(&one_line(change))).max().unwrap_or(0);
@@ -86,22 +98,24 @@ impl Page {
             Some(columns) => wished.min(columns.saturating_sub(widest_note)).max(causes),
             None => wished.min(80),
         };
-        Self { layout, id, causes, notes, says_where }
+        Self { layout, id, causes, notes, says_why }
     }
 
     fn item(&self, text: &mut String, item: &Item) {
-        let paint = color(item.action);
-        let word = if item.action == Action::None { "ready" } else { item.action.word() };
+        let action = effective(item);
+        let paint = color(action);
+        let word = if action == Action::None { "ready" } else { action.word() };
         let word = if item.waits.is_some() { "unready" } else { word };
         let _ = write!(
             text,
             "{} {}  {}",
-            item.action.symbol().color(paint).bold(),
+            action.symbol().color(paint).bold(),
             pad(&tame(item.id.as_str()), self.id).bold(),
             word.color(paint),
         );
         let taken = 2 + self.id.max(width(item.id.as_str())) + 2 + word.len();
         self.reason(text, item, taken);
+        self.values(text, item);
         for change in &item.changes {
             self.change(text, item, change);
         }
@@ -112,12 +126,13 @@ impl Page {
 
     /// The cause, and the reason beside it where it fits or below where it does not.
     fn reason(&self, text: &mut String, item: &Item, taken: usize) {
-        let cause = item.cause.map(|cause| match cause {
+        let cause = item.cause.filter(|_| self.says_why).map(|cause| match cause {
             Cause::File => "file",
             Cause::Drift => "drift",
             Cause::Both => "file and drift",
         });
         let why = item.why.as_deref().or(item.waits.as_deref()).map(tame);
+        let why = why.or_else(|| self.only_value(item));
         let whole = match (cause, &why) {
             (None, None) => String::new(),
             (Some(cause), None) => cause.to_owned(),
@@ -131,7 +146,7 @@ impl Page {
             let blank = start - taken;
             let _ = write!(text, "{:blank$}{}", "", beside.color(cause_color(item.cause)));
         }
-        if let Some(place) = place(item).filter(|_| fits && self.says_where) {
+        if let Some(place) = place(item).filter(|_| fits && self.says_why) {
             let ends = start + width(beside);
             let blank = self.notes.max(ends + GAP) - ends;
             let _ = write!(text, "{:blank$}{}", "", place.dimmed());
@@ -139,6 +154,24 @@ impl Page {
         text.push('\n');
         if !fits && let Some(why) = why {
             self.paragraph(text, &why, AnsiColors::Default);
+        }
+    }
+
+    /// A single value stands beside the id, where nothing else has to be said there.
+    fn only_value(&self, item: &Item) -> Option<String> {
+        match item.values.as_slice() {
+            [value] if !self.says_why && item.why.is_none() => Some(will_be(value)),
+            _ => None,
+        }
+    }
+
+    /// What one that is created will be.
+    fn values(&self, text: &mut String, item: &Item) {
+        if self.only_value(item).is_some() || effective(item) != Action::Create {
+            return;
+        }
+        for value in &item.values {
+            let _ = writeln!(text, "{}", self.fitted(&format!("    {}", will_be(value))));
         }
     }
 
@@ -167,7 +200,7 @@ impl Page {
         let path = format!("    {}:", tame(&change.path));
         text.push_str(&path);
         self.note(text, width(&path), &note);
-        for (sign, line) in lines_of(change) {
+        for (sign, line) in self.lines_of(change) {
             let paint = match sign {
                 '-' => AnsiColors::Red,
                 '+' => AnsiColors::Green,
@@ -195,6 +228,28 @@ impl Page {
         }
     }
 
+    /// A change that takes more than a line: of long texts the lines that differ and one around them.
+    fn lines_of(&self, change: &Change) -> Vec<(char, String)> {
+        if let (Shown::Value(Value::String(before)), Shown::Value(Value::String(after))) =
+            (&change.before, &change.after)
+            && is_long_text(change)
+        {
+            return differing_lines(before, after);
+        }
+        let (before, after) = (shown(&change.before), shown(&change.after));
+        let skipped = match self.layout.width {
+            Some(columns) if !self.layout.everything => {
+                alike_at_the_start(&before, &after, columns.saturating_sub(SIGN + 2))
+            }
+            _ => 0,
+        };
+        let rest = |text: &str| match skipped {
+            0 => text.to_owned(),
+            skipped => format!("…{}", text.chars().skip(skipped).collect::<String>()),
+        };
+        vec![('-', rest(&before)), ('+', rest(&after))]
+    }
+
     /// Whether a change fits left of the notes.
     fn holds(&self, line: &str) -> bool {
         self.layout.width.is_none() || width(line) + GAP <= self.notes
@@ -206,6 +261,10 @@ impl Page {
             _ => line.to_owned(),
         }
     }
+}
+
+fn will_be((path, value): &(String, Shown)) -> String {
+    format!("{}: {}", tame(path), shown(value))
 }
 
 /// Where the file adds it.
@@ -253,7 +312,7 @@ fn shown(value: &Shown) -> String {
         Shown::Absent => "(none)".to_owned(),
         Shown::Value(value) => tame(&plain(value)),
         Shown::Sensitive => "(sensitive)".to_owned(),
-        Shown::Unknown(giver) => format!("(known after {giver})"),
+        Shown::Unknown(_) => "(known after apply)".to_owned(),
     }
 }
 
@@ -262,10 +321,26 @@ fn plain(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Array(items) if !items.is_empty() && items.iter().all(is_scalar) => {
+        Value::Array(items) if items.is_empty() => "[]".to_owned(),
+        Value::Array(items) if items.iter().all(is_scalar) => {
             items.iter().map(plain).collect::<Vec<_>>().join(", ")
         }
+        Value::Array(_) | Value::Object(_) => inline(value),
         other => other.to_string(),
+    }
+}
+
+/// Maps and lists on one line, with as few signs as can be.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, field)| format!("{name}: {}", inline(field))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Value::Array(items) if items.iter().all(is_scalar) => plain(value),
+        Value::Array(items) => items.iter().map(inline).collect::<Vec<_>>().join(", "),
+        other => plain(other),
     }
 }
 
@@ -278,25 +353,22 @@ fn is_long_text(change: &Change) -> bool {
     many(&change.before) || many(&change.after)
 }
 
-/// A change that takes more than a line: only the lines that differ, and one around them, of long texts.
-fn lines_of(change: &Change) -> Vec<(char, String)> {
-    if let (Shown::Value(Value::String(before)), Shown::Value(Value::String(after))) =
-        (&change.before, &change.after)
-        && is_long_text(change)
-    {
-        return TextDiff::from_lines(before.as_str(), after.as_str())
-            .grouped_ops(1)
-            .iter()
-            .flatten()
-            .flat_map(|op| {
-                TextDiff::from_lines(before.as_str(), after.as_str())
-                    .iter_changes(op)
-                    .map(|line| (sign(line.tag()), tame(line.value().trim_end())))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
+fn differing_lines(before: &str, after: &str) -> Vec<(char, String)> {
+    let diff = TextDiff::from_lines(before, after);
+    let groups = diff.grouped_ops(1);
+    let changes = groups.iter().flatten().flat_map(|op| diff.iter_changes(op));
+    changes.map(|line| (sign(line.tag()), tame(line.value().trim_end()))).collect()
+}
+
+/// How much of two texts is left out so that their difference is not cut off.
+fn alike_at_the_start(before: &str, after: &str, columns: usize) -> usize {
+    /// Enough to see where the rest belongs.
+    const KEPT: usize = 12;
+    if width(before).max(width(after)) <= columns {
+        return 0;
     }
-    vec![('-', shown(&change.before)), ('+', shown(&change.after))]
+    let alike = before.chars().zip(after.chars()).take_while(|(was, now)| was == now).count();
+    if alike < columns / 2 { 0 } else { alike - KEPT.min(alike) }
 }
 
 fn sign(tag: ChangeTag) -> char {
@@ -308,7 +380,10 @@ fn sign(tag: ChangeTag) -> char {
 }
 
 fn totals(plan: &Plan) -> String {
-    let summary = plan.summary();
+    let mut summary = plan.summary();
+    let along = plan.items.iter().filter(|item| item.goes_with.is_some()).count();
+    summary.create -= along;
+    summary.replace += along;
     let waiting = plan.items.iter().filter(|item| item.waits.is_some()).count();
     let mut to_do = counts(&summary);
     if waiting > 0 {
@@ -326,7 +401,11 @@ fn totals(plan: &Plan) -> String {
         0 => String::new(),
         drifted => format!(" ({drifted} drifted)"),
     };
-    format!("Plan: {}; {unchanged} unchanged{drifted}", to_do.join(", "))
+    let unchanged = match unchanged {
+        0 => String::new(),
+        unchanged => format!("; {unchanged} unchanged"),
+    };
+    format!("Plan: {}{unchanged}{drifted}", to_do.join(", "))
 }
 
 fn counts(summary: &Summary) -> Vec<String> {

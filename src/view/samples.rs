@@ -96,6 +96,7 @@ fn item(name: &str, action: Action, cause: Cause) -> Item {
 fn change(path: &str, (before, after): (Value, Value), at: &str) -> Change {
     Change {
         path: path.to_owned(),
+        field: path.to_owned(),
         before: Shown::Value(before),
         after: Shown::Value(after),
         at: Some(at.to_owned()),
@@ -123,6 +124,7 @@ pub fn report() -> Report {
                 Outcome::Skipped("needs `gateway/edge`, which failed".to_owned()),
             ),
         ],
+        lost: vec![id("gateway/edge"), id("network/topo-edge")],
         interrupted: false,
     }
 }

@@ -7,7 +7,7 @@ use owo_colors::OwoColorize;
 use super::text::{elapsed, tame, wrap};
 use super::{Doing, Ending, status};
 use crate::engine::{Failure, Outcome};
-use crate::plan::Action;
+use crate::plan::{Action, Id};
 
 /// `error:`, `Caused by:`, `note:` and, after an empty line, `hint:`.
 pub fn failure(failure: &Failure, width: Option<usize>) -> String {
@@ -78,33 +78,60 @@ pub fn render(ending: &Ending, width: Option<usize>) -> String {
     text
 }
 
+/// How many of those that were lost are named.
+const MOST_LOST: usize = 8;
+
 fn last_line(ending: &Ending) -> String {
     let totals = Totals::of(ending);
     let took = elapsed(ending.elapsed);
-    let (verb, command) = match ending.doing {
-        Doing::Apply => ("Applied", "apply"),
-        Doing::Destroy => ("Destroyed", "destroy"),
+    let command = match ending.doing {
+        Doing::Apply => "apply",
+        Doing::Destroy => "destroy",
     };
     let name = ending.topology;
     if ending.report.is_complete() {
         let line = match (ending.doing, totals.done) {
             (Doing::Apply, 0) => format!("Applied `{name}`: nothing to change"),
             (Doing::Destroy, 0) => format!("Destroyed `{name}`: nothing was there"),
-            (Doing::Apply, done) => {
-                format!("{verb} `{name}` in {took}: {done} changed, {} unchanged", totals.unchanged)
-            }
-            (Doing::Destroy, done) => format!("{verb} `{name}` in {took}: {done} removed"),
+            (Doing::Apply, _) => format!("Applied `{name}` in {took}: {}", changed(ending)),
+            (Doing::Destroy, done) => format!("Destroyed `{name}` in {took}: {done} removed"),
         };
         return match totals.pending {
             0 => line,
             pending => format!("{line}, {pending} pending"),
         };
     }
-    let cut_off = if ending.report.interrupted { "interrupted after" } else { "ended after" };
+    let cut_off = if ending.report.interrupted { "interrupted" } else { "incomplete" };
+    let Totals { done, failed, skipped, .. } = totals;
+    let lost = lost(&ending.report.lost);
     format!(
-        "Not all of `{name}`: {cut_off} {took} with {} done, {} failed, {} skipped; run `topo {command}` again to continue",
-        totals.done, totals.failed, totals.skipped
+        "{command} of `{name}` {cut_off} after {took}: {done} done, {failed} failed, {skipped} skipped{lost}; run `topo {command}` again to continue"
     )
+}
+
+/// What is not there any more and should be.
+fn lost(ids: &[Id]) -> String {
+    let named: Vec<String> = ids.iter().take(MOST_LOST).map(|id| format!("`{id}`")).collect();
+    match (named.is_empty(), ids.len().saturating_sub(MOST_LOST)) {
+        (true, _) => String::new(),
+        (false, 0) => format!("; removed and not restored: {}", named.join(", ")),
+        (false, more) => {
+            format!("; removed and not restored: {} and {more} more", named.join(", "))
+        }
+    }
+}
+
+/// `14 created`, and what else was done; what stays as it was is left out where nothing else was there.
+fn changed(ending: &Ending) -> String {
+    let actions = [Action::Create, Action::Update, Action::Start, Action::Replace, Action::Delete];
+    let counted = |action: Action| {
+        let done = |outcome: &Outcome| matches!(outcome, Outcome::Done(did) if *did == action);
+        ending.report.outcomes.iter().filter(|(_, outcome)| done(outcome)).count()
+    };
+    let counts = actions.into_iter().map(|action| (counted(action), action.past()));
+    let unchanged = (Totals::of(ending).unchanged, Action::None.past());
+    let told = counts.chain([unchanged]).filter(|(count, _)| *count > 0);
+    told.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -130,7 +157,7 @@ mod tests {
                 (Id::new("gateway", "edge"), Outcome::Done(Action::Create)),
                 (Id::new("port", "127.0.0.1:10090/tcp"), Outcome::Pending("no".to_owned())),
             ],
-            interrupted: false,
+            ..Report::default()
         };
         let ports = samples::ports();
         let ending = Ending { ports: &ports, ..samples::ending(&report) };
@@ -175,7 +202,7 @@ mod tests {
         let mut report = Report::default();
         report.outcomes.push((Id::new("pool", "dev"), Outcome::Done(Action::Update)));
         let ending = samples::ending(&report);
-        assert_eq!(plain(&ending), "Applied `edge` in 3.2s: 1 changed, 0 unchanged\n");
+        assert_eq!(plain(&ending), "Applied `edge` in 3.2s: 1 updated\n");
         let destroyed = Ending { doing: Doing::Destroy, ..ending };
         assert_eq!(plain(&destroyed), "Destroyed `edge` in 3.2s: 1 removed\n");
         let nothing = Ending { report: &Report::default(), ..ending };

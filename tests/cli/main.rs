@@ -3,6 +3,7 @@
 mod commands;
 mod help;
 mod problems;
+mod secrets;
 
 use std::path::Path;
 

@@ -365,7 +365,7 @@ impl Inside {
                 Outputs::new().with("address", Value::from(self.generation))
             }
         };
-        let record = Record::of(resource, &values, &key());
+        let record = Record::of(resource, &values);
         let holds = resource.takes.clone();
         let thing = Thing { record, fields: values, outputs, holds, stopped: false };
         self.things.insert(turn.id().clone(), thing);

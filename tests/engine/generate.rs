@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use topo::plan::{Bond, Id, Resource, Span, Want};
 
-use crate::fake::{Fake, Fault, Spot, want};
+use crate::fake::{Fake, Fault, Spot, key, want};
 
 const NODES: usize = 8;
 
@@ -74,7 +74,7 @@ pub fn topology(nodes: &[Node]) -> Vec<Resource> {
         let lower: Vec<Id> = resources.iter().map(|resource| resource.id.clone()).collect();
         let colour = match &node.colour {
             Colour::Is(colour) => Want::is(*colour),
-            Colour::Secret(colour) => Want::Secret((*colour).into()),
+            Colour::Secret(colour) => Want::Is(key().seal(&colour.to_string())),
             Colour::After(giver) if !lower.is_empty() => {
                 Want::After(giver.get(&lower).clone(), "address")
             }

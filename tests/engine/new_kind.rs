@@ -20,7 +20,7 @@ fn key() -> SecretKey {
 }
 
 async fn planned(folder: &Path, notes: &[Note]) -> (Plan, Run<Hands>) {
-    let hands = Hands { folder: folder.to_owned(), key: key() };
+    let hands = Hands { folder: folder.to_owned() };
     let world = hands.look().await.expect("a look");
     let desired = note::desired(notes);
     let plan = plan(&Request {

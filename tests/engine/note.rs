@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use topo::backend::docker::Snapshot;
 use topo::engine::{Driver, Failure, Turn, Work};
-use topo::plan::{
-    Effect, Fields, Id, Outputs, Record, Resource, SecretKey, Seen, Table, Want, World,
-};
+use topo::plan::{Effect, Fields, Id, Outputs, Record, Resource, Seen, Table, Want, World};
 use topo::resources::{Context, Ingredients, ResourceKind};
 use topo::topology::Topology;
 
@@ -41,7 +39,7 @@ impl ResourceKind for NoteKind {
     }
 
     async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
-        change(&cx.state.file(FOLDER), &cx.key, turn).await
+        change(&cx.state.file(FOLDER), turn).await
     }
 
     async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
@@ -96,13 +94,13 @@ pub fn observe(folder: &Path, world: &mut World) -> Result<(), Failure> {
     Ok(())
 }
 
-pub async fn change(folder: &Path, key: &SecretKey, turn: &Turn) -> Result<Outputs, Failure> {
+pub async fn change(folder: &Path, turn: &Turn) -> Result<Outputs, Failure> {
     let failed = |error| Failure::because(format!("cannot write `{}`", turn.id()), &error);
     let path = path_of(folder, turn);
     match turn.work {
         Work::Create | Work::Update => {
             let resource = turn.resource.as_ref().expect("what is made is wanted");
-            let record = json!(Record::of(resource, &turn.values, key));
+            let record = json!(Record::of(resource, &turn.values));
             // The record first: a note without one would be taken for somebody else's.
             tokio::fs::write(record_of(&path), record.to_string()).await.map_err(failed)?;
             tokio::fs::write(&path, turn.text("text").unwrap_or_default()).await.map_err(failed)?;
@@ -141,12 +139,11 @@ fn record_of(note: &Path) -> PathBuf {
 /// In topo itself this is `resources::Hands`, which picks the kind by its name.
 pub struct Hands {
     pub folder: PathBuf,
-    pub key: SecretKey,
 }
 
 impl Driver for Hands {
     async fn change(&self, turn: &Turn) -> Result<Outputs, Failure> {
-        change(&self.folder, &self.key, turn).await
+        change(&self.folder, turn).await
     }
 
     async fn wait(&self, turn: &Turn) -> Result<Outputs, Failure> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use topo::engine::Outcome;
-use topo::plan::{Action, Item, Resource, Want};
+use topo::plan::{Action, Id, Item, Resource, Want};
 
 use crate::fake::{Fake, id};
 use crate::generate::{befall, edited, faults, interruption, mishaps, nodes, topology};
@@ -46,7 +46,7 @@ fn is_as_wanted(fake: &Fake, desired: &[Resource]) {
     for resource in desired {
         let live = fake.live(&resource.id).expect("there");
         for (name, want) in resource.fields.iter() {
-            if let Want::Is(value) | Want::Secret(value) = want {
+            if let Want::Is(value) = want {
                 assert_eq!(live.get(name), Some(value), "{}.{name}", resource.id);
             }
         }
@@ -148,6 +148,53 @@ proptest! {
             ids.sort_unstable();
             assert_eq!(fake.ids(), ids);
         });
+    }
+
+    #[test]
+    fn what_goes_was_shown_and_what_does_not_come_back_is_told(
+        (before, after) in nodes().prop_flat_map(edited),
+        faults in faults(),
+    ) {
+        let (before, after) = (topology(&before), topology(&after));
+        let fake = Fake::new();
+        block_on(converge(&fake, &before));
+        let there = fake.ids();
+        let (plan, world) = fake.plan(&after);
+        for (node, spot, fault) in &faults {
+            fake.fault(id(&format!("box/{node}")), *spot, *fault);
+        }
+        let report = block_on(fake.apply(&after));
+        let is_wanted = |id: &Id| after.iter().any(|resource| resource.id == *id);
+        let lives_in = |id: &Id, all: &[Id]| {
+            let mut open = vec![id.clone()];
+            let mut met = Vec::new();
+            while let Some(id) = open.pop() {
+                if all.contains(&id) {
+                    return true;
+                }
+                if !met.contains(&id) {
+                    open.extend(world.record(&id).into_iter().flat_map(|record| record.holders().cloned()));
+                    met.push(id);
+                }
+            }
+            false
+        };
+        let goes = |item: &&Item| matches!(item.action, Action::Delete | Action::Replace);
+        let shown: Vec<Id> = plan.items.iter().filter(goes).map(|item| item.id.clone()).collect();
+        // A removal that fails may have taken effect all the same.
+        let failed = report.failures().map(|(id, _)| id.clone());
+        let told: Vec<Id> = report.lost.iter().cloned().chain(failed).collect();
+        for gone in there.iter().filter(|id| fake.live(id).is_none()) {
+            prop_assert!(lives_in(gone, &shown), "{gone} went unseen: {:#?}", plan.items);
+            if is_wanted(gone) {
+                let item = plan.item(gone).expect("is wanted");
+                prop_assert!(item.action == Action::Replace || item.goes_with.is_some(), "{item:#?}");
+prop_assert!(lives_in(gone, &told), "{gone} is not told: {report:#?}");
+            }
+        }
+        for lost in &report.lost {
+            prop_assert!(there.contains(lost) && is_wanted(lost), "{lost} is not lost");
+        }
     }
 
     #[test]

@@ -13,11 +13,16 @@ use crate::topology::canonical_image;
 /// How much of a failed build's log is shown.
 const LOG_LINES: usize = 20;
 
+/// Said in the place of what the builder said.
+const DISCREET: &str = "what the builder said is not shown: it was given sensitive arguments";
+
 pub struct BuildRequest<'a> {
     pub tag: &'a str,
     pub context: BuildContext<'a>,
     pub args: BTreeMap<String, String>,
     pub labels: Labels,
+    /// Nothing is told of what the builder says: that may have its arguments in it.
+    pub discreet: bool,
 }
 
 /// What an image is built from.
@@ -60,10 +65,11 @@ impl Docker {
         mut on_line: impl FnMut(&str) + Send,
     ) -> Result<()> {
         let mut log = VecDeque::with_capacity(LOG_LINES);
+        let is_told = |line: &str| !request.discreet && !line.is_empty();
         // Package managers color what they say and draw bars over one line.
         let tell = |line: &str| {
             let plain = strip_str(line).to_string();
-            for line in plain.split('\r').map(str::trim).filter(|line| !line.is_empty()) {
+            for line in plain.split('\r').map(str::trim).filter(|line| is_told(line)) {
                 on_line(line);
                 if log.len() == LOG_LINES {
                     log.pop_front();
@@ -75,7 +81,11 @@ impl Docker {
             Ok(()) => Ok(()),
             Err(ProcessError::Failed { status, .. }) => Err(Error::Build {
                 tag: request.tag.to_owned(),
-                message: log.pop_back().unwrap_or_else(|| status.to_string()),
+                message: match log.pop_back() {
+                    Some(last) => last,
+                    None if request.discreet => DISCREET.to_owned(),
+                    None => status.to_string(),
+                },
                 log: Vec::from(log).join("\n"),
             }),
             Err(error) => Err(error.into()),
@@ -154,6 +164,7 @@ mod tests {
             context,
             args: args.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             labels: [("a".to_owned(), "b".to_owned())].into(),
+            discreet: false,
         }
     }
 
@@ -180,6 +191,18 @@ mod tests {
                 "tcp://127.0.0.1:1 se cret",
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_told_of_what_sensitive_arguments_may_be_in() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let docker = docker(folder.path(), "echo \"$VERSION\" >&2; exit 1");
+        let request = BuildRequest { discreet: true, ..request(BuildContext::Files(Vec::new())) };
+        let mut lines = Vec::new();
+        let end = docker.build_image(request, |line| lines.push(line.to_owned())).await;
+        let told = end.expect_err("it failed").to_string();
+        assert!(told.contains(DISCREET) && !told.contains("se cret"), "{told}");
+        assert_eq!(lines, Vec::<String>::new());
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ fn two_changes_at_once_one_of_which_replaces_the_parent_of_the_other() {
     let plan = planned(&[cluster("round"), changed], &world);
     assert_eq!(action(&plan, "vault/cluster"), Action::Replace);
     assert_eq!(action(&plan, "box/object"), Action::Create);
-    assert_eq!(why(&plan, "box/object"), "`vault/cluster` is made anew");
+    assert_eq!(why(&plan, "box/object"), "`vault/cluster` is recreated");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn what_rests_on_a_replaced_one_is_replaced_for_its_reason() {
     let plan = planned(&[net("round"), gateway, port], &world);
     assert_eq!(action(&plan, "box/gateway"), Action::Replace);
     assert_eq!(item(&plan, "box/gateway").cause, Some(Cause::File));
-    assert_eq!(why(&plan, "box/gateway"), "it rests on `box/net`, which is made anew");
+    assert_eq!(why(&plan, "box/gateway"), "`box/net`, which it is on, is recreated");
     assert_eq!(action(&plan, "box/port"), Action::Create);
 }
 

@@ -140,39 +140,92 @@ fn what_came_about_by_other_hands_is_not_replaced() {
     assert!(planned(&[shaped("round")], &world([("box/a", seen)])).in_sync());
 }
 
-#[test]
-fn a_secret_is_compared_by_its_hash_and_never_shown() {
-    let secret = |value: &str| want("box/a").field("password", Want::Secret(value.into()));
-    let seen = || applied(&secret("hunter2"));
-    let same =
-        planned(&[secret("hunter2")], &world([("box/a", seen().field("password", "hunter2"))]));
-    assert!(same.in_sync());
+fn secret(value: &str) -> Value {
+    key().seal(value)
+}
 
-    for (wanted, live, cause) in [
-        ("swordfish", "hunter2", Cause::File),
-        ("hunter2", "stolen", Cause::Drift),
-        ("swordfish", "stolen", Cause::Both),
+/// A box whose `config` has a secret deep inside.
+fn locked(value: Value) -> Resource {
+    want("box/a")
+        .field("config", Want::Is(json!({ "args": ["open", value], "outer": [{ "n": 1 }] })))
+}
+
+#[test]
+fn a_secret_is_compared_by_its_seal_and_never_shown() {
+    let seen = applied(&locked(secret("hunter2")));
+    let world = world([("box/a", seen)]);
+    assert!(planned(&[locked(secret("hunter2"))], &world).in_sync());
+
+    let plan = planned(&[locked(secret("swordfish"))], &world);
+    assert_eq!(change_of(&plan), (&Shown::Sensitive, &Shown::Sensitive, Cause::File));
+    assert_eq!(item(&plan, "box/a").changes[0].path, "config.args[1]");
+    let json = serde_json::to_string(&plan).expect("serialises");
+    assert!(!json.contains("hmac"), "{json}");
+}
+
+#[test]
+fn not_even_the_seal_of_a_secret_that_left_the_file_is_shown() {
+    let plan = planned(&[want("box/a")], &world([("box/a", applied(&locked(secret("x"))))]));
+    assert!(!serde_json::to_string(&plan).expect("serialises").contains("hmac"));
+}
+
+#[test]
+fn what_an_earlier_topo_recorded_in_the_clear_is_sealed_and_never_shown() {
+    let mut record = recorded(&locked(json!("hunter2")), &[]);
+    record.sealed = false;
+    let world = world([("box/a", Seen::mine(record))]);
+    for (wanted, changes) in [
+        (locked(secret("hunter2")), 1),
+        (locked(secret("swordfish")), 1),
+        (locked(json!("open now")), 1),
+        (want("box/a").field("config", Want::Is(json!({ "outer": "hunter2 was here" }))), 2),
+        (want("box/a"), 1),
     ] {
-        let plan = planned(&[secret(wanted)], &world([("box/a", seen().field("password", live))]));
-        assert_eq!(change_of(&plan), (&Shown::Sensitive, &Shown::Sensitive, cause));
-        let json = serde_json::to_string(&plan).expect("serialises");
-        for hidden in ["hunter2", "swordfish", "stolen", "hmac"] {
-            assert!(!json.contains(hidden), "{hidden} in {json}");
-        }
+        let plan = planned(&[wanted], &world);
+        let item = item(&plan, "box/a");
+        assert_eq!((item.action, item.changes.len()), (Action::Update, changes), "{item:#?}");
+        assert!(item.changes.iter().all(|change| change.before == Shown::Sensitive), "{item:#?}");
     }
 }
 
 #[test]
-fn not_even_the_hash_of_a_secret_that_left_the_file_is_shown() {
-    let was = want("box/a").field("password", Want::Secret("hunter2".into()));
-    let plan = planned(&[want("box/a")], &world([("box/a", applied(&was))]));
-    assert_eq!(change_of(&plan), (&Shown::Sensitive, &Shown::Absent, Cause::File));
+fn what_is_only_sealed_again_is_never_a_reason_to_replace() {
+    let shaped = |shape: Value| want("box/a").field("shape", Want::Is(json!([shape])));
+    let elsewhere = SecretKey::new(b"of another machine").seal("hunter2");
+    for recorded in [json!("hunter2"), elsewhere] {
+        let world = world([("box/a", applied(&shaped(recorded)))]);
+        let plan = planned(&[shaped(secret("hunter2"))], &world);
+        assert_eq!(action(&plan, "box/a"), Action::Update);
+        assert!(!item(&plan, "box/a").changes[0].forces_replace);
+        let rotated = planned(&[shaped(secret("swordfish"))], &world_of("hunter2", shaped));
+        assert_eq!(action(&rotated, "box/a"), Action::Replace);
+    }
+}
+
+fn world_of(value: &str, shaped: impl Fn(Value) -> Resource) -> World {
+    world([("box/a", applied(&shaped(secret(value))))])
 }
 
 #[test]
-fn equal_secrets_of_two_topologies_do_not_look_equal() {
-    let value = json!("hunter2");
-    assert_ne!(SecretKey::new(b"one").hash(&value), SecretKey::new(b"two").hash(&value));
+fn a_change_inside_of_a_field_has_the_path_and_the_line_that_the_file_has() {
+    let deep = |n: u8| want("box/a").field("config", Want::Is(json!({ "outer": [{ "n": n }] })));
+    let world = world([("box/a", applied(&deep(1)))]);
+    let places = |path: &str| (path == "box/a.outer.0").then(|| "topo.yaml:7:3".to_owned());
+    let desired = [deep(2)];
+    let request = Request {
+        topology: "test",
+        desired: &desired,
+        world: &world,
+        tables: &table_of,
+        places: &places,
+        key: &key(),
+        replace: &[],
+    };
+    let plan = plan(&request).expect("a plan");
+    let change = &item(&plan, "box/a").changes[0];
+    assert_eq!(change.path, "outer[0].n");
+    assert_eq!((&change.before, &change.after), (&Shown::Value(1.into()), &Shown::Value(2.into())));
+    assert_eq!(change.at.as_deref(), Some("topo.yaml:7:3"));
 }
 
 #[test]
@@ -379,7 +432,7 @@ fn a_record_of_a_newer_topo_stops_everything() {
 fn a_record_survives_its_label() {
     let resource = want("box/a")
         .field("colour", Want::After(id("box/giver"), "paint"))
-        .field("password", Want::Secret("hunter2".into()))
+        .field("password", Want::Is(secret("hunter2")))
         .bond(inside("vault/v"))
         .protect(true);
     let record = recorded(&resource, &[("colour", json!("red"))]);

@@ -13,8 +13,9 @@ use super::*;
 static BOX: Table = Table {
     kind: "box",
     effects: &[("shape", Effect::Replace), ("size", Effect::Unsettles)],
-    lookup: false,
-    precious: |_| false,
+    guarded: &["config"],
+    names: &[("config.outer", "outer")],
+    ..BOX_LIKE
 };
 static VAULT: Table =
     Table { kind: "vault", effects: &[("shape", Effect::Replace)], precious: |_| true, ..BOX_LIKE };
@@ -47,12 +48,12 @@ fn recorded(resource: &Resource, given: &[(&'static str, Value)]) -> Record {
         .fields
         .iter()
         .filter_map(|(name, want)| match want {
-            Want::Is(value) | Want::Secret(value) => Some((name.clone(), value.clone())),
+            Want::Is(value) => Some((name.clone(), value.clone())),
             Want::Auto | Want::After(..) => None,
         })
         .collect();
     values.extend(given.iter().cloned());
-    Record::of(resource, &values, &key())
+    Record::of(resource, &values)
 }
 
 /// The resource as it is seen right after it was applied.

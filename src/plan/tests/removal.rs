@@ -165,3 +165,26 @@ fn what_left_the_file_and_did_not_answer_is_said_unless_it_goes_with_its_holder(
     assert_eq!(why(&plan, "box/port"), said);
     assert_eq!(ids(&planned(&[], &world)), ["box/gateway"]);
 }
+
+#[test]
+fn what_cannot_be_made_is_not_removed_and_nothing_that_is_on_it() {
+    let shaped = |shape: &str| want("network/n").field("shape", Want::is(shape));
+    let on_it = || want("vault/v").bond(rests("network/n"));
+    let mut world =
+        world([("network/n", applied(&shaped("square"))), ("vault/v", applied(&on_it()))]);
+    let desired = [shaped("round"), on_it()];
+    assert_eq!(action(&planned(&desired, &world), "vault/v"), Action::Replace);
+
+    world.impossible.insert(id("network/n"), "others have that shape".to_owned());
+    let plan = planned(&desired, &world);
+    assert_eq!(action(&plan, "network/n"), Action::Blocked);
+    assert_eq!(why(&plan, "network/n"), "others have that shape");
+    assert_eq!(action(&plan, "vault/v"), Action::None);
+    assert!(planned(&[shaped("square"), on_it()], &world).in_sync());
+
+    let plan = planned(
+        &[want("network/new")],
+        &World { impossible: [(id("network/new"), "no".to_owned())].into(), ..World::default() },
+    );
+    assert_eq!(action(&plan, "network/new"), Action::Blocked);
+}

@@ -8,7 +8,7 @@ use crate::backend::docker::Snapshot;
 use crate::backend::host::StateFolder;
 use crate::backend::machine::Machine;
 use crate::engine::{Failure, Turn};
-use crate::plan::{Id, Item, Outputs, Plan, Resource, Table, World};
+use crate::plan::{Id, Item, Outputs, Plan, Resource, SecretKey, Table, World};
 use crate::resources::base::claim::Claim;
 use crate::resources::base::context::Context;
 use crate::resources::base::holdings::Holdings;
@@ -101,6 +101,8 @@ pub struct Ingredients<'a> {
     pub machine: Option<&'a Machine>,
     /// The folder of what belongs to this machine's user, where one is known.
     pub state: Option<&'a StateFolder>,
+    /// What secrets of the file are sealed with.
+    pub key: &'a SecretKey,
 }
 
 /// What a plan was made from.

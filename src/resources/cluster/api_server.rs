@@ -57,7 +57,7 @@ pub async fn choose(
     file: &Cluster,
 ) -> Result<Option<ApiEndpoint>, Failure> {
     let Some(machine) = cx.machine().await else { return Ok(None) };
-    let stated = |key| file.kind_config.as_ref()?.get("networking")?.get(key);
+    let stated = |key| file.kind_config.as_ref()?.open().get("networking")?.get(key);
     let address = match stated(ADDRESS).and_then(Value::as_str) {
         Some(written) => written.parse().map_err(|_| no_address(written))?,
         None => machine.address().await.map_err(|error| {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::resources::base::docker::ownership;
 use crate::resources::base::node_names::Worker;
 use crate::topology::kind_config::merge;
-use crate::topology::{Cluster, ImageRef, Mount, PortMapping, Proto, Topology};
+use crate::topology::{Cluster, ImageRef, Mount, PortMapping, Proto, Secret, Topology};
 
 /// The label that tells which group of the file a worker belongs to.
 pub const GROUP_LABEL: &str = "topo.dev/group";
@@ -25,9 +25,17 @@ scheduler:
   extraArgs: { leader-elect: "false" }
 "#;
 
+/// What is made of a secret: revealed for kind alone, masked or sealed for everybody else.
+pub type OfSecrets<'a> = &'a dyn Fn(&Secret) -> Value;
+
 /// The whole configuration, workers included, for `kind create`.
-pub fn whole(topology: &Topology, cluster: &Cluster, workers: &[Worker]) -> Value {
-    let mut config = shared(topology, cluster);
+pub fn whole(
+    topology: &Topology,
+    cluster: &Cluster,
+    workers: &[Worker],
+    secrets: OfSecrets,
+) -> Value {
+    let mut config = shared(topology, cluster, secrets);
     let mut nodes: Vec<Value> = (0..cluster.control_planes())
         .map(
             |number| {
@@ -69,19 +77,20 @@ fn hurry(config: &mut Map<String, Value>, cluster: &Cluster) {
 }
 
 /// What can only be given when the cluster is made: everything but its workers, which come and go.
-pub fn fixed(topology: &Topology, cluster: &Cluster) -> Value {
-    let mut config = shared(topology, cluster);
+pub fn fixed(topology: &Topology, cluster: &Cluster, secrets: OfSecrets) -> Value {
+    let mut config = shared(topology, cluster, secrets);
     config.insert("controlPlane".to_owned(), first_control_plane(cluster));
     Value::Object(config)
 }
 
-fn shared(topology: &Topology, cluster: &Cluster) -> Map<String, Value> {
+fn shared(topology: &Topology, cluster: &Cluster, secrets: OfSecrets) -> Map<String, Value> {
     let mut config = Map::new();
     config.insert("kind".to_owned(), json!("Cluster"));
     config.insert("apiVersion".to_owned(), json!("kind.x-k8s.io/v1alpha4"));
     config.insert("name".to_owned(), json!(topology.name));
-    if let Some(raw) = &cluster.kind_config {
-        merge(&mut config, raw);
+    let raw = cluster.kind_config.as_ref().map(|raw| raw.with(secrets));
+    if let Some(Value::Object(raw)) = raw {
+        merge(&mut config, &raw);
     }
     config
 }
@@ -167,7 +176,7 @@ mod tests {
         let topology = topology(json!({ "networking": { "apiServerPort": 6500 } }));
         let cluster = topology.cluster.as_ref().expect("a cluster");
         let workers = [Worker { name: "dev-worker".to_owned(), group: String::new() }];
-        let config = whole(&topology, cluster, &workers);
+        let config = whole(&topology, cluster, &workers, &Secret::value);
         assert_eq!(config["networking"]["apiServerPort"], 6500);
         assert_eq!(config["nodes"][0]["role"], "control-plane");
         assert_eq!(config["nodes"][1]["image"], "kindest/node:v1");
@@ -183,7 +192,7 @@ mod tests {
         .expect("a mount");
         let cluster = topology.cluster.as_ref().expect("a cluster");
         let workers = [Worker { name: "dev-worker".to_owned(), group: String::new() }];
-        let config = whole(&topology, cluster, &workers);
+        let config = whole(&topology, cluster, &workers, &Secret::value);
         for node in config["nodes"].as_array().expect("a list") {
             let places: Vec<&Value> = node["extraMounts"]
                 .as_array()
@@ -199,17 +208,20 @@ mod tests {
     fn workers_are_no_part_of_what_is_fixed() {
         let topology = topology(json!({}));
         let cluster = topology.cluster.as_ref().expect("a cluster");
-        assert!(fixed(&topology, cluster).get("nodes").is_none());
+        assert!(fixed(&topology, cluster, &Secret::value).get("nodes").is_none());
     }
 
     #[test]
     fn the_files_own_patches_come_last() {
         let topology = topology(json!({ "kubeadmConfigPatches": ["kind: Mine"] }));
         let cluster = topology.cluster.as_ref().expect("a cluster");
-        let config = whole(&topology, cluster, &[]);
+        let config = whole(&topology, cluster, &[], &Secret::value);
         let patches = config["kubeadmConfigPatches"].as_array().expect("a list");
         assert_eq!(*patches, [MORE_CALLS, NO_ELECTION, "kind: Mine"]);
-        assert_eq!(fixed(&topology, cluster)["kubeadmConfigPatches"], json!(["kind: Mine"]));
+        assert_eq!(
+            fixed(&topology, cluster, &Secret::value)["kubeadmConfigPatches"],
+            json!(["kind: Mine"])
+        );
     }
 
     #[test]
@@ -219,7 +231,7 @@ mod tests {
             let cluster = topology.cluster.as_mut().expect("a cluster");
             cluster.control_planes = serde_json::from_value(json!(planes)).expect("a number");
             let cluster = topology.cluster.as_ref().expect("a cluster");
-            whole(&topology, cluster, &[])["kubeadmConfigPatches"].to_string()
+            whole(&topology, cluster, &[], &Secret::value)["kubeadmConfigPatches"].to_string()
         };
         assert!(config_of(1).contains("leader-elect"));
         assert!(!config_of(3).contains("leader-elect"));

@@ -13,11 +13,12 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::backend::docker::{Container, Snapshot};
+use crate::backend::host::ProcessError;
 use crate::backend::kind::{self, Kind, NewCluster};
 use crate::engine::{Amount, Deadline, Failure, Tally, Turn, Work};
 use crate::plan::{
-    Action, Bond, Effect, Fields, Item, Origin, Outputs, Record, Resource, Seen, State, Table,
-    Want, World,
+    Action, Bond, Effect, Fields, Item, Origin, Outputs, Record, Resource, SecretKey, Seen, State,
+    Table, Want, World,
 };
 use crate::resources::base::context::{Context, context_name};
 use crate::resources::base::docker::kind_nodes::{
@@ -30,7 +31,7 @@ use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::service;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, node_names};
-use crate::topology::{Listen, Target, Topology};
+use crate::topology::{Guarded, Listen, MASK, Secret, Target, Topology};
 use api_server::ApiEndpoint;
 
 #[cfg(test)]
@@ -49,6 +50,19 @@ const TABLE: Table = Table {
         (api_server::PORT, Effect::Replace),
     ],
     precious: |_| true,
+    tells: &[
+        "image",
+        "controlPlanes",
+        "config.controlPlane.extraMounts",
+        "config.controlPlane.extraPortMappings",
+    ],
+    guarded: &["config"],
+    names: &[
+        ("config.controlPlane.extraMounts", "mounts"),
+        ("config.controlPlane.extraPortMappings", "ports"),
+        ("config.controlPlane.image", "image"),
+        ("config", "kindConfig"),
+    ],
     ..Table::plain(ids::CLUSTER)
 };
 
@@ -69,7 +83,7 @@ impl ResourceKind for ClusterKind {
         if let Some(machine) = from.machine {
             elsewhere::refuse_folders(from.topology, machine)?;
         }
-        Ok(desired(from.topology).into_iter().collect())
+        Ok(desired(from.topology, from.key).into_iter().collect())
     }
 
     fn holds(topology: &Topology) -> Holdings {
@@ -88,12 +102,15 @@ impl ResourceKind for ClusterKind {
     fn rendered(
         from: &Ingredients,
         part: Part,
-        _show_secrets: bool,
+        show_secrets: bool,
     ) -> Result<Vec<Rendered>, Failure> {
         let made = from.topology.cluster.as_ref().filter(|cluster| !cluster.exists());
         let (Some(cluster), Part::Kind) = (made, part) else { return Ok(Vec::new()) };
         let workers = node_names::workers(from.topology, from.claim);
-        let config = kind_config::whole(from.topology, cluster, &workers);
+        let secrets = |secret: &Secret| {
+            if show_secrets { secret.value() } else { MASK.into() }
+        };
+        let config = kind_config::whole(from.topology, cluster, &workers, &secrets);
         Ok(Rendered::objects("kind", vec![config]))
     }
 
@@ -143,7 +160,7 @@ fn lookup(topology: &Topology) -> Option<Resource> {
     })
 }
 
-fn desired(topology: &Topology) -> Option<Resource> {
+fn desired(topology: &Topology, key: &SecretKey) -> Option<Resource> {
     if let Some(lookup) = lookup(topology) {
         return Some(lookup);
     }
@@ -153,7 +170,10 @@ fn desired(topology: &Topology) -> Option<Resource> {
     let mut resource = Resource::new(ids::cluster(topology.name.as_str()), &TABLE)
         .field("image", image)
         .field("controlPlanes", Want::is(cluster.control_planes()))
-        .field("config", Want::Is(kind_config::fixed(topology, cluster)))
+        .field(
+            "config",
+            Want::Is(kind_config::fixed(topology, cluster, &|secret| key.seal(secret.reveal()))),
+        )
         .field(api_server::ADDRESS, Want::Auto)
         .field(api_server::PORT, Want::Auto)
         .field("network", Want::is(&*network))
@@ -263,6 +283,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
                 start(cx, turn).await?;
             }
             merge_kubeconfig(cx).await?;
+            remember(cx, turn).await?;
         }
         Work::Start => start(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
@@ -289,10 +310,11 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     remove_nodes(cx).await?;
     cx.forget_kube().await;
     let endpoint = api_server::choose(cx, turn, cluster).await?;
-    let mut config = kind_config::whole(topology, cluster, &workers);
+    let mut config = kind_config::whole(topology, cluster, &workers, &Secret::value);
     if let Some(endpoint) = &endpoint {
         endpoint.write_into(&mut config);
     }
+    let is_secret = cluster.kind_config.as_ref().is_some_and(Guarded::is_secret);
     let kubeconfig = tempfile::NamedTempFile::new()
         .map_err(|error| Failure::because("cannot make a temporary file", &error))?;
     let network = topology.network_name();
@@ -307,7 +329,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         .chain(workers.into_iter().map(|worker| worker.name))
         .collect();
     tokio::select! {
-        made = made_by(&kind, &new, cx, turn) => made?,
+        made = made_by(&kind, &new, is_secret, cx, turn) => made?,
         never = announce::announce(cx, turn, &nodes) => match never {},
     }
     turn.say("pinning the nodes' addresses");
@@ -325,13 +347,19 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 async fn made_by(
     kind: &Kind,
     new: &NewCluster<'_>,
+    is_secret: bool,
     cx: &Context,
     turn: &Turn,
 ) -> Result<(), Failure> {
     let deadline = Deadline::new(turn, CREATE_DEADLINE, "`kind` to make the cluster");
     let made = async {
-        let made = kind.create(new, &cx.docker, |line| turn.say(plain(line))).await;
-        made.map_err(|error| Failure::because("`kind` could not make the cluster", &error))
+        let told = |line: &str| {
+            if !is_secret || is_step(line) {
+                turn.say(plain(line));
+            }
+        };
+        let made = kind.create(new, &cx.docker, told).await;
+        made.map_err(|error| not_made(&error, is_secret))
     };
     deadline.until(made).await
 }
@@ -355,6 +383,21 @@ async fn fetch_kind(cx: &Context, turn: &Turn) -> Result<Kind, Failure> {
 
 const KIND_HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";
 
+/// What kind says of a configuration may quote it.
+fn not_made(error: &ProcessError, is_secret: bool) -> Failure {
+    let failure = Failure::new("`kind` could not make the cluster");
+    match error {
+        ProcessError::Failed { command, status, .. } if is_secret => failure.caused_by(format!(
+            "`{command}` ended with {status}; what it said is not shown: `kindConfig` has sensitive values"
+        )),
+        _ => Failure::because(failure.message, error),
+    }
+}
+
+fn is_step(line: &str) -> bool {
+    line.trim_start().starts_with(['✓', '•'])
+}
+
 /// kind decorates its steps with signs before and pictures after the words.
 fn plain(line: &str) -> String {
     let words = line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -377,7 +420,17 @@ async fn record(
             values.set("image", json!(image_name(node)));
         }
     }
-    Ok(Record::of(resource, &values, &cx.key))
+    Ok(Record::of(resource, &values))
+}
+
+/// What was sealed otherwise, or not at all, is sealed now.
+async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    let Some(resource) = &turn.resource else { return Ok(()) };
+    let record = Record::of(resource, &turn.values);
+    cx.change_claim(|claim| {
+        claim.records.insert(turn.id().clone(), record);
+    })
+    .await
 }
 
 async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {

@@ -29,6 +29,7 @@ const TABLE: Table = Table {
         ("port", Effect::Replace),
         ("mtu", Effect::Replace),
     ],
+    tells: &["image", "addr", "port"],
     ..Table::plain(ids::CONNECTOR)
 };
 
@@ -188,7 +189,7 @@ async fn create(cx: &Context, turn: &Turn, name: &str) -> Result<(), Failure> {
     let resource = turn.resource.as_ref().ok_or_else(gone)?;
     let connector = cx.topology()?.connector.as_ref().ok_or_else(gone)?;
     let image = pulled::ensure(cx, turn, connector.image().as_str(), IMAGE_HINT).await?;
-    let record = Record::of(resource, &turn.values, &cx.key);
+    let record = Record::of(resource, &turn.values);
     let body = body(connector, &image, marks::labels(&cx.name, turn.id(), &record));
     let made = cx.create_container(name, body, HOST, None).await;
     made.map_err(|error| Failure::because(format!("cannot make `{name}`"), &error))?;

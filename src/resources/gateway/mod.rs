@@ -52,6 +52,7 @@ const TABLE: Table = Table {
         ("mode", Effect::Replace),
         ("publish", Effect::Replace),
     ],
+    tells: &["image", "address", "publish", "mode"],
     ..Table::plain(ids::GATEWAY)
 };
 
@@ -308,7 +309,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let own = own_image(cx, gateway)?;
     own.ensure(cx, turn).await?;
 
-    let record = record(cx, turn)?;
+    let record = record(turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
     let volume = volume_name(&cx.name);
     claim_volume(cx, &volume, labels.clone()).await?;
@@ -356,7 +357,7 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     }
     let snapshot = cx.snapshot().await?;
     let given = snapshot.container(name).map(outputs_of).unwrap_or_default();
-    let mut record = record(cx, turn)?;
+    let mut record = record(turn)?;
     record.fields.extend(given);
     cx.run::<Writer>().record(cx, name, record).await
 }
@@ -390,10 +391,10 @@ fn authorized_keys_of(turn: &Turn) -> Vec<String> {
     keys.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn record(cx: &Context, turn: &Turn) -> Result<Record, Failure> {
+fn record(turn: &Turn) -> Result<Record, Failure> {
     let resource =
         turn.resource.as_ref().ok_or_else(|| Failure::new("the file has no gateway any more"))?;
-    Ok(Record::of(resource, &turn.values, &cx.key))
+    Ok(Record::of(resource, &turn.values))
 }
 
 fn volume_name(topology: &str) -> String {
@@ -434,7 +435,7 @@ async fn start(cx: &Context, name: &str) -> Result<(), Failure> {
 async fn update(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let name = turn.id().name();
     container::write_keys(cx, name, &authorized_keys_of(turn)).await?;
-    let record = record(cx, turn)?;
+    let record = record(turn)?;
     if turn.state == Some(State::Stopped) {
         cx.run::<Writer>().record(cx, name, record).await?;
         start(cx, name).await?;

@@ -24,7 +24,7 @@ pub async fn address(
         return Ok(Some(address));
     }
     let Some(subnet) = own_subnet(cx, &network).await? else { return Ok(None) };
-    if let Some(kept) = kept(cx, turn, &network).await {
+    if let Some(kept) = kept(cx, turn, &network).await.filter(|kept| subnet.contains(*kept)) {
         return Ok(Some(kept));
     }
     let named = topology::reserved(topology);

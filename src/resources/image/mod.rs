@@ -13,26 +13,33 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::backend::docker::{
     BuildContext, BuildRequest, Container, Error, ImageDetails, Snapshot,
 };
 use crate::engine::{Deadline, Failure, Turn, Work};
-use crate::plan::{Bond, Fields, Id, Origin, Outputs, Record, Resource, Seen, Table, Want, World};
+use crate::plan::{
+    Bond, Fields, Id, Origin, Outputs, Record, Resource, SecretKey, Seen, Table, Want, World,
+};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::ownership::BUILT;
 use crate::resources::base::docker::{built, kind_nodes, pulled};
 use crate::resources::base::in_cluster::CONTAINERD;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::{ids, node_names};
-use crate::topology::{Build, Cluster, Topology, canonical_image};
+use crate::topology::{Build, Cluster, Guarded, Topology, canonical_image};
 
 use build_folder::BuildFolder;
 use containerd::{Parcel, Stock, Stores, stock};
 use delivery::{Addressee, deliver};
 
-const TABLE: Table = Table::plain(ids::IMAGE);
+const TABLE: Table = Table {
+    guarded: &["build"],
+    names: &[("build.folder", "build")],
+    tells: &["build.folder"],
+    ..Table::plain(ids::IMAGE)
+};
 
 /// A build may compile a whole program.
 const BUILD_DEADLINE: Duration = Duration::from_hours(1);
@@ -54,7 +61,7 @@ impl ResourceKind for ImageKind {
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
         let nodes = node_names::all(from.topology, from.claim);
-        desired(from.topology, &nodes, from.snapshot)
+        desired(from.topology, &nodes, from.snapshot, from.key)
     }
 
     async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
@@ -71,6 +78,7 @@ fn desired(
     topology: &Topology,
     nodes: &[String],
     snapshot: &Snapshot,
+    key: &SecretKey,
 ) -> Result<Vec<Resource>, Failure> {
     if topology.cluster.as_ref().is_none_or(Cluster::exists) {
         return Ok(Vec::new());
@@ -80,20 +88,33 @@ fn desired(
         (image.name.to_string(), image.build.as_ref(), key)
     });
     let mut resources = Vec::new();
-    for (name, build, key) in asked {
+    for (name, build, origin) in asked {
         let mut resource = on_nodes(topology, nodes, snapshot, &name);
         if let Some(build) = build {
             let content = BuildFolder::read(build)?.fingerprint()?;
-            resource =
-                resource.field("build", Want::Is(json!(build))).field("content", Want::is(content));
+            resource = resource
+                .field("build", Want::Is(recorded(build, key)))
+                .field("content", Want::is(content));
         }
-        resources.push(resource.origin(Origin::Key(key.into())));
+        resources.push(resource.origin(Origin::Key(origin.into())));
     }
     for name in topology.metallb_images() {
         let resource = on_nodes(topology, nodes, snapshot, &name);
         resources.push(resource.origin(Origin::Key("metallb".into())));
     }
     Ok(resources)
+}
+
+/// How it is built, as it may be written down.
+fn recorded(build: &Build, key: &SecretKey) -> Value {
+    let sealed = |argument: &Guarded| argument.with(&|secret| key.seal(secret.reveal()));
+    let args: Map<String, Value> =
+        build.args.iter().map(|(name, argument)| (name.clone(), sealed(argument))).collect();
+    let mut record = json!(build);
+    if !args.is_empty() {
+        record["args"] = Value::Object(args);
+    }
+    record
 }
 
 fn on_nodes(topology: &Topology, nodes: &[String], snapshot: &Snapshot, name: &str) -> Resource {
@@ -243,7 +264,7 @@ async fn bring(
 
 async fn remember(cx: &Context, turn: &Turn, values: &Fields<Value>) -> Result<(), Failure> {
     let Some(resource) = &turn.resource else { return Ok(()) };
-    let record = Record::of(resource, values, &cx.key);
+    let record = Record::of(resource, values);
     cx.change_claim(|claim| {
         claim.records.insert(turn.id().clone(), record);
     })
@@ -268,8 +289,13 @@ async fn build(cx: &Context, turn: &Turn) -> Result<(), Failure> {
             folder: build.folder.path(),
             dockerfile: Path::new(build.dockerfile.as_deref().unwrap_or("Dockerfile")),
         },
-        args: build.args.clone().into_iter().collect(),
+        args: build
+            .args
+            .iter()
+            .map(|(name, argument)| (name.clone(), argument.reveal_text()))
+            .collect(),
         labels: [(BUILT.to_owned(), name.to_owned())].into(),
+        discreet: build.args.values().any(Guarded::is_secret),
     };
     cx.intend_tag(name).await?;
     let built = async {

@@ -31,8 +31,11 @@ use crate::resources::base::kube::{drift, ready};
 use crate::resources::base::{ids, marks};
 use crate::topology::Topology;
 
-const TABLE: Table =
-    Table { effects: &[("version", Effect::InPlace)], ..Table::plain(ids::METALLB) };
+const TABLE: Table = Table {
+    effects: &[("version", Effect::InPlace)],
+    tells: &["version"],
+    ..Table::plain(ids::METALLB)
+};
 
 pub const NAMESPACE: &str = "metallb-system";
 
@@ -251,7 +254,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         refuse_foreign(cx, &kube).await?;
     }
     objects.extend(shared_key::missing(&kube, &objects).await?);
-    let record = Record::of(resource, &turn.values, &cx.key);
+    let record = Record::of(resource, &turn.values);
     let mut stages: [Vec<(Arc<Kind>, Value)>; 3] = Default::default();
     for (kind, mut body) in objects {
         marks::stamp(&mut body, &cx.name, turn.id());

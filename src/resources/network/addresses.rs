@@ -37,9 +37,13 @@ impl Addresses {
         let subnet = asked.or_else(|| free_subnet(taken)).ok_or_else(no_subnet)?;
         let fixed: Vec<AddressRange> =
             fixed_addresses(topology).into_iter().map(|(_, range)| range).chain(reserved).collect();
-        let range = match kept("ipRange") {
-            Some(text) => text.parse().ok(),
-            None => own_range(subnet, &fixed),
+        let range = match topology.network.ip_range {
+            Some(_) => kept("ipRange").and_then(|text| text.parse().ok()),
+            // Recorded for another subnet, or before the file named addresses in it.
+            None => kept("ipRange")
+                .and_then(|text| text.parse().ok())
+                .filter(|range| fits(*range, subnet, &fixed))
+                .or_else(|| own_range(subnet, &fixed)),
         };
         let wants_v6 = topology.network.has_ipv6();
         Ok(Self {
@@ -92,7 +96,7 @@ impl Addresses {
         if let Some(subnet6) = self.subnet6 {
             values.set("subnet6", json!(subnet6));
         }
-        marks::labels(&cx.name, turn.id(), &Record::of(resource, &values, &cx.key))
+        marks::labels(&cx.name, turn.id(), &Record::of(resource, &values))
     }
 }
 
@@ -134,11 +138,14 @@ fn own_range(subnet: Ipv4Net, fixed: &[AddressRange]) -> Option<Ipv4Net> {
     let top_quarter = parts(subnet.prefix_len() + 2).last()?;
     (subnet.prefix_len() + 1..=SMALLEST).find_map(|length| {
         parts(length).find(|part| {
-            let range = Subnet::of(IpNet::V4(*part)).range();
-            !overlap(&IpNet::V4(*part), &IpNet::V4(top_quarter))
-                && !fixed.iter().any(|named| named.meets(range))
+            !overlap(&IpNet::V4(*part), &IpNet::V4(top_quarter)) && fits(*part, subnet, fixed)
         })
     })
+}
+
+fn fits(range: Ipv4Net, subnet: Ipv4Net, fixed: &[AddressRange]) -> bool {
+    let all = Subnet::of(IpNet::V4(range)).range();
+    subnet.contains(&range) && !fixed.iter().any(|named| named.meets(all))
 }
 
 #[cfg(test)]
@@ -179,6 +186,19 @@ mod tests {
         );
         assert_eq!(own("10.0.0.0/24", &["10.0.0.0/25"]).as_deref(), Some("10.0.0.128/26"));
         assert_eq!(own("10.0.0.0/29", &[]), None);
+    }
+
+    #[test]
+    fn a_recorded_range_is_kept_only_while_it_fits() {
+        let range_in = |subnet: &str, kept: &str| {
+            let topology = serde_json::from_value(json!({ "name": "dev" })).expect("a topology");
+            let values = Fields::new().with("subnet", json!(subnet)).with("ipRange", json!(kept));
+            let addresses = Addresses::new(&topology, &values, &[], Vec::new()).expect("addresses");
+            addresses.range.map(|range| range.to_string())
+        };
+        let kept = "172.20.64.0/18";
+        assert_eq!(range_in("172.20.0.0/16", kept).as_deref(), Some(kept));
+        assert_eq!(range_in("10.9.0.0/24", kept).as_deref(), Some("10.9.0.0/25"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use overlap::overlap;
 
 pub use overlap::foresee;
 
-use crate::backend::docker::{Error, Network, Snapshot};
+use crate::backend::docker::{Container, Error, Network, Snapshot};
 use crate::backend::host::{self, Route};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
@@ -19,7 +19,7 @@ use crate::plan::{
 };
 use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
-use crate::resources::base::docker::ownership::{self, Whose};
+use crate::resources::base::docker::ownership::{self, CLUSTER_LABEL, Whose};
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::{ids, marks};
 use crate::topology::{AddressRange, GatewayMode, Subnet, Topology, Via};
@@ -33,6 +33,7 @@ const TABLE: Table = Table {
         ("gatewayMode", Effect::Replace),
     ],
     precious: |_| true,
+    tells: &["subnet", "subnet6", "gateway"],
     ..Table::plain(ids::NETWORK)
 };
 
@@ -95,6 +96,37 @@ fn desired(topology: &Topology) -> Resource {
     resource
 }
 
+/// By its mark, or as what kind puts before several control planes, which takes none.
+fn is_own(container: &Container, topology: &str) -> bool {
+    ownership::of_container(topology, container) == Whose::Ours
+        || container.labels.get(CLUSTER_LABEL).is_some_and(|of| of == topology)
+}
+
+/// What keeps the network from being made as the file has it. Its own network, which would go first,
+/// is no obstacle, unless others are on it.
+pub fn impossible(topology: &Topology, snapshot: &Snapshot) -> Option<String> {
+    let name = topology.network_name();
+    let is_own_network = |network: &Network| {
+        network.name == *name
+            || network.labels.get(marks::TOPOLOGY).is_some_and(|of| *of == topology.name.as_str())
+    };
+    let others = || snapshot.networks.iter().filter(|network| !is_own_network(network));
+    let taken = topology.network.subnets().iter().find_map(|subnet| {
+        let other = overlapping(others(), subnet.net())?;
+        Some(format!(
+            "its subnet {subnet} overlaps the network `{}`: choose another `network.subnet`, or leave it out",
+            other.name
+        ))
+    });
+    taken.or_else(|| {
+        let guest = snapshot.on_network(&name).find(|one| !is_own(one, topology.name.as_str()))?;
+        Some(format!(
+            "the container `{0}` is on it and does not belong to this topology: disconnect it with `docker network disconnect {name} {0}`",
+            guest.name
+        ))
+    })
+}
+
 fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     let claims = Claims::read(snapshot);
     for network in &snapshot.networks {
@@ -106,6 +138,9 @@ fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) {
     }
     let Some(topology) = cx.file.as_deref() else { return };
     let id = ids::network(topology);
+    if let Some(why) = impossible(topology, snapshot) {
+        world.impossible.insert(id.clone(), why);
+    }
     if world.things.contains_key(&id) {
         return;
     }
@@ -273,11 +308,11 @@ fn taken_nets(snapshot: &Snapshot, routes: &[Route]) -> Vec<IpNet> {
     live.map(|subnet| subnet.net).chain(routes.iter().map(|route| route.net)).collect()
 }
 
-fn overlapping(snapshot: &Snapshot, wanted: IpNet) -> Option<&Network> {
-    snapshot
-        .networks
-        .iter()
-        .find(|network| network.subnets.iter().any(|subnet| overlap(&subnet.net, &wanted)))
+fn overlapping<'a>(
+    mut networks: impl Iterator<Item = &'a Network>,
+    wanted: IpNet,
+) -> Option<&'a Network> {
+    networks.find(|network| network.subnets.iter().any(|subnet| overlap(&subnet.net, &wanted)))
 }
 
 /// What this topology has claimed on a network, so that the engine does not hand it out.
@@ -330,6 +365,7 @@ fn claimed_by_another(cx: &Context, claims: &Claims, network: &str) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::docker::{Address, ContainerState};
 
     fn net(text: &str) -> IpNet {
         text.parse().expect("a network")
@@ -348,6 +384,44 @@ mod tests {
         assert_eq!(resource.fields.get("subnet"), Some(&Want::Auto));
         assert_eq!(resource.fields.get("subnet6"), Some(&Want::Auto));
         assert_eq!(resource.fields.get("gatewayMode"), Some(&Want::is("nat")));
+    }
+
+    #[test]
+    fn what_keeps_a_network_from_being_made_is_known_before_the_old_one_goes() {
+        let wants = topology(json!({ "network": { "subnet": "172.22.0.0/16" } }));
+        let network = |name: &str, subnet: &str| Network {
+            name: name.to_owned(),
+            subnets: vec![crate::backend::docker::Subnet {
+                net: net(subnet),
+                range: None,
+                gateway: None,
+            }],
+            ..Network::default()
+        };
+        let with = |network: Network| Snapshot { networks: vec![network], ..Snapshot::default() };
+        assert_eq!(impossible(&wants, &with(network("topo-dev", "172.22.0.0/24"))), None);
+        assert_eq!(impossible(&wants, &with(network("other", "172.23.0.0/16"))), None);
+        let why = impossible(&wants, &with(network("other", "172.22.7.0/24"))).expect("overlaps");
+        assert!(why.starts_with("its subnet 172.22.0.0/16 overlaps the network `other`"), "{why}");
+
+        let guest = |label: &str| {
+            let guest = Container {
+                id: "1".to_owned(),
+                name: "db".to_owned(),
+                image: "postgres".to_owned(),
+                image_id: String::new(),
+                state: ContainerState::Running,
+                status: String::new(),
+                labels: [(marks::TOPOLOGY.to_owned(), label.to_owned())].into(),
+                addresses: [("topo-dev".to_owned(), Address::default())].into(),
+                ports: Vec::new(),
+                mounts: Vec::default(),
+            };
+            Snapshot { containers: vec![guest], ..Snapshot::default() }
+        };
+        assert_eq!(impossible(&wants, &guest("dev")), None);
+        let why = impossible(&wants, &guest("another")).expect("a stranger is on it");
+        assert!(why.contains("`docker network disconnect topo-dev db`"), "{why}");
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn like(
 fn labels(cx: &Context, turn: &Turn) -> Result<Labels, Failure> {
     let gone = || Failure::new("the file no longer has this node");
     let resource = turn.resource.as_ref().ok_or_else(gone)?;
-    let record = Record::of(resource, &turn.values, &cx.key);
+    let record = Record::of(resource, &turn.values);
     let mut labels = marks::labels(&cx.name, turn.id(), &record);
     labels.insert(CLUSTER_LABEL.to_owned(), cx.name.clone());
     labels.insert(ROLE_LABEL.to_owned(), "worker".to_owned());

@@ -20,8 +20,18 @@ use crate::resources::base::{ids, marks, node_names};
 use crate::resources::cluster::{self, Roster, worker_config};
 use crate::topology::Topology;
 
-const TABLE: Table =
-    Table { effects: &[("spec", Effect::Replace)], precious: |_| true, ..Table::plain(ids::NODE) };
+const TABLE: Table = Table {
+    effects: &[("spec", Effect::Replace)],
+    precious: |_| true,
+    names: &[
+        ("spec.image", "image"),
+        ("spec.labels", "labels"),
+        ("spec.extraMounts", "mounts"),
+        ("spec.extraPortMappings", "ports"),
+    ],
+    tells: &["group", "spec.image", "spec.labels", "spec.extraMounts", "spec.extraPortMappings"],
+    ..Table::plain(ids::NODE)
+};
 
 /// In a plan: its kubelet has to be started again.
 const KUBELET: &str = "kubelet";
@@ -143,7 +153,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             if turn.state == Some(State::Stopped) {
                 start(cx, turn.id().name()).await?;
             }
-            if turn.item.changes.iter().any(|change| change.path == KUBELET) {
+            if turn.item.changes.iter().any(|change| change.field == KUBELET) {
                 restart_kubelet(cx, turn).await?;
             }
             remember(cx, turn).await?;
@@ -196,7 +206,7 @@ async fn start(cx: &Context, node: &str) -> Result<(), Failure> {
 
 async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let Some(resource) = &turn.resource else { return Ok(()) };
-    let record = Record::of(resource, &turn.values, &cx.key);
+    let record = Record::of(resource, &turn.values);
     cx.change_claim(|claim| {
         claim.records.insert(turn.id().clone(), record);
     })

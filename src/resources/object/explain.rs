@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::backend::kube::{Apply, Kube, KubeError};
 use crate::engine::Failure;
-use crate::plan::{Action, Cause, Fields, Item, Plan, Resource, Shown};
+use crate::plan::{Action, Cause, Item, Plan, Resource, Shown};
 use crate::resources::base::context::Context;
 use crate::resources::base::ids;
 use crate::resources::base::kind::MadeFrom;
@@ -20,7 +20,7 @@ pub async fn explain(cx: &Context, plan: &mut Plan, from: &MadeFrom<'_>) -> Resu
     let changed = |item: &&mut Item| {
         item.action == Action::Update
             && item.id.kind() == ids::OBJECT
-            && item.changes.iter().any(|change| change.path == "hash")
+            && item.changes.iter().any(|change| change.field == "hash")
     };
     let items: Vec<&mut Item> = plan.items.iter_mut().filter(changed).collect();
     if items.is_empty() {
@@ -53,19 +53,18 @@ async fn explain_one(
     let (Some(object), Some(resource)) = (objects.get(&item.id), wanted) else { return Ok(()) };
     let kind = objects.served(kube, &object.kind).await?;
     let target = objects::target(&kind, object);
-    let values = Fields::new().with("hash", object.hash().into());
-    let body = super::stamped(cx, objects, object, resource, &values).await;
+    let body = super::stamped(cx, objects, object, resource, &resource.stated()).await;
     let Some(live) = kube.get(&target).await? else { return Ok(()) };
     let how = Apply { force: cx.forces_conflicts(), dry_run: true };
     match kube.apply(&target, &body, how).await {
         Ok(applied) => {
-            let template = item.changes.iter().find(|change| change.path == "hash").cloned();
+            let template = item.changes.iter().find(|change| change.field == "hash").cloned();
             let Some(template) = template else { return Ok(()) };
             let fields = compare::changes(&live, &applied);
             if fields.is_empty() {
                 return Ok(());
             }
-            item.changes.retain(|change| change.path != "hash");
+            item.changes.retain(|change| change.field != "hash");
             item.changes.extend(fields.into_iter().map(|field| crate::plan::Change {
                 path: field.path,
                 before: shown(object.secret, field.before),
@@ -86,7 +85,7 @@ async fn explain_one(
             } else {
                 String::new()
             };
-            item.why = Some(format!("{why}{hint}"));
+            item.why = Some(format!("{}{hint}", super::said_of(object, &why)));
         }
         Err(error) if error.is_passing() => {}
         Err(error) => return Err(error),

@@ -4,6 +4,7 @@ mod explain;
 mod observe;
 mod rendered;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, Verdict, Wa
 use crate::engine::{Failure, Turn, Work};
 use crate::manifest::{Facts, Kind, Object};
 use crate::plan::{
-    Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Plan, Record, Resource, Table, Want,
-    World,
+    Bond, Cause, Effect, Fields, Id, Item, Origin, Outputs, Plan, Record, Resource, SecretKey,
+    Table, Want, World,
 };
 use crate::resources::base::context::Context;
 use crate::resources::base::in_cluster::in_cluster;
@@ -29,7 +30,7 @@ use crate::resources::base::kube::{listing, pods, ready, service};
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::resources::{manifest, pool};
-use crate::topology::{Topology, canonical_image};
+use crate::topology::{MASK, Topology, canonical_image};
 
 const TABLE: Table = Table { precious: is_precious, ..Table::plain(ids::OBJECT) };
 
@@ -57,7 +58,7 @@ impl ResourceKind for ObjectKind {
     const TABLE: Table = TABLE;
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
-        Ok(desired(from.topology, from.objects))
+        Ok(desired(from.topology, from.objects, from.key))
     }
 
     fn rendered(
@@ -102,7 +103,7 @@ fn is_precious(id: &Id) -> bool {
     )
 }
 
-fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
+fn desired(topology: &Topology, objects: &Objects, key: &SecretKey) -> Vec<Resource> {
     let edges = Edges::of(topology, objects);
     let lines = objects.manifests.lines();
     let mut resources: Vec<Resource> = objects
@@ -112,12 +113,12 @@ fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
         .zip(&objects.ids)
         .zip(lines)
         .map(|((object, id), line)| {
-            let hash = Value::String(object.hash());
-            let want = if object.secret { Want::Secret(hash) } else { Want::Is(hash) };
+            let hash = object.hash();
+            let hash = if object.secret { key.seal(&hash) } else { hash.into() };
             let file = objects.manifests.sources[object.source].name.clone();
             let table = if object.kind.is("", "Service") { &SERVICE } else { &TABLE };
             let resource = Resource::new(id.clone(), table)
-                .field("hash", want)
+                .field("hash", Want::Is(hash))
                 .origin(Origin::Line { file, line });
             let mut resource = in_cluster(resource, topology);
             resource.bonds.extend(edges.bonds(object));
@@ -319,8 +320,21 @@ async fn may_create(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<bo
     Err(KubeError::Refused(listing::foreign(&there, target)))
 }
 
+/// What the API server says of an object that holds a secret, without the values that it quotes.
+pub fn said_of<'a>(object: &Object, message: &'a str) -> Cow<'a, str> {
+    const BEFORE_VALUES: [&str; 3] = ["alue: ", "Not found: ", "error found in "];
+    let quoted = BEFORE_VALUES.iter().filter_map(|words| Some(message.find(words)? + words.len()));
+    match quoted.min().filter(|_| object.secret) {
+        Some(at) => format!("{}{MASK}", &message[..at]).into(),
+        None => message.into(),
+    }
+}
+
 fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {
-    let failure = Failure::because(format!("cannot apply {object}"), error);
+    let mut failure = Failure::because(format!("cannot apply {object}"), error);
+    for cause in &mut failure.causes {
+        *cause = said_of(object, cause).into_owned();
+    }
     match error {
         KubeError::Conflict { conflicts, .. } if !conflicts.is_empty() => {
             failure.hint("`--force-conflicts` takes these fields over")
@@ -348,7 +362,7 @@ async fn stamped(
     values: &Fields<Value>,
 ) -> Value {
     let mut body = objects.body(object);
-    let record = Record::of(resource, values, &cx.key);
+    let record = Record::of(resource, values);
     let hash = record.fields.get("hash").cloned().unwrap_or_default();
     marks::stamp(&mut body, &cx.name, &resource.id);
     marks::annotate(&mut body, marks::KUBE_HASH, hash);
@@ -463,6 +477,7 @@ mod tests {
         use crate::plan::{Action, Change, Shown};
         let change = |path: &str| Change {
             path: path.to_owned(),
+            field: "spec".to_owned(),
             before: Shown::Absent,
             after: Shown::Absent,
             at: None,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::resources::base::kube::objects::Objects;
+use crate::topology::MASK;
 
 pub fn bodies(objects: &Objects, show_secrets: bool) -> Vec<Value> {
     let manifests = &objects.manifests;
@@ -37,7 +38,7 @@ fn mask_words(value: &mut Value) {
     match value {
         Value::Object(fields) => fields.values_mut().for_each(mask_words),
         Value::Array(items) => items.iter_mut().for_each(mask_words),
-        Value::String(text) => "(sensitive)".clone_into(text),
+        Value::String(text) => MASK.clone_into(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -36,7 +36,7 @@ use crate::topology::{self, AddressRange, Pool, Subnet, Topology};
 use gaps::Gaps;
 pub use leaving::{Leaving, Pools};
 
-const TABLE: Table = Table::plain(ids::POOL);
+const TABLE: Table = Table { tells: &["addresses", "size"], ..Table::plain(ids::POOL) };
 
 /// MetalLB's webhook may be away for a moment, while its controller is replaced.
 const WEBHOOK: Duration = Duration::from_mins(1);
@@ -208,7 +208,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let ranges = addresses(cx, turn).await?;
     let addresses: Value = ranges.iter().map(ToString::to_string).collect();
     values.set("addresses", addresses.clone());
-    let record = Record::of(resource, &values, &cx.key);
+    let record = Record::of(resource, &values);
 
     let [pool_kind, advertisement_kind] = kinds();
     for kind in [&pool_kind, &advertisement_kind] {
@@ -265,7 +265,7 @@ fn rendered(topology: &Topology) -> Vec<Value> {
         .flat_map(|pool| {
             let known = pool.fields.iter().filter_map(|(name, want)| match want {
                 Want::Is(value) => Some((name.clone(), value.clone())),
-                Want::Secret(_) | Want::Auto | Want::After(..) => None,
+                Want::Auto | Want::After(..) => None,
             });
             let values: Fields<Value> = known.collect();
             bodies(pool.id.name(), &values)

@@ -58,6 +58,7 @@ fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Fail
             Ok(aim) => {
                 let mut resource = aimed(topology, port, aim)
                     .bond(Bond::Holds(ids::gateway(topology)))
+                    .leads_to(port.to.to_string())
                     .origin(Origin::Key(format!("gateway.ports.{at}").into()));
                 resource.bonds.extend(ids::asked(&port.needs));
                 if port.proxy_protocol {
@@ -208,7 +209,7 @@ pub fn leads_to(world: &World, id: &Id) -> Vec<(u16, SocketAddr)> {
 async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => {
-            let forward = forward(cx, turn)?;
+            let forward = forward(turn)?;
             let gateway = gateway_of(turn)?;
             cx.run::<Writer>()
                 .commit(cx, gateway.name(), Edit::Put(turn.id().clone(), forward))
@@ -232,7 +233,7 @@ fn gateway_of(turn: &Turn) -> Result<&Id, Failure> {
         .ok_or_else(|| Failure::new("its record names no gateway"))
 }
 
-fn forward(cx: &Context, turn: &Turn) -> Result<Forward, Failure> {
+fn forward(turn: &Turn) -> Result<Forward, Failure> {
     let resource =
         turn.resource.as_ref().ok_or_else(|| Failure::new("the file has no such port any more"))?;
     let listen: Listen = turn
@@ -246,7 +247,7 @@ fn forward(cx: &Context, turn: &Turn) -> Result<Forward, Failure> {
         }
         None => Failure::new(why),
     })?;
-    Ok(Forward { record: Record::of(resource, &turn.values, &cx.key), entries })
+    Ok(Forward { record: Record::of(resource, &turn.values), entries })
 }
 
 /// Each listening port with the target's port of the same place in its range.

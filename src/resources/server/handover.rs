@@ -86,7 +86,7 @@ impl Handover {
             network: topology.network_name().into_owned(),
             address: serde_json::from_value(address)
                 .map_err(|error| Failure::because("the server's address is none", &error))?,
-            record: Record::of(resource, &values, &cx.key),
+            record: Record::of(resource, &values),
         })
     }
 

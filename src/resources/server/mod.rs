@@ -34,6 +34,7 @@ pub use squash::squash;
 
 const TABLE: Table = Table {
     effects: &[("network", Effect::Replace), ("address", Effect::Replace)],
+    tells: &["address"],
     ..Table::plain(ids::SERVER)
 };
 

@@ -207,7 +207,11 @@ mod tests {
     fn claim(applied: &Settled) -> Claim {
         let topology = &applied.topology;
         let mut claim = Claim::new("dev", "/topo.yaml");
-        let config = fixed_config(topology, topology.cluster.as_ref().expect("a cluster"));
+        let config = fixed_config(
+            topology,
+            topology.cluster.as_ref().expect("a cluster"),
+            &crate::topology::Secret::value,
+        );
         let record = Record { fields: Fields::new().with("config", config), ..Record::default() };
         claim.records.insert(ids::cluster("dev"), record);
         claim.vias = ways(topology);

@@ -52,6 +52,7 @@ const TABLE: Table = Table {
         ("claim", Effect::Replace),
     ],
     precious: |_| true,
+    tells: &["source", "via", "access", "size", "claim"],
     ..Table::plain(ids::SHARE)
 };
 
@@ -235,7 +236,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
             return Err(Failure::new(listing::foreign(&there, &target)));
         }
     }
-    let record = Record::of(resource, &values, &cx.key);
+    let record = Record::of(resource, &values);
     let [mut volume, mut claim] = pair.bodies(&values);
     for body in [&mut volume, &mut claim] {
         marks::stamp(body, &cx.name, turn.id());

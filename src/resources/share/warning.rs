@@ -79,7 +79,7 @@ async fn explain_holders(
 fn explain_mounts(item: &mut Item, topology: &Topology, claim: Option<&Claim>) {
     let is_remade = item.id.kind() == ids::CLUSTER
         && item.action == Action::Replace
-        && item.changes.iter().any(|change| change.path == "config");
+        && item.changes.iter().any(|change| change.field == "config");
     let missing = unmounted(topology, claim);
     if is_remade && item.why.is_none() && !missing.is_empty() {
         let names: Vec<String> = missing.iter().map(|share| format!("`{}`", share.name)).collect();

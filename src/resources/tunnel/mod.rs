@@ -27,7 +27,7 @@ use crate::resources::gateway::{self, ADDRESS, HOST_KEY};
 
 use route::{Route, routes};
 
-const TABLE: Table = Table::plain(ids::TUNNEL);
+const TABLE: Table = Table { tells: &["through"], ..Table::plain(ids::TUNNEL) };
 
 const UP_DEADLINE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -206,7 +206,7 @@ async fn set_up(cx: &Context, turn: &Turn, tunnel: &Tunnel) -> Result<(), Failur
     let line = gate::line(&permits, &key, &tunnel.host());
     gate::admit(cx, gateway.name(), &tunnel.host(), line).await?;
 
-    let record = Record::of(resource, &turn.values, &cx.key);
+    let record = Record::of(resource, &turn.values);
     let record = serde_json::to_value(record)
         .map_err(|error| Failure::because("cannot write the tunnel's record", &error))?;
     let spec = Spec::new(cx.docker.endpoint(), record);

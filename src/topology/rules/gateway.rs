@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::super::gateway::{EXPOSED, HTTP_PROXY_PORT, SSH_PORT};
+use super::super::sensitive::Guarded;
 use super::super::{
     Cluster, Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort,
     Topology, Via,
@@ -446,16 +447,15 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
 
 /// Whether kind is told to give the nodes no IPv4 addresses that pods and Services use.
 fn is_ipv6_alone(cluster: &Cluster) -> bool {
-    let networking = cluster.kind_config.as_ref().and_then(|config| config.get("networking"));
-    networking.is_some_and(|networking| networking["ipFamily"] == "ipv6")
+    let config = cluster.kind_config.as_ref();
+    config.is_some_and(|config| config.open()["networking"]["ipFamily"] == "ipv6")
 }
 
 /// Whether the cluster's node ports are Kubernetes' own, as far as the file can tell.
 fn default_node_ports(topology: &Topology) -> bool {
     topology.cluster.as_ref().is_some_and(|cluster| {
-        let changed = |config: &serde_json::Map<String, serde_json::Value>| {
-            serde_json::to_string(config).is_ok_and(|text| text.contains("service-node-port-range"))
-        };
+        let changed =
+            |config: &Guarded| config.reveal().to_string().contains("service-node-port-range");
         !cluster.exists() && !cluster.kind_config.as_ref().is_some_and(changed)
     })
 }

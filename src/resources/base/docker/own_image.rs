@@ -138,6 +138,7 @@ impl OwnImage {
             context: BuildContext::Files(files),
             args: BTreeMap::new(),
             labels: [(BUILT.to_owned(), tag.to_owned())].into(),
+            discreet: false,
         };
         cx.intend_tag(tag).await?;
         let built = async {

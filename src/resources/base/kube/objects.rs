@@ -6,19 +6,20 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use crate::backend::download::Downloads;
 use crate::backend::kube::{Kube, KubeError, ServedKinds, Target};
 use crate::engine::Failure;
+use crate::manifest::template::Values;
 use crate::manifest::{self, Fault, Kind, Kinds, Manifests, Object, Source};
 use crate::plan::{Id, IdMap};
 use crate::resources::base::ids;
 use crate::resources::base::kube::inventory::Members;
 use crate::resources::base::variables::Variables;
 use crate::topology::manifest::Source as Written;
-use crate::topology::{ServiceRef, Target as Forward, Topology};
+use crate::topology::{Guarded, SHORTEST_SOUGHT, ServiceRef, Target as Forward, Topology};
 
 /// `object/apps/Deployment/default/web`
 pub fn id(kind: &Kind, namespace: Option<&str>, name: &str) -> Id {
@@ -66,7 +67,7 @@ impl Objects {
                 }
             }
             secrets.extend(topology.sensitive.iter().filter_map(|name| variable(name.as_str())));
-            secrets.retain(|value| !value.is_empty());
+            secrets.retain(|value| value.len() >= SHORTEST_SOUGHT);
         }
         let manifests = manifest::read(sources, &mut Kinds::default(), &secrets);
         let manifests = match manifests {
@@ -95,6 +96,7 @@ impl Objects {
             text: text.to_owned(),
             syntax: manifest::Syntax::Yaml,
             entry: 0,
+            secrets: manifest::Secrets::Nowhere,
         };
         let manifests = manifest::read(vec![source], &mut Kinds::default(), &[]);
         Self::of(manifests.expect("manifests"))
@@ -168,7 +170,7 @@ async fn sources_of(
     downloads: &Downloads,
     entry: usize,
     written: &crate::topology::Manifest,
-    values: &Value,
+    values: &Values,
 ) -> Result<Result<Vec<Source>, Vec<Fault>>, Failure> {
     match written.source() {
         Some(Written::Path(path)) => {
@@ -193,15 +195,25 @@ fn unreadable(faults: &[Fault]) -> Failure {
 }
 
 /// What templates among the manifests may name.
-fn template_values(topology: &Topology) -> Value {
-    let mut values = json!(topology.vars);
+fn template_values(topology: &Topology) -> Values {
+    let is_secret = topology.vars.values().any(Guarded::is_secret);
+    Values {
+        real: values_with(topology, Guarded::reveal),
+        standing_in: is_secret.then(|| values_with(topology, Guarded::stand_in)),
+    }
+}
+
+fn values_with(topology: &Topology, value: impl Fn(&Guarded) -> Value) -> Value {
+    let vars: Map<String, Value> =
+        topology.vars.iter().map(|(name, var)| (name.clone(), value(var))).collect();
+    let mut values = json!(vars);
     let subnets: Vec<String> = topology.network.subnets().iter().map(ToString::to_string).collect();
     let pools: Vec<Value> = topology
         .pools()
         .iter()
         .map(|pool| json!({"name": pool.name.as_str(), "addresses": pool.written()}))
         .collect();
-    values["vars"] = json!(topology.vars);
+    values["vars"] = json!(vars);
     values["topology"] = json!({"name": topology.name.as_str()});
     values["network"] = json!({"name": topology.network_name(), "subnets": subnets});
     values["pools"] = json!(pools);
