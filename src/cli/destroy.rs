@@ -5,7 +5,10 @@ use std::time::Instant;
 use super::apply::{agree, refuse_blocked};
 use super::session::{Planned, Purpose, Session, Wanted, Which};
 use super::{DestroyArgs, run};
+use crate::engine::{Failure, Outcome};
 use crate::error::{Error, Exit};
+use crate::plan::Id;
+use crate::resources::Context;
 use crate::view::{Doing, Ending, View};
 
 pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Error> {
@@ -28,15 +31,11 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
     agree(&planned.plan, args.run.yes, view)?;
 
     let Planned { plan, desired, world } = planned;
-    let report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
-    if report.is_complete() {
-        session.cx().forget_tags().await?;
-        session.cx().give_up_claim().await?;
-        session
-            .cx()
-            .state
-            .remove()
-            .map_err(|error| Error::because("cannot remove the topology's state", &error))?;
+    let mut report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
+    if report.is_complete()
+        && let Err(failure) = forget(session.cx()).await
+    {
+        report.outcomes.push((Id::new("claim", session.name()), Outcome::Failed(failure)));
     }
     view.summary(&Ending {
         doing: Doing::Destroy,
@@ -46,4 +45,13 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
         ports: &[],
     });
     Ok(run::exit(&report))
+}
+
+/// What was kept to know the topology by, once nothing of it is left.
+async fn forget(cx: &Context) -> Result<(), Failure> {
+    cx.forget_tags().await?;
+    cx.give_up_claim().await?;
+    cx.state
+        .remove()
+        .map_err(|error| Failure::because("cannot remove the topology's state", &error))
 }

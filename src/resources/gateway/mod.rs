@@ -219,6 +219,11 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot, id: &Id) -> Option<String> {
             "a container named `{name}` exists that this topology did not make: remove it with `docker rm -f {name}`, or choose another `gateway.name`"
         ));
     }
+    let gateway = cx.file.as_deref().and_then(|file| file.gateway.as_ref())?;
+    let image = image::own_image(gateway, &cx.templates).ok();
+    if let Some(why) = image.and_then(|image| image.in_the_way(snapshot)) {
+        return Some(why);
+    }
     let volume = snapshot.volume(&volume_name(&cx.name))?;
     let is_ours = ownership::by_labels(&cx.name, &volume.labels) == Whose::Ours;
     (!is_ours).then(|| {

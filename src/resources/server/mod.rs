@@ -176,14 +176,25 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
     }
     let id = ids::server(&cx.name);
     let wanted = cx.file.as_deref().is_some_and(is_wanted);
-    if wanted && !world.things.contains_key(&id) && snapshot.container(id.name()).is_some() {
-        let why = format!(
-            "a container named `{0}` exists that this topology did not make: remove it with `docker rm -f {0}`",
-            id.name()
-        );
+    if wanted
+        && !world.things.contains_key(&id)
+        && let Some(why) = in_the_way(cx, snapshot, &id)
+    {
         world.add(id, Seen::foreign(why));
     }
     Ok(())
+}
+
+/// What has a name that the server needs, and is not this topology's.
+fn in_the_way(cx: &Context, snapshot: &Snapshot, id: &Id) -> Option<String> {
+    if snapshot.container(id.name()).is_some() {
+        return Some(format!(
+            "a container named `{0}` exists that this topology did not make: remove it with `docker rm -f {0}`",
+            id.name()
+        ));
+    }
+    let topology = cx.file.as_deref()?;
+    image::own_image(&topology.nfs_server, &cx.templates).ok()?.in_the_way(snapshot)
 }
 
 fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {

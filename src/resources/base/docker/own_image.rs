@@ -14,7 +14,7 @@ use crate::backend::docker::{
 use crate::engine::{Deadline, Failure, Turn};
 use crate::plan::{Resource, Want};
 use crate::resources::base::context::Context;
-use crate::resources::base::docker::ownership::BUILT;
+use crate::resources::base::docker::ownership::{self, BUILT};
 use crate::resources::base::docker::pulled;
 use crate::topology::{ImageRef, ServiceImage};
 
@@ -72,6 +72,19 @@ impl OwnImage {
                 format!("{}:{}", self.role.repository, short(hash))
             }
         }
+    }
+
+    /// Why it cannot be built: its tag names an image that topo did not build.
+    pub fn in_the_way(&self, snapshot: &Snapshot) -> Option<String> {
+        let tag = match self.image {
+            Image::Ready(_) => return None,
+            Image::Built(_) => self.reference(),
+        };
+        let there = snapshot.image(&tag).filter(|image| !ownership::is_as_built(&tag, image))?;
+        Some(format!(
+            "the tag `{tag}` of {} image names an image that topo did not build ({}): remove the tag with `docker rmi {tag}`",
+            self.role.whose, there.id
+        ))
     }
 
     /// What it is built from; nothing where it is the user's own.
