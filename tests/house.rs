@@ -213,7 +213,9 @@ fn a_kind_is_entered_by_its_face_alone() {
 /// The folders of the kinds.
 fn kinds() -> BTreeSet<String> {
     let entries = fs::read_dir(root().join("src/resources")).expect("the resources");
-    let folders = entries.map(|entry| entry.expect("an entry")).filter(|it| it.path().is_dir());
+    let has_sources = |path: &Path| path.is_dir() && !sources(path).is_empty();
+    let folders =
+        entries.map(|entry| entry.expect("an entry")).filter(|it| has_sources(&it.path()));
     let names = folders.map(|folder| folder.file_name().to_string_lossy().into_owned());
     names.filter(|name| name != "base").collect()
 }
