@@ -12,9 +12,13 @@ kind: Topology
 name: gate
 network: { subnet: 172.20.192.0/24 }
 gateway:
-  image: { base: \"${GATEWAY_BASE}\" }
+  image:
+    base: ${GATEWAY_BASE}
   publish: [12396-12397]
-  ssh: { listen: 12398, authorizedKeys: [\"${SSH_PUBLIC_KEY}\"] }
+  ssh:
+    listen: 12398
+    authorizedKeys:
+      - ${SSH_PUBLIC_KEY}
   httpProxy: { listen: 12399 }
   ports:
     - { listen: 12396, to: { address: 172.20.192.50, port: 8080 } }
@@ -178,9 +182,9 @@ fn one_that_is_changed_from_inside_starts_as_it_was_made(gate: &Gate) {
 }
 
 fn one_that_exits_is_quoted(gate: &Gate) {
-    let base = "image: { base: \"${GATEWAY_BASE}\" }";
+    let base = "image:\n    base: ${GATEWAY_BASE}";
     assert!(FILE.contains(base));
-    gate.write(&FILE.replace(base, "image: \"${GATEWAY_BASE}\""));
+    gate.write(&FILE.replace(base, "image: ${GATEWAY_BASE}"));
     let ran = gate.topo(3, &["apply", "--yes"]);
     assert!(ran.err.contains("`gate-gw` does not stay up"), "{}", ran.err);
     assert!(ran.err.contains("the image lacks: nft sshd squid"), "{}", ran.err);
