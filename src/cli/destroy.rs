@@ -8,7 +8,7 @@ use super::{DestroyArgs, run};
 use crate::engine::{Failure, Outcome};
 use crate::error::{Error, Exit};
 use crate::plan::Id;
-use crate::resources::Context;
+use crate::resources::{self, Context};
 use crate::view::{Doing, Ending, View};
 
 pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Error> {
@@ -32,10 +32,14 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
 
     let Planned { plan, desired, world } = planned;
     let mut report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
-    if report.is_complete()
-        && let Err(failure) = forget(session.cx()).await
-    {
-        report.outcomes.push((Id::new("claim", session.name()), Outcome::Failed(failure)));
+    if report.is_complete() {
+        match forget(session.cx()).await {
+            Ok(left) => left.iter().for_each(|left| view.note(left)),
+            Err(failure) => {
+                let claim = Id::new("claim", session.name());
+                report.outcomes.push((claim, Outcome::Failed(failure)));
+            }
+        }
     }
     view.summary(&Ending {
         doing: Doing::Destroy,
@@ -47,11 +51,14 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
     Ok(run::exit(&report))
 }
 
-/// What was kept to know the topology by, once nothing of it is left.
-async fn forget(cx: &Context) -> Result<(), Failure> {
+/// Gives up what the topology was known by, once nothing of it is left; answers what of the user's
+/// files stays and why.
+async fn forget(cx: &Context) -> Result<Vec<String>, Failure> {
     cx.forget_tags().await?;
+    let left = resources::leave_kubeconfigs(cx).await?;
     cx.give_up_claim().await?;
     cx.state
         .remove()
-        .map_err(|error| Failure::because("cannot remove the topology's state", &error))
+        .map_err(|error| Failure::because("cannot remove the topology's state", &error))?;
+    Ok(left)
 }

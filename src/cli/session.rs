@@ -93,8 +93,13 @@ impl Session {
             (None, Which::File(path)) => path.display().to_string(),
         };
 
-        let state = StateFolder::of(&name, variable.as_ref())
-            .map_err(|error| Error::because("cannot keep the topology's state", &error))?;
+        let state = match StateFolder::of(&name, variable.as_ref()) {
+            // A look writes nothing, so it needs no place for that.
+            Err(StateError::Homeless) if purpose == Purpose::Look => StateFolder::usual(&name),
+            state => {
+                state.map_err(|error| Error::because("cannot keep the topology's state", &error))?
+            }
+        };
         let lock = match purpose {
             Purpose::Look => None,
             Purpose::Change => Some(take_lock(&state, command, view).await?),

@@ -190,7 +190,8 @@ impl Item {
         }
     }
 
-    pub(super) fn block(&mut self, why: impl Into<String>) {
+    /// It cannot be carried out, and so neither can the plan.
+    pub fn block(&mut self, why: impl Into<String>) {
         self.action = Action::Blocked;
         self.why = Some(why.into());
         self.asks = None;

@@ -28,6 +28,7 @@ pub use base::kube::inventory::Inventory;
 pub use base::kube::objects::Objects;
 pub use base::rendered::{Content, Part, Rendered};
 pub use base::variables::Variables;
+pub use cluster::leave_kubeconfigs;
 pub use conflicts::settled;
 pub use network::foresee;
 pub use port::leads_to;

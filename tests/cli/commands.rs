@@ -181,6 +181,17 @@ fn without_an_engine_nothing_is_changed() {
 }
 
 #[test]
+fn a_look_needs_no_home_and_an_apply_says_that_it_does() {
+    let machine = Machine::new();
+    machine.write("topo.yaml", SMALL);
+    for (command, why) in [("diff", "cannot reach a Docker engine"), ("apply", "set HOME or")] {
+        let ran = machine.topo_with(&[command], &[("HOME", "")]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(why), "{command}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_reader_that_leaves_early_is_no_error() {
     let mut topo = Command::new(env!("CARGO_BIN_EXE_topo"))
         .arg("schema")

@@ -2,7 +2,7 @@
 
 mod files;
 mod holder;
-mod kubeconfig;
+pub mod kubeconfig;
 mod process;
 mod reach;
 mod routes;
@@ -16,4 +16,6 @@ pub use process::{ProcessError, Program, Terminal, find_program, process_id};
 pub use reach::{Reach, reach};
 pub use routes::{Route, routes};
 pub use signals::Interrupts;
-pub use state::{Lock, StateError, StateFolder, private_folder, remove_folder, write_atomically};
+pub use state::{
+    Lock, Scratch, StateError, StateFolder, private_folder, remove_folder, write_atomically,
+};

@@ -41,10 +41,13 @@ impl StateFolder {
         topology: &str,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, StateError> {
-        let base = match variable("XDG_STATE_HOME").filter(|path| path.starts_with('/')) {
-            Some(path) => PathBuf::from(path),
-            None => Path::new(&variable("HOME").ok_or(StateError::Homeless)?).join(".local/state"),
-        };
+        let base =
+            if let Some(path) = variable("XDG_STATE_HOME").filter(|path| path.starts_with('/')) {
+                PathBuf::from(path)
+            } else {
+                let home = variable("HOME").filter(|path| !path.is_empty());
+                Path::new(&home.ok_or(StateError::Homeless)?).join(".local/state")
+            };
         Ok(Self { topology: topology.to_owned(), path: base.join("topo").join(topology) })
     }
 
@@ -75,6 +78,16 @@ impl StateFolder {
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
         self.prepare()?;
         write_atomically(&self.file(name), content, 0o600).map_err(|source| self.broken(source))
+    }
+
+    /// An empty folder for what has no use after this: what a killed topo left in it is removed first.
+    pub fn scratch(&self, name: &str) -> Result<Scratch, StateError> {
+        let scratch = Scratch(self.file(name));
+        scratch
+            .remove()
+            .and_then(|()| private_folder(&scratch.0))
+            .map_err(|source| self.broken(source))?;
+        Ok(scratch)
     }
 
     /// Removes the folder, and topo's own above it if that was the last.
@@ -141,6 +154,29 @@ impl Lock {
         let started = start();
         fcntl_setfd(&self.file, flags)?;
         started
+    }
+}
+
+/// A folder that goes when it is let go.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = self.remove();
     }
 }
 
@@ -215,6 +251,19 @@ mod tests {
         for child in [&mut outlives, &mut inherits] {
             child.kill().and_then(|()| child.wait()).expect("ends");
         }
+    }
+
+    #[test]
+    fn what_a_killed_topo_left_in_a_scratch_folder_is_gone_and_so_is_the_folder_afterwards() {
+        let home = tempfile::tempdir().expect("a folder");
+        let state = folder(home.path());
+        let left = state.file("kind").join("kubeconfig.lock");
+        private_folder(&state.file("kind")).and_then(|()| fs::write(&left, "")).expect("left");
+        let scratch = state.scratch("kind").expect("made");
+        assert!(!left.exists());
+        fs::write(scratch.file("kubeconfig"), "a key").expect("written");
+        drop(scratch);
+        assert!(!state.file("kind").exists());
     }
 
     #[test]

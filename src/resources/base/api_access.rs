@@ -75,10 +75,8 @@ impl Context {
     }
 
     fn access_to(&self, existing: &Existing) -> Access {
-        let files = match (self.variable)("KUBECONFIG") {
-            Some(list) => std::env::split_paths(&list).collect(),
-            None => self.kubeconfig.iter().map(|file| file.path().to_owned()).collect(),
-        };
+        let files = self.kubeconfig.iter().flat_map(|kubeconfig| kubeconfig.files().to_owned());
+        let files = files.collect();
         Access::Context { files, name: existing.context.clone() }
     }
 

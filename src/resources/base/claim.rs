@@ -7,12 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::backend::docker::{AbsentIsFine, Claimed, Docker, Labels, Snapshot};
 use crate::backend::host;
+use crate::backend::host::kubeconfig::Written;
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
 use crate::resources::base::existing::Existing;
@@ -49,6 +51,9 @@ pub struct Claim {
     /// Which way each share goes, so that what was chosen once is kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vias: BTreeMap<String, Via>,
+    /// The entries that were written into kubeconfigs, by file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kubeconfigs: BTreeMap<PathBuf, Written>,
     /// Records of what can carry none itself.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub records: BTreeMap<Id, Record>,
@@ -109,6 +114,7 @@ impl Claim {
             existing: None,
             reserved: Vec::new(),
             vias: BTreeMap::new(),
+            kubeconfigs: BTreeMap::new(),
             records: BTreeMap::new(),
         }
     }

@@ -4,6 +4,7 @@ mod announce;
 mod api_server;
 mod elsewhere;
 mod kind_config;
+mod kubeconfig;
 mod roster;
 
 use std::collections::BTreeSet;
@@ -17,8 +18,8 @@ use crate::backend::host::ProcessError;
 use crate::backend::kind::{self, Kind, NewCluster};
 use crate::engine::{Amount, Deadline, Failure, Tally, Turn, Work};
 use crate::plan::{
-    Action, Bond, Effect, Fields, Item, Origin, Outputs, Record, Resource, SecretKey, Seen, State,
-    Table, Want, World,
+    Action, Bond, Effect, Fields, Item, Origin, Outputs, Plan, Record, Resource, SecretKey, Seen,
+    State, Table, Want, World,
 };
 use crate::resources::base::context::{Context, context_name};
 use crate::resources::base::docker::kind_nodes::{
@@ -26,7 +27,7 @@ use crate::resources::base::docker::kind_nodes::{
 };
 use crate::resources::base::docker::{built, fixed_address};
 use crate::resources::base::holdings::Holdings;
-use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::service;
 use crate::resources::base::rendered::{Part, Rendered};
@@ -37,6 +38,7 @@ use api_server::ApiEndpoint;
 #[cfg(test)]
 pub use kind_config::fixed as fixed_config;
 pub use kind_config::worker as worker_config;
+pub use kubeconfig::leave as leave_kubeconfigs;
 use roster::LastRoster;
 pub use roster::Roster;
 
@@ -129,6 +131,17 @@ impl ResourceKind for ClusterKind {
         Ok(())
     }
 
+    /// A cluster whose entry cannot be written into the kubeconfig is not made.
+    async fn explain(cx: &Context, plan: &mut Plan, _: &MadeFrom<'_>) -> Result<(), Failure> {
+        let of_cluster = |item: &&mut Item| item.id.kind() == TABLE.kind && writes_entry(item);
+        for item in plan.items.iter_mut().filter(of_cluster) {
+            if let Some(why) = kubeconfig::obstacle(cx).await {
+                item.block(why);
+            }
+        }
+        Ok(())
+    }
+
     fn tools(cx: &Context, item: &Item) -> Result<(), Failure> {
         if matches!(item.action, Action::Create | Action::Replace) {
             find_kind(cx)?;
@@ -212,7 +225,10 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
     } else if running < parts.len() {
         seen.state = State::Stopped;
     }
-    seen.fields = observed_fields(cx, &parts, first);
+    seen.fields = observed_fields(&parts, first);
+    if let Some(entry) = kubeconfig::observed(cx).await {
+        seen.fields.set("kubeconfig", entry);
+    }
     seen.outputs = outputs(first);
     let mut roster = Roster::Unknown;
     if seen.state == State::Ready {
@@ -257,21 +273,26 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot) -> Option<String> {
     })
 }
 
+fn writes_entry(item: &Item) -> bool {
+    match item.action {
+        Action::Create | Action::Replace => true,
+        Action::Update => item.changes.iter().any(|change| change.path == "kubeconfig"),
+        _ => false,
+    }
+}
+
 /// A port that every node serves is reached at the first.
 fn outputs(first: &Container) -> Outputs {
     let address = first.addresses.values().find_map(|address| address.v4);
     address.map(|address| ("address", json!(address))).into_iter().collect()
 }
 
-fn observed_fields(cx: &Context, parts: &[&Container], first: &Container) -> Fields<Value> {
+fn observed_fields(parts: &[&Container], first: &Container) -> Fields<Value> {
     let planes = parts.iter().filter(|part| is_control_plane(part)).count();
     let mut fields = Fields::new().with("controlPlanes", json!(planes));
     if let Some(image) = image_name(first) {
         fields.set("image", json!(image));
     }
-    let context = context_name(&cx.name);
-    let entry = cx.kubeconfig.as_ref().and_then(|file| file.server(&context).ok().flatten());
-    fields.set("kubeconfig", entry.map_or(Value::Null, |_| json!(context)));
     fields
 }
 
@@ -282,7 +303,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             if turn.state == Some(State::Stopped) {
                 start(cx, turn).await?;
             }
-            merge_kubeconfig(cx).await?;
+            kubeconfig::merge(cx, turn).await?;
             remember(cx, turn).await?;
         }
         Work::Start => start(cx, turn).await?,
@@ -315,14 +336,17 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         endpoint.write_into(&mut config);
     }
     let is_secret = cluster.kind_config.as_ref().is_some_and(Guarded::is_secret);
-    let kubeconfig = tempfile::NamedTempFile::new()
-        .map_err(|error| Failure::because("cannot make a temporary file", &error))?;
+    // Topo reads the nodes' own: this one is only kept from the user's. kind locks it as well.
+    let scratch = cx
+        .state
+        .scratch("kind")
+        .map_err(|error| Failure::because("cannot keep the topology's state", &error))?;
     let network = topology.network_name();
     let new = NewCluster {
         name: topology.name.as_str(),
         config: &config.to_string(),
         network: &network,
-        kubeconfig: kubeconfig.path(),
+        kubeconfig: &scratch.file("kubeconfig"),
     };
     let nodes: Vec<String> = node_names::control_planes(topology)
         .into_iter()
@@ -341,7 +365,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         claim.records.insert(turn.id().clone(), record);
     })
     .await?;
-    merge_kubeconfig(cx).await
+    kubeconfig::merge(cx, turn).await
 }
 
 async fn made_by(
@@ -447,16 +471,14 @@ async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 }
 
 async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
+    // The cluster's own mark is read from its nodes.
+    let entries = kubeconfig::known(cx).await;
     remove_nodes(cx).await?;
     cx.forget_kube().await;
     if turn.action() == Action::Delete {
         built::forget_all(cx).await?;
     }
-    if let Some(file) = &cx.kubeconfig {
-        file.remove(&context_name(&cx.name)).map_err(|error| {
-            Failure::because("cannot take the cluster out of the kubeconfig", &error)
-        })?;
-    }
+    kubeconfig::remove(cx, &entries, &|what| turn.say(what)).await?;
     cx.change_claim(|claim| {
         claim.creating = false;
         claim.records.remove(turn.id());
@@ -475,18 +497,6 @@ async fn remove_nodes(cx: &Context) -> Result<(), Failure> {
         try_join_all(parts.iter().map(|part| cx.remove_node(part))).await?;
     }
     Ok(())
-}
-
-async fn merge_kubeconfig(cx: &Context) -> Result<(), Failure> {
-    let Some(file) = &cx.kubeconfig else { return Ok(()) };
-    let entry = cx.admin_kubeconfig().await?;
-    let make_current = cx
-        .topology()
-        .ok()
-        .and_then(|topology| topology.cluster.as_ref())
-        .is_some_and(|cluster| cluster.use_context);
-    file.merge(&context_name(&cx.name), &entry, make_current)
-        .map_err(|error| Failure::because("cannot put the cluster into the kubeconfig", &error))
 }
 
 async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {

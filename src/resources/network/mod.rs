@@ -283,7 +283,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             Err(error) => {
                 let why = format!("cannot make the network `{name}`");
                 let failure = Failure::because(why, &error);
-                return Err(match (&error, overlapping(&snapshot, addresses.subnet.into())) {
+                return Err(match (&error, overlapping(snapshot.networks.iter(), addresses.subnet.into())) {
                     (Error::SubnetTaken(_), Some(other)) => failure.hint(format!(
                         "the network `{}` has {}: choose another `network.subnet`, or leave it out",
                         other.name,
