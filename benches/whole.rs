@@ -162,6 +162,7 @@ impl Times {
                 snapshot: &Snapshot::default(),
                 machine: None,
                 state: None,
+                key: &SecretKey::new(b"a key"),
             })
         });
         let wanted = wanted.map_err(|failure| format!("{failure:?}"))?;
@@ -219,7 +220,6 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 
 /// Everything as it would be after it was applied.
 fn in_sync_with(desired: &[Resource]) -> World {
-    let key = SecretKey::new(b"bench");
     let mut world = World::default();
     let address = || Outputs::new().with("address", "172.22.255.200".into());
     for resource in desired {
@@ -227,11 +227,11 @@ fn in_sync_with(desired: &[Resource]) -> World {
             .fields
             .iter()
             .map(|(name, want)| match want {
-                Want::Is(value) | Want::Secret(value) => (name.clone(), value.clone()),
+                Want::Is(value) => (name.clone(), value.clone()),
                 Want::Auto | Want::After(..) => (name.clone(), "172.22.255.200".into()),
             })
             .collect();
-        let mut seen = Seen::mine(Record::of(resource, &values, &key));
+        let mut seen = Seen::mine(Record::of(resource, &values));
         seen.outputs = values.clone();
         seen.outputs.extend(address());
         seen.fields = values;

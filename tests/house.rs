@@ -287,15 +287,12 @@ fn grow<'a>(stem: &[String], mut rest: &'a str, paths: &mut Vec<Vec<String>>) ->
         let end = rest.find(|c| !is_of_a_name(c)).unwrap_or(rest.len()).max(1).min(rest.len());
         let (name, after) = rest.split_at(end);
         stem.push(name.to_owned());
-        match after.strip_prefix("::") {
-            Some(inner) => rest = inner,
-            None => {
-                paths.push(stem);
-                let other =
-                    after.strip_prefix(" as ").map(|it| it.trim_start_matches(is_of_a_name));
-                return other.unwrap_or(after);
-            }
-        }
+        let Some(inner) = after.strip_prefix("::") else {
+            paths.push(stem);
+            let other = after.strip_prefix(" as ").map(|it| it.trim_start_matches(is_of_a_name));
+            return other.unwrap_or(after);
+        };
+        rest = inner;
     }
 }
 

@@ -160,8 +160,8 @@ pub fn check_tools(
     let is_made =
         |item: &&Item| matches!(item.action, Action::Create | Action::Replace | Action::Update);
     let made = plan.items.iter().filter(is_made);
-    let made = made.filter_map(|item| desired.iter().find(|resource| resource.id == item.id));
-    let built = made.filter_map(|resource| builds(resource, snapshot)).next();
+    let mut made = made.filter_map(|item| desired.iter().find(|resource| resource.id == item.id));
+    let built = made.find_map(|resource| builds(resource, snapshot));
     if let Some(image) = built.filter(|_| !cx.docker.has_program()) {
         let missing = docker::Error::NoProgram;
         let mut failure = Failure::because(format!("cannot build `{image}`"), &missing);

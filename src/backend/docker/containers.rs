@@ -18,7 +18,7 @@ use super::{AbsentIsFine, Container, Docker, Error, Result};
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A container that is removed by force is gone within seconds, unless its processes do not end.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(60);
+const REMOVAL_LIMIT: Duration = Duration::from_mins(1);
 
 /// A file to put into a container.
 #[derive(Debug, Clone)]

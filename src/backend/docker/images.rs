@@ -94,11 +94,8 @@ impl Docker {
 
 fn platform([os, architecture, variant]: [Option<String>; 3]) -> Option<String> {
     let given = |part: Option<String>| part.filter(|part| !part.is_empty());
-    let mut platform = format!("{}/{}", given(os)?, given(architecture)?);
-    if let Some(variant) = given(variant) {
-        platform += &format!("/{variant}");
-    }
-    Some(platform)
+    let parts = [given(os)?, given(architecture)?].into_iter().chain(given(variant));
+    Some(parts.collect::<Vec<String>>().join("/"))
 }
 
 #[cfg(test)]

@@ -81,10 +81,13 @@ impl Kube {
             Access::Given(kubeconfig) => config::config(kubeconfig, None, proxies),
             Access::Context { files, name } => config::config(&merged(files)?, Some(name), proxies),
         }?;
-        let mut server = config.cluster_url.to_string();
-        if let Some(proxy) = &config.proxy_url {
-            server += &format!(" (through the proxy {})", proxy::shown(&proxy.to_string()));
-        }
+        let url = &config.cluster_url;
+        let server = match &config.proxy_url {
+            Some(proxy) => {
+                format!("{url} (through the proxy {})", proxy::shown(&proxy.to_string()))
+            }
+            None => url.to_string(),
+        };
         let client =
             Client::try_from(config).map_err(|error| KubeError::from_call(&server, error))?;
         Ok(Self { client, server, patience: Duration::ZERO })

@@ -44,7 +44,9 @@ pub fn whole(
         )
         .collect();
     nodes.extend(workers.iter().map(|worker| self::worker(cluster, &worker.group)));
-    nodes.iter_mut().for_each(|node| mark(node, topology.name.as_str()));
+    for node in &mut nodes {
+        mark(node, topology.name.as_str());
+    }
     config.insert("nodes".to_owned(), Value::Array(nodes));
     hurry(&mut config, cluster);
     Value::Object(config)

@@ -126,12 +126,12 @@ impl OwnImage {
         network: &str,
         fixed: Option<IpAddr>,
     ) -> Result<Result<String, Error>, Failure> {
-        let created = cx.create_container(name, body.clone(), network, fixed).await;
+        let created = Box::pin(cx.create_container(name, body.clone(), network, fixed)).await;
         if !created.as_ref().is_err_and(Error::is_for_want_of_an_image) {
             return Ok(created);
         }
         self.ensure(cx, turn).await?;
-        Ok(cx.create_container(name, body, network, fixed).await)
+        Ok(Box::pin(cx.create_container(name, body, network, fixed)).await)
     }
 
     async fn build(
