@@ -63,6 +63,13 @@ fn only_the_view_prints() {
     refuse(&["src"], &printing, &["src/view"]);
 }
 
+/// Whose a thing is gets asked in one place.
+#[test]
+fn only_ownership_and_the_claim_remove_what_the_engine_has() {
+    let asking = ["src/resources/base/docker/ownership.rs", "src/resources/base/claim.rs"];
+    refuse(&["src/resources", "src/cli"], &["docker.remove_"], &asking);
+}
+
 #[test]
 fn only_main_exits() {
     refuse(&["src"], &["process::exit", "process::abort"], &["src/main.rs"]);
