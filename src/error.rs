@@ -46,11 +46,6 @@ impl Error {
         Self::refused(Failure::because(what, error))
     }
 
-    /// Some of it was done.
-    pub fn part_way(failure: Failure) -> Self {
-        Self { exit: Exit::PartWay, failure: Some(Box::new(failure)) }
-    }
-
     /// The view has shown why.
     pub fn shown(exit: Exit) -> Self {
         Self { exit, failure: None }
