@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::backend::docker::{Docker, Snapshot};
@@ -11,8 +12,8 @@ use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateFolder};
 use crate::backend::kube::Kube;
 use crate::backend::machine::Machine;
-use crate::engine::Failure;
-use crate::plan::SecretKey;
+use crate::engine::{Failure, Turn};
+use crate::plan::{Fields, Record, SecretKey};
 use crate::resources::base::claim::{self, Claim, Claims};
 use crate::resources::base::existing::Existing;
 use crate::resources::base::kube::inventory::Inventory;
@@ -120,6 +121,16 @@ impl Context {
             *claim = next;
         }
         Ok(())
+    }
+
+    /// Writes down in the claim what was applied, for what can carry no record itself.
+    pub async fn remember(&self, turn: &Turn, values: &Fields<Value>) -> Result<(), Failure> {
+        let Some(resource) = &turn.resource else { return Ok(()) };
+        let record = Record::of(resource, values);
+        self.change_claim(|claim| {
+            claim.records.insert(turn.id().clone(), record);
+        })
+        .await
     }
 
     /// Writes a whole claim in the place of the one that speaks now.

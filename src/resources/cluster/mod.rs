@@ -304,7 +304,8 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
                 start(cx, turn).await?;
             }
             kubeconfig::merge(cx, turn).await?;
-            remember(cx, turn).await?;
+            // What was sealed otherwise, or not at all, is sealed now.
+            cx.remember(turn, &turn.values).await?;
         }
         Work::Start => start(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
@@ -445,16 +446,6 @@ async fn record(
         }
     }
     Ok(Record::of(resource, &values))
-}
-
-/// What was sealed otherwise, or not at all, is sealed now.
-async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {
-    let Some(resource) = &turn.resource else { return Ok(()) };
-    let record = Record::of(resource, &turn.values);
-    cx.change_claim(|claim| {
-        claim.records.insert(turn.id().clone(), record);
-    })
-    .await
 }
 
 async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {

@@ -231,7 +231,7 @@ async fn supply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     deadline.until(brought).await?;
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let values = turn.values.clone().with("id", json!(image.id)).with("nodes", json!(names));
-    remember(cx, turn, &values).await?;
+    cx.remember(turn, &values).await?;
     Ok(values)
 }
 
@@ -260,15 +260,6 @@ async fn bring(
     stores.forget(nodes).await;
     turn.remark(sent.to_string());
     Ok(())
-}
-
-async fn remember(cx: &Context, turn: &Turn, values: &Fields<Value>) -> Result<(), Failure> {
-    let Some(resource) = &turn.resource else { return Ok(()) };
-    let record = Record::of(resource, values);
-    cx.change_claim(|claim| {
-        claim.records.insert(turn.id().clone(), record);
-    })
-    .await
 }
 
 /// The image on the engine, built or pulled where it must be.

@@ -147,7 +147,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => {
             create(cx, turn).await?;
-            remember(cx, turn).await?;
+            cx.remember(turn, &turn.values).await?;
         }
         Work::Update => {
             if turn.state == Some(State::Stopped) {
@@ -156,7 +156,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             if turn.item.changes.iter().any(|change| change.field == KUBELET) {
                 restart_kubelet(cx, turn).await?;
             }
-            remember(cx, turn).await?;
+            cx.remember(turn, &turn.values).await?;
         }
         Work::Start => start(cx, turn.id().name()).await?,
         Work::Delete => {
@@ -202,15 +202,6 @@ async fn restart_kubelet(cx: &Context, turn: &Turn) -> Result<(), Failure> {
 async fn start(cx: &Context, node: &str) -> Result<(), Failure> {
     let started = cx.docker.start_container(node).await;
     started.map_err(|error| Failure::because(format!("cannot start the node `{node}`"), &error))
-}
-
-async fn remember(cx: &Context, turn: &Turn) -> Result<(), Failure> {
-    let Some(resource) = &turn.resource else { return Ok(()) };
-    let record = Record::of(resource, &turn.values);
-    cx.change_claim(|claim| {
-        claim.records.insert(turn.id().clone(), record);
-    })
-    .await
 }
 
 async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
