@@ -120,6 +120,12 @@ pub struct NewCluster<'a> {
 }
 
 impl Kind {
+    /// Its major and minor number; none of one that was built between releases.
+    pub async fn release(&self) -> Option<(u32, u32)> {
+        let told = Program::new(&self.program).arg("version").arg("--quiet").run(|_| {}).await;
+        numbers(told.ok()?.trim())
+    }
+
     /// Makes a cluster; each line that kind writes is told as it comes.
     pub async fn create(
         &self,
@@ -144,9 +150,24 @@ impl Kind {
     }
 }
 
+/// `0.33.0`; one with more behind it is no release.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
+    let [major, minor, _] = parts?.try_into().ok()?;
+    Some((major, minor))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_release_has_numbers() {
+        assert_eq!(numbers("0.33.0"), Some((0, 33)));
+        for other in ["0.34.0-alpha+ab12cd", "v0.33.0", "0.33", "kind v0.33.0 go1.26", ""] {
+            assert_eq!(numbers(other), None, "{other}");
+        }
+    }
 
     /// A folder with these programs, as PATH.
     fn path(programs: &[&str]) -> tempfile::TempDir {

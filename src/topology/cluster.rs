@@ -18,7 +18,7 @@ use super::sensitive::Guarded;
 #[schemars(extend("dependentSchemas" = {
     "context": { "properties": {
         "controlPlanes": false, "workers": false, "groups": false, "image": false, "mounts": false, "ports": false,
-        "kindConfig": false, "protect": false,
+        "kindConfig": false, "quickRestarts": false, "protect": false,
     } },
     "workers": { "properties": { "groups": false } },
 }))]
@@ -47,6 +47,9 @@ pub struct Cluster {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BTreeMap<String, Guarded>>")]
     pub kind_config: Option<Guarded>,
+    /// Restart a container that ended with an error after 1 s at most, where Kubernetes waits up to 5 min: pods are back as soon as the cluster is. From Kubernetes 1.32 on, known from the tag of a `kindest/node` or from the kind release. `false`: as Kubernetes does. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quick_restarts: Option<bool>,
     /// Instead of all of the above: the kubeconfig context of a cluster that exists. Nothing of it is made or removed but what this file names.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
@@ -65,6 +68,10 @@ pub struct Cluster {
 impl Cluster {
     pub fn control_planes(&self) -> u8 {
         self.control_planes.unwrap_or(1)
+    }
+
+    pub fn quick_restarts(&self) -> bool {
+        self.quick_restarts.unwrap_or(true)
     }
 
     /// Workers of all groups together.

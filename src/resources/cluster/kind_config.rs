@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::restarts::{self, Kubelet};
 use crate::resources::base::docker::ownership;
 use crate::resources::base::node_names::Worker;
 use crate::topology::kind_config::merge;
@@ -28,11 +29,13 @@ scheduler:
 /// What is made of a secret: revealed for kind alone, masked or sealed for everybody else.
 pub type OfSecrets<'a> = &'a dyn Fn(&Secret) -> Value;
 
-/// The whole configuration, workers included, for `kind create`.
+/// The whole configuration, workers included, for `kind create`; `unnamed` is the kubelet of the image
+/// that kind takes where none is named.
 pub fn whole(
     topology: &Topology,
     cluster: &Cluster,
     workers: &[Worker],
+    unnamed: Kubelet,
     secrets: OfSecrets,
 ) -> Value {
     let mut config = shared(topology, cluster, secrets);
@@ -47,9 +50,12 @@ pub fn whole(
     for node in &mut nodes {
         mark(node, topology.name.as_str());
     }
+    let kubelet = |node: &Value| node["image"].as_str().map_or(unnamed, Kubelet::of_image);
+    let kubelets: Vec<Kubelet> = nodes.iter().map(kubelet).collect();
     config.insert("nodes".to_owned(), Value::Array(nodes));
-    hurry(&mut config, cluster);
-    Value::Object(config)
+    let mut config = Value::Object(config);
+    hurry(&mut config, cluster, &kubelets);
+    config
 }
 
 /// The mark by which the node is known as this topology's, from the moment the engine has it: a file
@@ -67,15 +73,17 @@ fn mark(node: &mut Value, topology: &str) {
 }
 
 /// The file's own patches come after these, and win.
-fn hurry(config: &mut Map<String, Value>, cluster: &Cluster) {
-    let mut own = vec![json!(MORE_CALLS)];
+fn hurry(config: &mut Value, cluster: &Cluster, kubelets: &[Kubelet]) {
+    let mut patches = vec![json!(MORE_CALLS)];
     if cluster.control_planes() == 1 {
-        own.push(json!(NO_ELECTION));
+        patches.push(json!(NO_ELECTION));
     }
-    let patches = config.entry("kubeadmConfigPatches").or_insert_with(|| json!([]));
-    if let Some(patches) = patches.as_array_mut() {
-        patches.splice(0..0, own);
+    let restarts = restarts::patch(cluster, config, kubelets);
+    patches.extend(restarts.map(|patch| json!(patch.to_string())));
+    if let Some(files) = config["kubeadmConfigPatches"].as_array() {
+        patches.extend(files.iter().cloned());
     }
+    config["kubeadmConfigPatches"] = Value::Array(patches);
 }
 
 /// What can only be given when the cluster is made: everything but its workers, which come and go.
@@ -178,7 +186,7 @@ mod tests {
         let topology = topology(json!({ "networking": { "apiServerPort": 6500 } }));
         let cluster = topology.cluster.as_ref().expect("a cluster");
         let workers = [Worker { name: "dev-worker".to_owned(), group: String::new() }];
-        let config = whole(&topology, cluster, &workers, &Secret::value);
+        let config = whole(&topology, cluster, &workers, Kubelet::Fixed, &Secret::value);
         assert_eq!(config["networking"]["apiServerPort"], 6500);
         assert_eq!(config["nodes"][0]["role"], "control-plane");
         assert_eq!(config["nodes"][1]["image"], "kindest/node:v1");
@@ -194,7 +202,7 @@ mod tests {
         .expect("a mount");
         let cluster = topology.cluster.as_ref().expect("a cluster");
         let workers = [Worker { name: "dev-worker".to_owned(), group: String::new() }];
-        let config = whole(&topology, cluster, &workers, &Secret::value);
+        let config = whole(&topology, cluster, &workers, Kubelet::Fixed, &Secret::value);
         for node in config["nodes"].as_array().expect("a list") {
             let places: Vec<&Value> = node["extraMounts"]
                 .as_array()
@@ -215,15 +223,39 @@ mod tests {
 
     #[test]
     fn the_files_own_patches_come_last() {
-        let topology = topology(json!({ "kubeadmConfigPatches": ["kind: Mine"] }));
+        let mut topology = topology(json!({ "kubeadmConfigPatches": ["kind: Mine"] }));
+        let cluster = topology.cluster.as_mut().expect("a cluster");
+        cluster.image = Some("kindest/node:v1.34.0".parse().expect("an image"));
         let cluster = topology.cluster.as_ref().expect("a cluster");
-        let config = whole(&topology, cluster, &[], &Secret::value);
+        let config = whole(&topology, cluster, &[], Kubelet::Fixed, &Secret::value);
         let patches = config["kubeadmConfigPatches"].as_array().expect("a list");
-        assert_eq!(*patches, [MORE_CALLS, NO_ELECTION, "kind: Mine"]);
+        let quick = r#"{"kind":"KubeletConfiguration","crashLoopBackOff":{"maxContainerRestartPeriod":"1s"},"featureGates":{"KubeletCrashLoopBackOffMax":true}}"#;
+        assert_eq!(*patches, [MORE_CALLS, NO_ELECTION, quick, "kind: Mine"]);
         assert_eq!(
             fixed(&topology, cluster, &Secret::value)["kubeadmConfigPatches"],
             json!(["kind: Mine"])
         );
+    }
+
+    #[test]
+    fn one_older_worker_keeps_all_nodes_as_kubernetes_has_them() {
+        let mut topology = topology(json!({}));
+        let cluster = topology.cluster.as_mut().expect("a cluster");
+        cluster.image = None;
+        cluster.workers = None;
+        cluster.groups = serde_json::from_value(
+            json!([{ "name": "old", "image": "kindest/node:v1.31.0" }, { "name": "plain" }]),
+        )
+        .expect("groups");
+        let cluster = topology.cluster.as_ref().expect("a cluster");
+        let patches = |groups: &[&str]| {
+            let worker =
+                |group: &&str| Worker { name: format!("dev-{group}"), group: (*group).to_owned() };
+            let workers: Vec<Worker> = groups.iter().map(worker).collect();
+            whole(&topology, cluster, &workers, Kubelet::Open, &Secret::value)["kubeadmConfigPatches"].to_string()
+        };
+        assert!(patches(&["plain"]).contains("maxContainerRestartPeriod"));
+        assert!(!patches(&["plain", "old"]).contains("maxContainerRestartPeriod"));
     }
 
     #[test]
@@ -233,7 +265,8 @@ mod tests {
             let cluster = topology.cluster.as_mut().expect("a cluster");
             cluster.control_planes = serde_json::from_value(json!(planes)).expect("a number");
             let cluster = topology.cluster.as_ref().expect("a cluster");
-            whole(&topology, cluster, &[], &Secret::value)["kubeadmConfigPatches"].to_string()
+            whole(&topology, cluster, &[], Kubelet::Fixed, &Secret::value)["kubeadmConfigPatches"]
+                .to_string()
         };
         assert!(config_of(1).contains("leader-elect"));
         assert!(!config_of(3).contains("leader-elect"));

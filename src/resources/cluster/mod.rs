@@ -5,6 +5,7 @@ mod api_server;
 mod elsewhere;
 mod kind_config;
 mod kubeconfig;
+mod restarts;
 mod roster;
 
 use std::collections::BTreeSet;
@@ -34,6 +35,7 @@ use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, node_names};
 use crate::topology::{Guarded, Listen, MASK, Secret, Target, Topology};
 use api_server::ApiEndpoint;
+pub use restarts::Kubelet;
 
 #[cfg(test)]
 pub use kind_config::fixed as fixed_config;
@@ -112,7 +114,7 @@ impl ResourceKind for ClusterKind {
         let secrets = |secret: &Secret| {
             if show_secrets { secret.value() } else { MASK.into() }
         };
-        let config = kind_config::whole(from.topology, cluster, &workers, &secrets);
+        let config = kind_config::whole(from.topology, cluster, &workers, Kubelet::Fixed, &secrets);
         Ok(Rendered::objects("kind", vec![config]))
     }
 
@@ -332,7 +334,8 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     remove_nodes(cx).await?;
     cx.forget_kube().await;
     let endpoint = api_server::choose(cx, turn, cluster).await?;
-    let mut config = kind_config::whole(topology, cluster, &workers, &Secret::value);
+    let unnamed = Kubelet::of_kind(kind.release().await);
+    let mut config = kind_config::whole(topology, cluster, &workers, unnamed, &Secret::value);
     if let Some(endpoint) = &endpoint {
         endpoint.write_into(&mut config);
     }

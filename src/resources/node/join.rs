@@ -16,8 +16,12 @@ use crate::resources::base::docker::kind_nodes::{
 };
 use crate::resources::base::docker::ownership::CLUSTER_LABEL;
 use crate::resources::base::marks;
+use crate::resources::cluster::Kubelet;
 
 const JOIN_CONFIG: &str = "/kind/kubeadm.conf";
+/// What its kubelet has otherwise than the cluster's, below /kind; kubeadm knows by the name what is
+/// patched, and how.
+const ADAPTATION: &str = "patches/kubeletconfiguration+merge.json";
 const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
 /// Long enough for pods to end, short enough not to hold up a person for a pod that will not.
 const DRAIN_TIMEOUT: &str = "--timeout=90s";
@@ -59,18 +63,26 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
     let token =
         cx.docker.exec(&plane.id, &["kubeadm", "token", "create", "--ttl", "10m", ADMIN]).await;
     let labels = labels_of(turn);
+    let adaptation =
+        if image == pattern.image { None } else { Kubelet::of_image(&image).adaptation() };
     let joining = Joining {
         cluster: &cx.name,
         name,
         address: &address,
         token: token.map_err(failed)?.trim().to_owned(),
         labels: &labels,
+        is_adapted: adaptation.is_some(),
     };
     let config = joining
         .config(&String::from_utf8_lossy(&config))
         .map_err(|why| Failure::new(format!("{JOIN_CONFIG} of `{}`: {why}", pattern.name)))?;
-    let file = Archived { path: "kubeadm.conf", mode: 0o644, content: config.as_bytes() };
-    cx.docker.put_files(name, "/kind", &[file]).await.map_err(failed)?;
+    let adaptation = adaptation.unwrap_or_default().to_string();
+    let files = [
+        Archived { path: "kubeadm.conf", mode: 0o644, content: config.as_bytes() },
+        Archived { path: ADAPTATION, mode: 0o644, content: adaptation.as_bytes() },
+    ];
+    let files = if joining.is_adapted { &files[..] } else { &files[..1] };
+    cx.docker.put_files(name, "/kind", files).await.map_err(failed)?;
     let joined = async {
         let join = ["kubeadm", "join", "--config", JOIN_CONFIG, "--skip-phases=preflight"];
         cx.docker.exec(name, &join).await.map_err(failed)
@@ -190,6 +202,8 @@ struct Joining<'a> {
     address: &'a str,
     token: String,
     labels: &'a str,
+    /// Whether its image is another than the pattern's, and its kubelet needs other settings for that.
+    is_adapted: bool,
 }
 
 impl Joining<'_> {
@@ -214,6 +228,10 @@ impl Joining<'_> {
         let bootstrap =
             document.get_mut("discovery")?.get_mut("bootstrapToken")?.as_mapping_mut()?;
         bootstrap.insert("token".into(), self.token.as_str().into());
+        if self.is_adapted && !document.contains_key("patches") {
+            let folder = [("directory".into(), "/kind/patches".into())];
+            document.insert("patches".into(), Value::Mapping(folder.into_iter().collect()));
+        }
         let registration = document.get_mut("nodeRegistration")?.as_mapping_mut()?;
         if registration.contains_key("name") {
             registration.insert("name".into(), self.name.into());
@@ -267,6 +285,7 @@ nodeRegistration:
             address: "172.18.0.9",
             token: "new.token".to_owned(),
             labels: "a=b",
+            is_adapted: true,
         };
         let config =
             joining.config(&PATTERN.replace("ARGS", arguments)).expect("as kind writes it");
@@ -284,6 +303,7 @@ nodeRegistration:
         assert_eq!(arguments["node-ip"], "172.18.0.9");
         assert_eq!(arguments["provider-id"], "kind://docker/dev/dev-worker2");
         assert_eq!(arguments["node-labels"], "a=b");
+        assert_eq!(join["patches"]["directory"], "/kind/patches");
     }
 
     #[test]
