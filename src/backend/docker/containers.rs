@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::networks::endpoint_at;
+use super::patience::{change, look};
 use super::{AbsentIsFine, Container, Docker, Error, Result};
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -43,11 +44,11 @@ impl Docker {
         });
         body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
         let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
-        Ok(self.api.create_container(Some(options), body).await?.id)
+        Ok(change(self.api.create_container(Some(options), body)).await?.id)
     }
 
     pub async fn start_container(&self, name: &str) -> Result<()> {
-        Ok(self.api.start_container(name, None::<StartContainerOptions>).await?)
+        change(self.api.start_container(name, None::<StartContainerOptions>)).await
     }
 
     /// The one container of this name, in any state.
@@ -58,7 +59,7 @@ impl Docker {
             filters: Some(named.into()),
             ..ListContainersOptions::default()
         };
-        let found = self.api.list_containers(Some(options)).await?;
+        let found = look(self.api.list_containers(Some(options))).await?;
         Ok(found.into_iter().map(Container::from).find(|container| container.name == name))
     }
 
@@ -66,7 +67,7 @@ impl Docker {
     /// because of a call that was cut off, it is done when the container is gone.
     pub async fn remove_container(&self, id: &str) -> Result<()> {
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        match self.api.remove_container(id, Some(options)).await.map_err(Error::from) {
+        match change(self.api.remove_container(id, Some(options))).await {
             Err(Error::Conflict(why)) if why.contains("already in progress") => {
                 tokio::time::timeout(REMOVAL_LIMIT, self.until_gone(id))
                     .await
@@ -85,11 +86,11 @@ impl Docker {
 
     pub async fn rename_container(&self, name: &str, to: &str) -> Result<()> {
         let options = RenameContainerOptions { name: to.to_owned() };
-        Ok(self.api.rename_container(name, options).await?)
+        change(self.api.rename_container(name, options)).await
     }
 
     pub async fn inspect_container(&self, name: &str) -> Result<ContainerInspectResponse> {
-        Ok(self.api.inspect_container(name, None::<InspectContainerOptions>).await?)
+        look(self.api.inspect_container(name, None::<InspectContainerOptions>)).await
     }
 
     /// The ports of the host that it publishes whenever it runs.
@@ -107,7 +108,7 @@ impl Docker {
             tail: lines.to_string(),
             ..LogsOptions::default()
         };
-        let chunks: Vec<_> = self.api.logs(name, Some(options)).try_collect().await?;
+        let chunks: Vec<_> = look(self.api.logs(name, Some(options)).try_collect()).await?;
         Ok(chunks.iter().map(ToString::to_string).collect())
     }
 
@@ -115,14 +116,14 @@ impl Docker {
     pub async fn put_files(&self, name: &str, folder: &str, files: &[Archived<'_>]) -> Result<()> {
         let options = UploadToContainerOptions { path: folder.to_owned(), ..Default::default() };
         let body = bollard::body_full(archive(files)?);
-        Ok(self.api.upload_to_container(name, Some(options), body).await?)
+        change(self.api.upload_to_container(name, Some(options), body)).await
     }
 
     /// The content of one file of a container, running or not; `None` where there is no such file.
     pub async fn get_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let options = DownloadFromContainerOptions { path: path.to_owned() };
         let chunks = self.api.download_from_container(name, Some(options));
-        let chunks: Result<Vec<Bytes>> = chunks.try_collect().await.map_err(Error::from);
+        let chunks: Result<Vec<Bytes>> = look(chunks.try_collect()).await;
         let Some(chunks) = chunks.if_present()? else { return Ok(None) };
         let tar = chunks.concat();
         let mut archive = tar::Archive::new(tar.as_slice());

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::patience::{Pulse, change, look, look_by};
 use super::{Docker, Error, Result};
 
 /// Lines of a command's output come in pieces of this size at most.
@@ -39,6 +40,11 @@ impl Docker {
     /// carries what it wrote to standard error.
     pub async fn exec(&self, container: &str, command: &[&str]) -> Result<String> {
         self.checked(container, command, futures::stream::empty()).await
+    }
+
+    /// The same, of a command that only looks, and so ends soon.
+    pub async fn look(&self, container: &str, command: &[&str]) -> Result<String> {
+        look_by(self.exec(container, command)).await
     }
 
     /// The same, with something to read on standard input.
@@ -93,13 +99,15 @@ impl Docker {
         let (id, Attached { input: stdin, output }) =
             self.start(container, command, has_input).await?;
 
+        let pulse = Pulse::new();
         // A command may end while there is still something to feed it; a broken input ends here,
         // which closes the connection and with it the command's own input.
         let mut collected = tokio::select! {
-            collected = collect(output) => collected?,
-            broken = broken_input(input, stdin) => return Err(broken),
+            collected = collect(output, &pulse) => collected?,
+            broken = broken_input(input, stdin, &pulse) => return Err(broken),
+            silent = pulse.stops() => return Err(silent),
         };
-        let state = self.api.inspect_exec(&id).await?;
+        let state = look(self.api.inspect_exec(&id)).await?;
         collected.code = state.exit_code.unwrap_or_default();
         Ok(collected)
     }
@@ -123,10 +131,10 @@ impl Docker {
             cmd: Some(command.iter().map(ToString::to_string).collect()),
             ..CreateExecOptions::<String>::default()
         };
-        let exec = self.api.create_exec(container, options).await?;
+        let exec = change(self.api.create_exec(container, options)).await?;
         let start = StartExecOptions { output_capacity: Some(PIECE), ..Default::default() };
         let StartExecResults::Attached { output, input } =
-            self.api.start_exec(&exec.id, Some(start)).await?
+            change(self.api.start_exec(&exec.id, Some(start))).await?
         else {
             return Err(Error::Lost("the engine did not attach to the command".to_owned()));
         };
@@ -152,8 +160,10 @@ impl From<LogOutput> for Piece {
 async fn broken_input(
     mut input: impl Stream<Item = Result<Bytes>> + Unpin,
     mut stdin: impl AsyncWrite + Unpin,
+    pulse: &Pulse,
 ) -> Error {
     loop {
+        pulse.beat();
         let written = match input.next().await {
             Some(Ok(piece)) => stdin.write_all(&piece).await.is_ok(),
             Some(Err(error)) => return error,
@@ -166,9 +176,10 @@ async fn broken_input(
     }
 }
 
-async fn collect(output: impl Stream<Item = Result<Piece>>) -> Result<Output> {
+async fn collect(output: impl Stream<Item = Result<Piece>>, pulse: &Pulse) -> Result<Output> {
     output
         .try_fold(Output::default(), |mut all, piece| async {
+            pulse.beat();
             match piece {
                 Piece::Complaint(bytes) => all.stderr.extend_from_slice(&bytes),
                 Piece::Output(bytes) => all.stdout.extend_from_slice(&bytes),

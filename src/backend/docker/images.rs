@@ -1,13 +1,15 @@
 //! Images: pulled, looked at and streamed out.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::{CreateImageOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 
-use super::{Docker, Error, Labels, Result};
+use super::patience::{change, lively, look};
+use super::{Docker, Labels, Result};
 use crate::topology::canonical_image;
 
 /// How far a download has come, in bytes.
@@ -35,7 +37,7 @@ pub struct ImageDetails {
 
 impl Docker {
     pub async fn inspect_image(&self, reference: &str) -> Result<ImageDetails> {
-        let image = self.api.inspect_image(reference).await?;
+        let image = look(self.api.inspect_image(reference)).await?;
         let platform = platform([image.os, image.architecture, image.variant]);
         let config = image.config.unwrap_or_default();
         Ok(ImageDetails {
@@ -61,7 +63,7 @@ impl Docker {
         let from_image = Some(canonical_image(reference));
         let options = CreateImageOptions { from_image, ..Default::default() };
         let mut layers: BTreeMap<String, Amount> = BTreeMap::new();
-        let mut news = self.api.create_image(Some(options), None, None);
+        let mut news = pin!(lively(self.api.clone().create_image(Some(options), None, None)));
         while let Some(CreateImageInfo { id, status, progress_detail, .. }) =
             news.try_next().await?
         {
@@ -82,13 +84,12 @@ impl Docker {
 
     /// Takes the tag away, and the image with its last tag, unless something uses it.
     pub async fn remove_image(&self, reference: &str) -> Result<()> {
-        self.api.remove_image(reference, None::<RemoveImageOptions>, None).await?;
-        Ok(())
+        change(self.api.remove_image(reference, None::<RemoveImageOptions>, None)).await.map(drop)
     }
 
     /// Several images as one archive, shared layers once, as `docker save` writes it.
     pub fn export_images(&self, references: &[&str]) -> impl Stream<Item = Result<Bytes>> + use<> {
-        self.api.export_images(references).map_err(Error::from)
+        lively(self.api.export_images(references))
     }
 }
 

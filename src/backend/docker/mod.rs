@@ -6,6 +6,7 @@ mod error;
 mod exec;
 mod images;
 mod networks;
+mod patience;
 mod program;
 mod snapshot;
 mod ssh;
@@ -35,8 +36,6 @@ pub use volumes::Claimed;
 use super::host::{Program, find_program};
 use ssh::Line;
 
-/// Starting a container that publishes a thousand ports takes a minute.
-const CALL_DEADLINE: Duration = Duration::from_mins(5);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A connection to one engine; cheap to clone.
@@ -104,7 +103,8 @@ impl Docker {
     }
 
     pub async fn info(&self) -> Result<Info> {
-        let (info, version) = tokio::try_join!(self.api.info(), self.api.version())?;
+        let (info, version) =
+            patience::look(async { tokio::try_join!(self.api.info(), self.api.version()) }).await?;
         let has_option =
             |name: &str| info.security_options.iter().flatten().any(|option| option.contains(name));
         let components = version.components.unwrap_or_default();
@@ -142,7 +142,7 @@ impl Docker {
 type Opened = std::result::Result<bollard::Docker, bollard::errors::Error>;
 
 fn open(endpoint: &Endpoint) -> Opened {
-    let deadline = CALL_DEADLINE.as_secs();
+    let deadline = patience::CHANGE.as_secs();
     let (host, version) = (endpoint.host.as_str(), API_DEFAULT_VERSION);
     if host.starts_with("unix://") {
         open_unix(host)
@@ -156,5 +156,5 @@ fn open(endpoint: &Endpoint) -> Opened {
 }
 
 fn open_unix(socket: &str) -> Opened {
-    bollard::Docker::connect_with_unix(socket, CALL_DEADLINE.as_secs(), API_DEFAULT_VERSION)
+    bollard::Docker::connect_with_unix(socket, patience::CHANGE.as_secs(), API_DEFAULT_VERSION)
 }

@@ -8,6 +8,7 @@ use bollard::models::{
 };
 use ipnet::IpNet;
 
+use super::patience::change;
 use super::{Docker, Labels, Result};
 
 #[derive(Debug, Clone)]
@@ -33,26 +34,23 @@ impl Docker {
     /// allows several networks of one name.
     pub async fn create_network(&self, wanted: NetworkRequest) -> Result<String> {
         let ipv6 = wanted.subnets.iter().any(|subnet| subnet.net.addr().is_ipv6());
-        let created = self
-            .api
-            .create_network(NetworkCreateRequest {
-                name: wanted.name,
-                driver: Some("bridge".to_owned()),
-                enable_ipv6: Some(ipv6),
-                ipam: Some(Ipam {
-                    config: Some(wanted.subnets.iter().map(IpamConfig::from).collect()),
-                    ..Ipam::default()
-                }),
-                options: Some(wanted.options.into_iter().collect()),
-                labels: Some(wanted.labels.into_iter().collect()),
-                ..NetworkCreateRequest::default()
-            })
-            .await?;
-        Ok(created.id)
+        let request = NetworkCreateRequest {
+            name: wanted.name,
+            driver: Some("bridge".to_owned()),
+            enable_ipv6: Some(ipv6),
+            ipam: Some(Ipam {
+                config: Some(wanted.subnets.iter().map(IpamConfig::from).collect()),
+                ..Ipam::default()
+            }),
+            options: Some(wanted.options.into_iter().collect()),
+            labels: Some(wanted.labels.into_iter().collect()),
+            ..NetworkCreateRequest::default()
+        };
+        Ok(change(self.api.create_network(request)).await?.id)
     }
 
     pub async fn remove_network(&self, name: &str) -> Result<()> {
-        Ok(self.api.remove_network(name).await?)
+        change(self.api.remove_network(name)).await
     }
 
     /// Puts a container on a network, at fixed addresses, one a family at most, which it then keeps.
@@ -66,12 +64,12 @@ impl Docker {
             container: container.to_owned(),
             endpoint_config: Some(endpoint_at(fixed)),
         };
-        Ok(self.api.connect_network(network, request).await?)
+        change(self.api.connect_network(network, request)).await
     }
 
     pub async fn disconnect_network(&self, network: &str, container: &str) -> Result<()> {
         let request = NetworkDisconnectRequest { container: container.to_owned(), force: None };
-        Ok(self.api.disconnect_network(network, request).await?)
+        change(self.api.disconnect_network(network, request)).await
     }
 }
 

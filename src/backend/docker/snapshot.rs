@@ -12,6 +12,7 @@ use bollard::query_parameters::{
 };
 use ipnet::IpNet;
 
+use super::patience::look;
 use super::{Docker, Result};
 use crate::topology::canonical_image;
 
@@ -111,12 +112,15 @@ pub struct Image {
 impl Docker {
     pub async fn snapshot(&self) -> Result<Snapshot> {
         let everything = ListContainersOptions { all: true, ..Default::default() };
-        let (networks, containers, volumes, images) = tokio::try_join!(
-            self.api.list_networks(None::<ListNetworksOptions>),
-            self.api.list_containers(Some(everything)),
-            self.api.list_volumes(None::<ListVolumesOptions>),
-            self.api.list_images(None::<ListImagesOptions>),
-        )?;
+        let (networks, containers, volumes, images) = look(async {
+            tokio::try_join!(
+                self.api.list_networks(None::<ListNetworksOptions>),
+                self.api.list_containers(Some(everything)),
+                self.api.list_volumes(None::<ListVolumesOptions>),
+                self.api.list_images(None::<ListImagesOptions>),
+            )
+        })
+        .await?;
         Ok(Snapshot {
             networks: networks.into_iter().map(Network::from).collect(),
             containers: containers.into_iter().map(Container::from).collect(),

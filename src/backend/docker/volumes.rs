@@ -3,6 +3,7 @@
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::RemoveVolumeOptions;
 
+use super::patience::change;
 use super::{Docker, Labels, Result};
 
 /// What came of asking for a volume that two may ask for at once.
@@ -22,12 +23,12 @@ impl Docker {
             labels: Some(labels.clone().into_iter().collect()),
             ..VolumeCreateRequest::default()
         };
-        let there = self.api.create_volume(request).await?;
+        let there = change(self.api.create_volume(request)).await?;
         let theirs: Labels = there.labels.into_iter().collect();
         Ok(if theirs == labels { Claimed::Ours } else { Claimed::Theirs(theirs) })
     }
 
     pub async fn remove_volume(&self, name: &str) -> Result<()> {
-        Ok(self.api.remove_volume(name, None::<RemoveVolumeOptions>).await?)
+        change(self.api.remove_volume(name, None::<RemoveVolumeOptions>)).await
     }
 }

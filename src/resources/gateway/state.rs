@@ -151,7 +151,7 @@ impl Live {
         let failed = |error: &(dyn std::error::Error + 'static)| {
             Failure::because(format!("cannot list the rules of `{container}`"), error)
         };
-        let listed = cx.docker.exec(container, &["nft", "-j", "list", "ruleset"]).await;
+        let listed = cx.docker.look(container, &["nft", "-j", "list", "ruleset"]).await;
         let listed = listed.map_err(|error: Error| failed(&error))?;
         let listed: Value = serde_json::from_str(&listed).map_err(|error| failed(&error))?;
         Ok(Self::from_listing(&listed))
