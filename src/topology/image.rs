@@ -31,6 +31,15 @@ pub struct Build {
     pub args: BTreeMap<String, Guarded>,
 }
 
+/// Whether the `docker` program itself would take this variable to heart, were it to find a build
+/// argument there: then it can only be given among its arguments, which every process may read.
+pub fn is_for_docker(variable: &str) -> bool {
+    let variable = variable.to_uppercase();
+    ["DOCKER_", "BUILDKIT_", "BUILDX_"].iter().any(|prefix| variable.starts_with(prefix))
+        || variable.ends_with("_PROXY")
+        || ["PATH", "HOME"].contains(&variable.as_str())
+}
+
 /// An image with more to say of it than its reference.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -49,7 +49,7 @@ pub use gateway::{
     Target, TargetPort,
 };
 pub use host_path::HostPath;
-pub use image::{Build, Image};
+pub use image::{Build, Image, is_for_docker};
 pub use image_ref::{ImageRef, canonical_image};
 pub use load::{Input, Loaded, load};
 pub use manifest::{Manifest, Sha256, Source, Url};

@@ -8,7 +8,7 @@ use anstream::adapter::strip_str;
 
 use super::{Archived, Docker, Error, Labels, Result, containers};
 use crate::backend::host::{ProcessError, Program};
-use crate::topology::canonical_image;
+use crate::topology::{canonical_image, is_for_docker};
 
 /// How much of a failed build's log is shown.
 const LOG_LINES: usize = 20;
@@ -127,14 +127,6 @@ fn build(program: Program, request: &BuildRequest<'_>) -> Result<Program> {
         }
         BuildContext::Files(files) => program.arg("-").input(containers::archive(files)?),
     })
-}
-
-/// Whether the `docker` program itself would take this variable to heart.
-fn is_for_docker(variable: &str) -> bool {
-    let variable = variable.to_uppercase();
-    ["DOCKER_", "BUILDKIT_", "BUILDX_"].iter().any(|prefix| variable.starts_with(prefix))
-        || variable.ends_with("_PROXY")
-        || ["PATH", "HOME"].contains(&variable.as_str())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The images of the nodes.
 
-use super::super::{Cluster, Topology};
+use super::super::{Cluster, Guarded, Image, Topology, is_for_docker};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -40,5 +40,24 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                 .write(format!("`{}:TAG`", image.name.name()));
             rules.report(problem);
         }
+        for (name, _) in secret_args(image).filter(|(name, _)| is_for_docker(name)) {
+            let problem = rules
+                .error(
+                    "sensitive-argument",
+                    &format!("images.{at}.args.{name}"),
+                    format!("`{name}` cannot have a sensitive value: the `docker` program would use it for itself, so it could only be passed where every process of this machine can read it"),
+                )
+                .help(if name.to_uppercase().ends_with("_PROXY") {
+                    "put the proxy into `proxies` of ~/.docker/config.json, which `docker build` passes on by itself"
+                } else {
+                    "give the argument another name"
+                });
+            rules.report(problem);
+        }
     }
+}
+
+fn secret_args(image: &Image) -> impl Iterator<Item = (&String, &Guarded)> {
+    let args = image.build.iter().flat_map(|build| &build.args);
+    args.filter(|(_, value)| value.is_secret())
 }
