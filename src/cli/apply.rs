@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::ports::{self, Services};
 use super::session::{Planned, Purpose, Session, Which};
 use super::{ApplyArgs, run};
-use crate::engine::Failure;
+use crate::engine::{Cancel, Failure};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Plan};
 use crate::resources;
@@ -13,6 +13,43 @@ use crate::view::{Answer, Doing, Ending, PortStatus, View};
 
 pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let started = Instant::now();
+    let cancel = run::listen()?;
+    let (session, planned) = run::prepared(&cancel, Box::pin(prepare(args, &cancel, view))).await?;
+    let before = session.cx().claim().await;
+    if !planned.plan.in_sync() {
+        session.stake(&planned.desired, &planned.world).await?;
+    }
+
+    let Planned { plan, desired, world } = planned;
+    let report = run::carry_out(&session, plan, desired, world, &args.run, &cancel, view).await;
+    if report.interrupted
+        && report.changed_nothing()
+        && let Err(why) = session.cx().go_back_to(before).await
+    {
+        view.warning(&format!("what this run has reserved stays reserved: {why}"));
+    }
+    let elapsed = started.elapsed();
+    let ports = if report.interrupted {
+        Vec::new()
+    } else {
+        run::unless_interrupted(&cancel, try_ports(&session, view)).await.unwrap_or_default()
+    };
+    view.summary(&Ending {
+        doing: Doing::Apply,
+        topology: session.name(),
+        report: &report,
+        elapsed,
+        ports: &ports,
+    });
+    Ok(run::exit(&report))
+}
+
+/// Everything before the first change.
+async fn prepare(
+    args: &ApplyArgs,
+    cancel: &Cancel,
+    view: &mut dyn View,
+) -> Result<(Session, Planned), Error> {
     let which = Which::File(args.file.path());
     let session = Session::open(which, Purpose::Change, "topo apply", view).await?;
     session.check_claims(args.plan.moved)?;
@@ -23,28 +60,11 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     if !planned.plan.in_sync() {
         session.refuse_held_by_others()?;
         resources::check_tools(session.cx(), &planned.plan, &planned.desired, session.snapshot())?;
-        agree(&planned.plan, args.run.yes, view)?;
+        agree(&planned.plan, args.run.yes, cancel, view)?;
         let refused = resources::refuse_impossible(session.cx(), &planned.plan).await;
         refused.map_err(Error::refused)?;
-        session.stake(&planned.desired, &planned.world).await?;
     }
-
-    let Planned { plan, desired, world } = planned;
-    let report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
-    let elapsed = started.elapsed();
-    let ports = if report.interrupted {
-        Vec::new()
-    } else {
-        run::unless_interrupted(try_ports(&session, view)).await.unwrap_or_default()
-    };
-    view.summary(&Ending {
-        doing: Doing::Apply,
-        topology: session.name(),
-        report: &report,
-        elapsed,
-        ports: &ports,
-    });
-    Ok(run::exit(&report))
+    Ok((session, planned))
 }
 
 /// What nobody answers is told and no failure: what stands behind it may just be slow.
@@ -80,13 +100,14 @@ pub fn refuse_blocked(plan: &Plan) -> Result<(), Error> {
 }
 
 /// Asks once for everything that would be lost.
-pub fn agree(plan: &Plan, yes: bool, view: &mut dyn View) -> Result<(), Error> {
+pub fn agree(plan: &Plan, yes: bool, cancel: &Cancel, view: &mut dyn View) -> Result<(), Error> {
     let asks: Vec<String> = plan.items.iter().filter_map(|item| item.asks.clone()).collect();
     if asks.is_empty() || yes {
         return Ok(());
     }
-    let refusal = match view.confirm(&asks) {
+    let refusal = match view.confirm(&asks, cancel) {
         Answer::Yes => return Ok(()),
+        Answer::No if cancel.is_finishing() => return Err(run::interrupted()),
         Answer::No => Failure::new("cancelled; nothing was changed"),
         Answer::Nobody => {
             let mut failure =

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::apply::{agree, refuse_blocked};
 use super::session::{Planned, Purpose, Session, Wanted, Which};
 use super::{DestroyArgs, run};
-use crate::engine::{Failure, Outcome};
+use crate::engine::{Cancel, Failure, Outcome};
 use crate::error::{Error, Exit};
 use crate::plan::Id;
 use crate::resources::{self, Context};
@@ -13,25 +13,11 @@ use crate::view::{Doing, Ending, View};
 
 pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Error> {
     let started = Instant::now();
-    let which = match &args.name {
-        Some(name) => Which::Name(name),
-        None => Which::File(args.file.path()),
-    };
-    let session = Session::open(which, Purpose::Change, "topo destroy", view).await?;
-    session.check_claims(args.moved)?;
-    if let Some(context) = session.cx().lost_context()? {
-        session.cx().go_without_cluster();
-        view.note(&format!(
-            "the context `{context}` is in no kubeconfig any more: what was applied to its cluster is left in it, if it is still there"
-        ));
-    }
-    let planned = session.plan(Wanted { nothing: true, ..Wanted::default() }).await?;
-    view.plan(&planned.plan);
-    refuse_blocked(&planned.plan)?;
-    agree(&planned.plan, args.run.yes, view)?;
+    let cancel = run::listen()?;
+    let (session, planned) = run::prepared(&cancel, Box::pin(prepare(args, &cancel, view))).await?;
 
     let Planned { plan, desired, world } = planned;
-    let mut report = run::carry_out(&session, plan, desired, world, &args.run, view).await;
+    let mut report = run::carry_out(&session, plan, desired, world, &args.run, &cancel, view).await;
     if report.is_complete() {
         match forget(session.cx()).await {
             Ok(left) => left.iter().for_each(|left| view.note(left)),
@@ -51,14 +37,46 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
     Ok(run::exit(&report))
 }
 
+/// Everything before the first change.
+async fn prepare(
+    args: &DestroyArgs,
+    cancel: &Cancel,
+    view: &mut dyn View,
+) -> Result<(Session, Planned), Error> {
+    let which = match &args.name {
+        Some(name) => Which::Name(name),
+        None => Which::File(args.file.path()),
+    };
+    let session = Session::open(which, Purpose::Change, "topo destroy", view).await?;
+    session.check_claims(args.moved)?;
+    if let Some(context) = session.cx().lost_context()? {
+        session.cx().go_without_cluster();
+        view.note(&format!(
+            "the context `{context}` is in no kubeconfig any more: what was applied to its cluster is left in it, if it is still there"
+        ));
+    }
+    let planned = session.plan(Wanted { nothing: true, ..Wanted::default() }).await?;
+    if args.name.is_some() && planned.plan.items.is_empty() && !session.is_known() {
+        remove_state(session.cx())?;
+        return Err(session.not_found("destroy"));
+    }
+    view.plan(&planned.plan);
+    refuse_blocked(&planned.plan)?;
+    agree(&planned.plan, args.run.yes, cancel, view)?;
+    Ok((session, planned))
+}
+
 /// Gives up what the topology was known by, once nothing of it is left; answers what of the user's
 /// files stays and why.
 async fn forget(cx: &Context) -> Result<Vec<String>, Failure> {
     cx.forget_tags().await?;
     let left = resources::leave_kubeconfigs(cx).await?;
     cx.give_up_claim().await?;
-    cx.state
-        .remove()
-        .map_err(|error| Failure::because("cannot remove the topology's state", &error))?;
+    remove_state(cx)?;
     Ok(left)
+}
+
+fn remove_state(cx: &Context) -> Result<(), Failure> {
+    let removed = cx.state.remove();
+    removed.map_err(|error| Failure::because("cannot remove the topology's state", &error))
 }

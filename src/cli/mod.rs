@@ -19,6 +19,7 @@ mod tunnel;
 mod validate;
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -118,9 +119,15 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
 
 /// Runs a command that talks to the world.
 fn in_runtime(command: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Error> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::because("cannot start", &error))?
-        .block_on(command)
+        .map_err(|error| Error::because("cannot start", &error))?;
+    let exit = runtime.block_on(command);
+    // What was cut off by an interrupt, a download for one, is not waited for.
+    runtime.shutdown_timeout(LEAVE);
+    exit
 }
+
+/// For what is dropped to let go of what it holds.
+const LEAVE: Duration = Duration::from_secs(1);

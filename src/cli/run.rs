@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::args::RunArgs;
 use super::session::Session;
 use crate::backend::host::Interrupts;
-use crate::engine::{Cancel, Events, Report, Run};
-use crate::error::Exit;
+use crate::engine::{Cancel, Events, Failure, Report, Run};
+use crate::error::{Error, Exit};
 use crate::plan::{Plan, Resource, World};
 use crate::view::{self, View};
 
@@ -16,10 +16,10 @@ pub async fn carry_out(
     desired: Vec<Resource>,
     world: World,
     how: &RunArgs,
+    cancel: &Cancel,
     view: &mut dyn View,
 ) -> Report {
     let (events, told) = Events::channel();
-    let cancel = Cancel::default();
     let run = Run {
         driver: Arc::clone(&session.hands),
         plan,
@@ -31,31 +31,47 @@ pub async fn carry_out(
         events,
         cancel: cancel.clone(),
     };
-    let interrupts = tokio::spawn(listen(cancel));
     let (report, ()) = tokio::join!(run.carry_out(), view::follow(view, told));
-    interrupts.abort();
     if let Some(why) = session.cx().docker.cut_off() {
         view.warning(&why);
     }
     report
 }
 
-/// The first interrupt lets running steps end, the second does not.
-async fn listen(cancel: Cancel) {
-    let Ok(mut interrupts) = Interrupts::listen() else { return };
-    interrupts.next().await;
-    cancel.finish();
-    interrupts.next().await;
-    cancel.abort();
+/// From now on the first interrupt lets running steps end, and the second does not.
+pub fn listen() -> Result<Cancel, Error> {
+    let mut interrupts = Interrupts::listen()
+        .map_err(|error| Error::because("cannot listen for signals", &error))?;
+    let cancel = Cancel::default();
+    let told = cancel.clone();
+    tokio::spawn(async move {
+        interrupts.next().await;
+        told.finish();
+        interrupts.next().await;
+        told.abort();
+    });
+    Ok(cancel)
 }
 
 /// For what changes nothing, and may be cut off anywhere.
-pub async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
-    let Ok(mut interrupts) = Interrupts::listen() else { return Some(work.await) };
+pub async fn unless_interrupted<T>(cancel: &Cancel, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         done = work => Some(done),
-        () = interrupts.next() => None,
+        () = cancel.finishing() => None,
     }
+}
+
+/// The same, of what comes before the first change.
+pub async fn prepared<T>(
+    cancel: &Cancel,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    unless_interrupted(cancel, work).await.unwrap_or_else(|| Err(interrupted()))
+}
+
+pub fn interrupted() -> Error {
+    let failure = Failure::new("interrupted; nothing was changed");
+    Error { exit: Exit::Interrupted, failure: Some(Box::new(failure)) }
 }
 
 pub fn exit(report: &Report) -> Exit {

@@ -15,7 +15,7 @@ use crate::resources::{
     self, Claim, Claims, Context, Existing, Ground, Hands, Held, Ingredients, Inventory, Variables,
 };
 use crate::templates::Templates;
-use crate::topology::{Cluster, Places, Topology, TopologyName};
+use crate::topology::{Cluster, Places, Topology, TopologyName, nearest};
 use crate::view::View;
 
 /// The state folder's file with the key that secrets are hashed with.
@@ -49,6 +49,8 @@ pub struct Session {
     /// The topology file as an absolute path.
     file: Option<PathBuf>,
     places: Option<Places>,
+    /// Another run has kept something of this topology here, if only what a destroy removes last.
+    is_kept_here: bool,
 }
 
 /// A plan with what it was made from, which carrying it out needs again.
@@ -100,6 +102,7 @@ impl Session {
                 state.map_err(|error| Error::because("cannot keep the topology's state", &error))?
             }
         };
+        let is_kept_here = state.is_there();
         let lock = match purpose {
             Purpose::Look => None,
             Purpose::Change => Some(take_lock(&state, command, view).await?),
@@ -142,7 +145,7 @@ impl Session {
             name,
         };
         let hands = Arc::new(Hands(context));
-        Ok(Self { hands, topology, claims, snapshot, file, places })
+        Ok(Self { hands, topology, claims, snapshot, file, places, is_kept_here })
     }
 
     pub fn cx(&self) -> &Context {
@@ -151,6 +154,23 @@ impl Session {
 
     pub fn name(&self) -> &str {
         &self.cx().name
+    }
+
+    /// Whether any run has left word of this topology, on the engine or here.
+    pub fn is_known(&self) -> bool {
+        self.is_kept_here || self.claims.knows(self.name())
+    }
+
+    /// Of a name of which no run has left word.
+    pub fn not_found(&self, command: &str) -> Error {
+        let name = self.name();
+        let failure = Failure::new(format!("no resources found for `{name}`"));
+        let known: Vec<&str> = self.claims.topologies().collect();
+        Error::refused(match nearest::to(name, known.iter().copied()) {
+            Some(near) => failure.hint(format!("did you mean `topo {command} --name {near}`?")),
+            None if known.is_empty() => failure.note("this engine has no topology"),
+            None => failure.note(format!("this engine has {}", nearest::list(&known))),
+        })
     }
 
     /// What the engine had when the session was opened.

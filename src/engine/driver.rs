@@ -1,5 +1,6 @@
 //! The seam between the engine, which knows order, and the resources, which know how.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -75,6 +76,7 @@ pub struct Turn {
     pub cancel: Cancel,
     pub(super) herald: Herald,
     pub(super) remark: Arc<OnceLock<String>>,
+    pub(super) kept: Arc<AtomicBool>,
     pub(super) said: Arc<Mutex<Option<String>>>,
 }
 
@@ -131,6 +133,16 @@ impl Turn {
     /// What came of it, shown with its end. The first remark counts.
     pub fn remark(&self, what: impl Into<String>) {
         let _ = self.remark.set(what.into());
+    }
+
+    /// It is not removed after all, for the sake of others.
+    pub fn keep(&self, why: impl Into<String>) {
+        self.kept.store(true, Ordering::Relaxed);
+        self.remark(why);
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
     }
 
     pub(super) fn remarked(&self) -> Option<String> {

@@ -45,6 +45,8 @@ pub enum StepPhase {
     /// Left for a later run: what it waits for comes from elsewhere.
     Pending,
     Skipped,
+    /// Removed to be made again, which was not begun.
+    Removed,
 }
 
 /// How far a long piece of work with a measure has come.

@@ -38,6 +38,8 @@ pub enum Outcome {
     Pending(String),
     /// Never started, and why: something it needs failed, or the run was interrupted.
     Skipped(String),
+    /// Removed to be made again, by itself or with what it lives in; and why it was not.
+    Removed(String),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -52,8 +54,20 @@ impl Report {
     pub fn failures(&self) -> impl Iterator<Item = (&Id, &Failure)> {
         self.outcomes.iter().filter_map(|(id, outcome)| match outcome {
             Outcome::Failed(failure) => Some((id, failure)),
-            Outcome::Done(_) | Outcome::Pending(_) | Outcome::Skipped(_) => None,
+            Outcome::Done(_) | Outcome::Pending(_) | Outcome::Skipped(_) | Outcome::Removed(_) => {
+                None
+            }
         })
+    }
+
+    /// Whether all is as it was before the run.
+    pub fn changed_nothing(&self) -> bool {
+        let is_as_it_was = |outcome: &Outcome| match outcome {
+            Outcome::Done(did) => matches!(did, Action::None | Action::Deferred),
+            Outcome::Pending(_) | Outcome::Skipped(_) => true,
+            Outcome::Failed(_) | Outcome::Removed(_) => false,
+        };
+        self.outcomes.iter().all(|(_, outcome)| is_as_it_was(outcome))
     }
 
     pub fn is_complete(&self) -> bool {
@@ -97,6 +111,9 @@ struct Queue<D> {
     remarks: HashMap<usize, String>,
     /// Steps that will not be started.
     doomed: HashMap<usize, Doom>,
+    removed: HashSet<Id>,
+    /// What each resource goes with.
+    holders: HashMap<Id, Id>,
     said_what_it_waits_for: bool,
 }
 
@@ -126,7 +143,10 @@ enum News {
 
 impl<D: Driver> Queue<D> {
     fn new(run: Run<D>, graph: StepGraph) -> Self {
+        let holder = |item: &Item| Some((item.id.clone(), item.goes_with.clone()?));
         Self {
+            removed: HashSet::new(),
+            holders: run.plan.items.iter().filter_map(holder).collect(),
             ready: (0..graph.steps.len()).filter(|step| graph.waits_for[*step] == 0).collect(),
             ended: vec![None; graph.steps.len()],
             graph,
@@ -281,6 +301,18 @@ impl<D: Driver> Queue<D> {
     }
 
     fn end(&mut self, at: usize, outcome: Outcome, elapsed: Duration, told: bool) {
+        let Step { item, phase } = self.graph.steps[at];
+        let item = &self.shared.items[item];
+        let outcome = match outcome {
+            Outcome::Skipped(why) if self.is_gone(&item.id) => Outcome::Removed(why),
+            outcome => outcome,
+        };
+        if let (Phase::Remove, Outcome::Done(did)) = (phase, &outcome) {
+            let is_kept = *did == Action::None && item.action != Action::None;
+            if !is_kept {
+                self.removed.insert(item.id.clone());
+            }
+        }
         if !told {
             self.tell(at, &outcome, elapsed);
         }
@@ -297,6 +329,17 @@ impl<D: Driver> Queue<D> {
             }
         }
         self.ended[at] = Some(outcome);
+    }
+
+    fn is_gone(&self, id: &Id) -> bool {
+        let mut place = Some(id);
+        while let Some(id) = place {
+            if self.removed.contains(id) {
+                return true;
+            }
+            place = self.holders.get(id);
+        }
+        false
     }
 
     /// What went ahead of a step that then failed has nothing to stand on.
@@ -327,6 +370,7 @@ impl<D: Driver> Queue<D> {
             Outcome::Done(did) => step(*did, StepPhase::Done, self.remarks.get(&at).cloned()),
             Outcome::Pending(why) => step(item.action, StepPhase::Pending, Some(why.clone())),
             Outcome::Skipped(why) => step(item.action, StepPhase::Skipped, Some(why.clone())),
+            Outcome::Removed(why) => step(item.action, StepPhase::Removed, Some(why.clone())),
             Outcome::Failed(failure) => Event::Failed {
                 id: item.id.clone(),
                 action: item.action,
@@ -343,7 +387,9 @@ impl<D: Driver> Queue<D> {
         let is_in_it = self.shared.items[then.item].bonds.iter().any(|bond| bond.id() == id);
         match outcome {
             Outcome::Done(_) | Outcome::Pending(_) => None,
-            Outcome::Skipped(why) => Some(Doom { why: why.clone(), told: false }),
+            Outcome::Skipped(why) | Outcome::Removed(why) => {
+                Some(Doom { why: why.clone(), told: false })
+            }
             Outcome::Failed(_) => Some(Doom {
                 why: match (ended.phase, then.phase) {
                     (_, Phase::Make) => format!("needs `{id}`, which failed"),
@@ -360,15 +406,11 @@ impl<D: Driver> Queue<D> {
         }
     }
 
-    fn report(self) -> Report {
+    fn report(mut self) -> Report {
         let mut outcomes: Vec<(Id, Outcome)> = Vec::with_capacity(self.shared.items.len());
         let mut place: HashMap<usize, usize> = HashMap::new();
-        let mut removed: HashSet<Id> = HashSet::new();
-        for (step, ended) in self.graph.steps.iter().zip(self.ended) {
+        for (step, ended) in self.graph.steps.iter().zip(std::mem::take(&mut self.ended)) {
             let Some(outcome) = ended else { continue };
-            if step.phase == Phase::Remove && matches!(outcome, Outcome::Done(_)) {
-                removed.insert(self.shared.items[step.item].id.clone());
-            }
             if let Some(at) = place.get(&step.item) {
                 // Of the two steps of a replace, the first that was not done tells how it ended.
                 let earlier: &mut Outcome = &mut outcomes[*at].1;
@@ -380,36 +422,13 @@ impl<D: Driver> Queue<D> {
                 outcomes.push((self.shared.items[step.item].id.clone(), outcome));
             }
         }
-        let interrupted = self.shared.cancel.is_finishing()
-            && outcomes
-                .iter()
-                .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_) | Outcome::Skipped(_)));
-        let lost = lost(&self.shared.items, &removed, &outcomes);
+        let is_done = |outcome: &Outcome| matches!(outcome, Outcome::Done(_) | Outcome::Pending(_));
+        let undone = || outcomes.iter().filter(|(_, outcome)| !is_done(outcome)).map(|(id, _)| id);
+        let interrupted = self.shared.cancel.is_finishing() && undone().next().is_some();
+        let mut lost: Vec<Id> = undone().filter(|id| self.is_gone(id)).cloned().collect();
+        lost.sort_unstable();
         Report { outcomes, lost, interrupted }
     }
-}
-
-fn lost(items: &[Arc<Item>], removed: &HashSet<Id>, outcomes: &[(Id, Outcome)]) -> Vec<Id> {
-    if removed.is_empty() {
-        return Vec::new();
-    }
-    let holders: HashMap<&Id, &Id> =
-        items.iter().filter_map(|item| Some((&item.id, item.goes_with.as_ref()?))).collect();
-    let is_gone = |id: &Id| {
-        let mut place = Some(id);
-        while let Some(id) = place {
-            if removed.contains(id) {
-                return true;
-            }
-            place = holders.get(id).copied();
-        }
-        false
-    };
-    let done = |outcome: &Outcome| matches!(outcome, Outcome::Done(_) | Outcome::Pending(_));
-    let undone = outcomes.iter().filter(|(_, outcome)| !done(outcome));
-    let mut lost: Vec<Id> = undone.map(|(id, _)| id).filter(|id| is_gone(id)).cloned().collect();
-    lost.sort_unstable();
-    lost
 }
 
 fn interrupted() -> Outcome {

@@ -106,7 +106,8 @@ impl<D: Driver> Shared<D> {
             _ => self.change(&turn, action).await?,
         };
         if turn.work == Work::Delete {
-            return Ok(Performed { did: action, outputs: changed, remark: turn.remarked() });
+            let did = if turn.is_kept() { Action::None } else { action };
+            return Ok(Performed { did, outputs: changed, remark: turn.remarked() });
         }
         self.tell(&turn, action, StepPhase::Waiting);
         let waited = self.driver.wait(&turn).await?;
@@ -249,6 +250,7 @@ impl<D: Driver> Shared<D> {
             cancel: self.cancel.clone(),
             herald,
             remark: Arc::default(),
+            kept: Arc::default(),
             said: Arc::default(),
             resource: resource.clone(),
         };

@@ -12,7 +12,7 @@ use super::{
     Answer, Console, Ending, Shape, Sources, Status, Verbosity, View, problems, prompt, summary,
     text,
 };
-use crate::engine::{Event, StepPhase};
+use crate::engine::{Cancel, Event, StepPhase};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
 use crate::topology::{Diagnostic, Severity};
@@ -217,8 +217,8 @@ impl View for Human {
         }
     }
 
-    fn confirm(&mut self, asks: &[String]) -> Answer {
-        prompt::confirm(&mut self.console, asks)
+    fn confirm(&mut self, asks: &[String], cancel: &Cancel) -> Answer {
+        prompt::confirm(&mut self.console, asks, cancel)
     }
 
     fn close(&mut self, exit: Exit) -> Exit {

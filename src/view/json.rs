@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::graph::{self, Picture};
 use super::{Answer, Console, Doing, Ending, Shape, Sources, Status, View, summary::Totals};
-use crate::engine::{Amount, Event, Failure, Outcome, StepPhase, Tally};
+use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
 use crate::topology::{Diagnostic, Place, Severity};
@@ -96,7 +96,7 @@ impl View for Json {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Step { id, action, phase, elapsed, detail } => {
-                if matches!(phase, StepPhase::Done | StepPhase::Pending | StepPhase::Skipped) {
+                if !matches!(phase, StepPhase::Started | StepPhase::Waiting) {
                     self.told.remove(id);
                 }
                 self.line(&json!({
@@ -170,7 +170,7 @@ impl View for Json {
     }
 
     /// A program that reads JSON cannot be asked; it says `--yes`.
-    fn confirm(&mut self, _asks: &[String]) -> Answer {
+    fn confirm(&mut self, _asks: &[String], _cancel: &Cancel) -> Answer {
         Answer::Nobody
     }
 
@@ -305,6 +305,7 @@ mod tests {
             progress(1),
             progress(2),
             step(StepPhase::Done, None),
+            step(StepPhase::Removed, Some("interrupted")),
             step(StepPhase::Skipped, Some("needs `cluster/edge`, which failed")),
             step(StepPhase::Pending, Some("`object/core/Service/default/web` does not exist")),
             Event::Failed {
@@ -331,7 +332,7 @@ mod tests {
             .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["type"].clone())
             .collect();
         let expected = [
-            "plan", "step", "step", "progress", "step", "step", "step", "step", "warning",
+            "plan", "step", "step", "progress", "step", "step", "step", "step", "step", "warning",
             "warning", "summary", "error",
         ];
         assert_eq!(kinds, expected, "the second measure within a second is left out");

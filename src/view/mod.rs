@@ -30,7 +30,7 @@ pub use status::{
 
 use graph::Picture;
 
-use crate::engine::{Event, Report};
+use crate::engine::{Cancel, Event, Report};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
 use crate::topology::Diagnostic;
@@ -54,7 +54,7 @@ pub trait View: Send {
     fn warning(&mut self, text: &str);
     fn error(&mut self, error: &Error);
     /// Whether the person agrees to what the plan asks for.
-    fn confirm(&mut self, asks: &[String]) -> Answer;
+    fn confirm(&mut self, asks: &[String], cancel: &Cancel) -> Answer;
     /// Everything is said; answers the exit code, which a broken stdout may worsen.
     fn close(&mut self, exit: Exit) -> Exit;
 }

@@ -34,6 +34,7 @@ struct How {
 impl How {
     const PENDING: Self = Self { mark: "?", word: "pending", paint: AnsiColors::Yellow };
     const SKIPPED: Self = Self { mark: "·", word: "skipped", paint: AnsiColors::Yellow };
+    const REMOVED: Self = Self { mark: "✗", word: "removed", paint: AnsiColors::Red };
     const FAILED: Self = Self { mark: "✗", word: "failed", paint: AnsiColors::Red };
 
     fn done(action: Action) -> Self {
@@ -92,11 +93,15 @@ impl Columns {
             }
             Event::Step {
                 id,
-                phase: phase @ (StepPhase::Pending | StepPhase::Skipped),
+                phase: phase @ (StepPhase::Pending | StepPhase::Skipped | StepPhase::Removed),
                 detail,
                 ..
             } => {
-                let how = if *phase == StepPhase::Pending { How::PENDING } else { How::SKIPPED };
+                let how = match phase {
+                    StepPhase::Pending => How::PENDING,
+                    StepPhase::Removed => How::REMOVED,
+                    _ => How::SKIPPED,
+                };
                 Some(self.line(id, how, None, detail.as_deref().unwrap_or("")))
             }
             Event::Failed { id, elapsed, failure, .. } => {

@@ -1,8 +1,14 @@
 //! The one question that topo asks.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use super::Console;
+use crate::engine::Cancel;
+
+/// How soon an interrupt is noticed.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -13,7 +19,9 @@ pub enum Answer {
 }
 
 /// Names everything that would be lost and asks for a `yes`.
-pub fn confirm(console: &mut Console, asks: &[String]) -> Answer {
+///
+/// An interrupt is answer enough, and does not wait for a line.
+pub fn confirm(console: &mut Console, asks: &[String], cancel: &Cancel) -> Answer {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Answer::Nobody;
     }
@@ -22,10 +30,22 @@ pub fn confirm(console: &mut Console, asks: &[String]) -> Answer {
         console.err(&format!("  - {ask}\n"));
     }
     console.err("Type `yes` to continue: ");
-    let mut line = String::new();
-    match io::stdin().lock().read_line(&mut line) {
-        Ok(_) => answer(&line),
-        Err(_) => Answer::No,
+    let (typed, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        // Nobody waits for it after an interrupt.
+        let _ = typed.send(read.map(|_| line).unwrap_or_default());
+    });
+    loop {
+        match lines.recv_timeout(LOOK_UP) {
+            Ok(line) => return answer(&line),
+            Err(RecvTimeoutError::Timeout) if !cancel.is_finishing() => {}
+            Err(_) => {
+                console.err("\n");
+                return Answer::No;
+            }
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The program as a person types it: hermetic, 80 columns, its own home, nothing of this environment.
 
 mod commands;
+mod engine;
 mod help;
+mod interrupt;
 mod problems;
 mod secrets;
+mod unfound;
 
 use std::path::Path;
 

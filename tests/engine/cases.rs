@@ -97,6 +97,32 @@ async fn a_first_interrupt_finishes_what_runs_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_removed_and_not_made_again_is_not_told_as_skipped() {
+    let fake = Fake::new();
+    fake.apply(&[want("a").field("shape", Want::is("round"))]).await;
+    fake.interrupt_after(1, false);
+    let (run, events) = fake.run(&[want("a").field("shape", Want::is("square"))]);
+    let report = run.carry_out().await;
+    assert_eq!(outcome(&report, "box/a"), &Outcome::Removed("interrupted".to_owned()));
+    assert_eq!(report.lost, [id("box/a")]);
+    assert!(report.interrupted && !report.changed_nothing());
+    let told = told(events);
+    assert_eq!(told.last().map(String::as_str), Some("box/a replace Removed interrupted"));
+}
+
+#[tokio::test]
+async fn what_is_kept_for_others_is_not_told_as_removed() {
+    let fake = Fake::new();
+    fake.apply(&[want("kept")]).await;
+    let (run, events) = fake.run(&[]);
+    let report = run.carry_out().await;
+    assert_eq!(outcome(&report, "box/kept"), &Outcome::Done(Action::None));
+    assert!(report.is_complete() && report.changed_nothing());
+    let told = told(events);
+    assert_eq!(told.last().map(String::as_str), Some("box/kept none Done others use it"));
+}
+
+#[tokio::test]
 async fn what_waits_for_its_place_when_the_interrupt_comes_is_not_started() {
     let fake = Fake::new();
     fake.interrupt_after(1, false);

@@ -65,6 +65,10 @@ impl StateFolder {
         self.path.join(name)
     }
 
+    pub fn is_there(&self) -> bool {
+        self.path.is_dir()
+    }
+
     /// Makes the folder, for the user alone.
     pub fn prepare(&self) -> Result<(), StateError> {
         private_folder(&self.path).map_err(|source| self.broken(source))

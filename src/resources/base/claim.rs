@@ -195,6 +195,12 @@ impl Claims {
             || self.unreadable.contains_key(topology)
     }
 
+    /// Every topology of this engine.
+    pub fn topologies(&self) -> impl Iterator<Item = &str> {
+        let beside = self.newer.keys().chain(self.unreadable.keys());
+        self.current.keys().chain(beside).map(String::as_str)
+    }
+
     pub fn of(&self, topology: &str) -> Option<&Claim> {
         self.current.get(topology)
     }

@@ -152,6 +152,16 @@ impl Context {
         Ok(())
     }
 
+    /// What a run has claimed that then changed nothing else is given back.
+    pub async fn go_back_to(&self, before: Option<Claim>) -> Result<(), Failure> {
+        let Some(now) = self.claim().await else { return Ok(()) };
+        match before {
+            None => self.give_up_claim().await,
+            Some(before) if before.generation == now.generation => Ok(()),
+            Some(before) => self.write_claim(Claim { generation: now.generation, ..before }).await,
+        }
+    }
+
     /// From now on, fields of objects are taken over from other managers.
     pub fn force_conflicts(&self) {
         self.held.force_conflicts.store(true, Ordering::Relaxed);

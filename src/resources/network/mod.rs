@@ -328,26 +328,34 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let name = turn.id().name();
     let snapshot = cx.snapshot().await?;
     let Some(network) = snapshot.network(name) else { return Ok(Outputs::new()) };
-    let guests: Vec<&str> =
-        snapshot.on_network(name).map(|container| container.name.as_str()).collect();
-    if !guests.is_empty() {
-        turn.warn(format!("`{name}` stays: {} still on it", listed(&guests)));
-        return Ok(Outputs::new());
-    }
     let claims = Claims::read(&snapshot);
     if let Some(other) = claimed_by_another(cx, &claims, name) {
-        turn.warn(format!(
-            "`{name}` stays: the topology `{other}` uses it, and removes it when it goes"
-        ));
+        turn.keep(format!("kept: the topology `{other}` uses it, and removes it when it goes"));
+        return Ok(Outputs::new());
+    }
+    let is_of_another = |container: &&Container| {
+        matches!(ownership::of_container(&cx.name, container), Whose::Topology(_))
+    };
+    let (others, guests): (Vec<&Container>, Vec<&Container>) =
+        snapshot.on_network(name).partition(is_of_another);
+    if let Some(first) = guests.first().map(|guest| &guest.name) {
+        let why = format!("cannot remove the network `{name}`: {} still on it", listed(&guests));
+        return Err(Failure::new(why).hint(format!(
+            "`docker network disconnect --force {name} {first}` takes it off; then run the command again"
+        )));
+    }
+    if !others.is_empty() {
+        turn.keep(format!("kept: {} still on it, and it goes with the last", listed(&others)));
         return Ok(Outputs::new());
     }
     cx.remove_network(network, &claims).await?;
     Ok(Outputs::new())
 }
 
-fn listed(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("{} {}", quoted.join(", "), if names.len() == 1 { "is" } else { "are" })
+fn listed(containers: &[&Container]) -> String {
+    let names: Vec<String> =
+        containers.iter().map(|container| format!("`{}`", container.name)).collect();
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
 fn claimed_by_another(cx: &Context, claims: &Claims, network: &str) -> Option<String> {
