@@ -30,7 +30,8 @@ const AT_ONCE: usize = 64;
 #[derive(Default)]
 pub struct Services {
     ready_pods: HashMap<String, u32>,
-    pub addresses: Vec<IpAddr>,
+    /// None where the Services cannot be listed.
+    pub addresses: Option<Vec<IpAddr>>,
 }
 
 impl Services {
@@ -42,12 +43,7 @@ impl Services {
         let kind = Kinds::default().named(&"v1".into(), &"Service".into());
         let (slices, all) = tokio::join!(kube.list(&slices, ""), kube.list(&kind, ""));
         services.count_pods(&slices.unwrap_or_default());
-        for service in all.unwrap_or_default() {
-            let ingress = service.data.pointer("/status/loadBalancer/ingress");
-            let given = ingress.and_then(Value::as_array).into_iter().flatten();
-            let given = given.filter_map(|one| one["ip"].as_str()?.parse::<IpAddr>().ok());
-            services.addresses.extend(given);
-        }
+        services.addresses = all.ok().map(|all| all.iter().flat_map(given).collect());
         services
     }
 
@@ -74,6 +70,13 @@ impl Services {
             }
         }
     }
+}
+
+/// The addresses that a Service has been given.
+fn given(service: &DynamicObject) -> Vec<IpAddr> {
+    let ingress = service.data.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    let given = ingress.into_iter().flatten();
+    given.filter_map(|one| one["ip"].as_str()?.parse().ok()).collect()
 }
 
 /// Every forward of the file; the tcp ones are tried until they answer or `patience` is at its end.

@@ -1,5 +1,6 @@
 //! `topo status`: what is up, from one look at the engine and the cluster.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -9,7 +10,7 @@ use super::ports::{self, Services};
 use super::session::{Planned, Purpose, Session, Wanted, Which};
 use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
-use crate::plan::{Action, Id, Item, Seen, State, World};
+use crate::plan::{Action, Bond, Id, Item, Seen, State, World};
 use crate::resources::{self, Context, Doing, Scene};
 use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View};
 
@@ -31,12 +32,15 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         None => Vec::new(),
     };
     let items = if session.topology.is_some() { plan.items } else { as_it_is(&world) };
+    if args.name.is_some() && items.is_empty() && !session.is_known() {
+        return Err(session.not_found("status"));
+    }
     view.status(&Status {
         topology: session.name().to_owned(),
         resources: items
             .iter()
             .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest" | "tunnel"))
-            .map(|item| resource(item, world.things.get(&item.id)))
+            .map(|item| resource(item, &world))
             .collect(),
         ports,
         pools: pools(&world, &services),
@@ -44,7 +48,7 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         tunnels: items
             .iter()
             .filter(|item| item.id.kind() == "tunnel")
-            .map(|item| tunnel(session.cx(), item, world.things.get(&item.id)))
+            .map(|item| tunnel(session.cx(), item, &world))
             .collect(),
     });
     Ok(Exit::Done)
@@ -65,10 +69,13 @@ fn as_it_is(world: &World) -> Vec<Item> {
     items
 }
 
-fn resource(item: &Item, seen: Option<&Seen>) -> ResourceStatus {
-    let (state, detail) = match (item.action, seen.map(|seen| &seen.state)) {
+fn resource(item: &Item, world: &World) -> ResourceStatus {
+    let (state, detail) = match (item.action, world.things.get(&item.id).map(|seen| &seen.state)) {
         (Action::Deferred, _) => (Health::Unknown, item.why.clone()),
-        (_, None) => (Health::Missing, None),
+        (_, None) => match closed_place(item, world) {
+            Some(place) => (Health::Unknown, Some(format!("`{place}` cannot be looked into"))),
+            None => (Health::Missing, None),
+        },
         (_, Some(State::Stopped)) => (Health::Stopped, None),
         (_, Some(State::Unready(last))) => (Health::Degraded, Some(last.clone())),
         (_, Some(State::Partial)) => (Health::Degraded, Some("half-made".to_owned())),
@@ -81,11 +88,21 @@ fn resource(item: &Item, seen: Option<&Seen>) -> ResourceStatus {
     ResourceStatus { id: item.id.clone(), state, detail }
 }
 
+/// What it would be in, where nothing that is in there can be seen.
+fn closed_place<'a>(item: &'a Item, world: &'a World) -> Option<&'a Id> {
+    let mut places = item.bonds.iter().filter_map(|bond| match bond {
+        Bond::Inside(place) | Bond::Holds(place) => Some(place),
+        Bond::Uses(_) | Bond::Rests(_) => None,
+    });
+    places.find(|place| world.is_closed(place)).or_else(|| world.hidden_in(&item.id))
+}
+
 /// What its process says, beside what the plan makes of it.
-fn tunnel(cx: &Context, item: &Item, seen: Option<&Seen>) -> TunnelStatus {
-    let ResourceStatus { id, state, detail } = resource(item, seen);
+fn tunnel(cx: &Context, item: &Item, world: &World) -> TunnelStatus {
+    let ResourceStatus { id, state, detail } = resource(item, world);
     let standing = Tunnel::of(&cx.state, id.name()).standing();
-    let says = seen.map(|_| standing.in_words(SystemTime::now()));
+    let is_there = world.things.contains_key(&id);
+    let says = is_there.then(|| standing.in_words(SystemTime::now()));
     let detail = if matches!(standing, Standing::Degraded(_)) { says } else { detail.or(says) };
     TunnelStatus { name: id.name().to_owned(), state, detail }
 }
@@ -130,11 +147,9 @@ fn pool(id: &Id, seen: &Seen, services: &Services) -> PoolStatus {
     let ranges: Vec<crate::topology::AddressRange> =
         addresses.iter().filter_map(|text| text.parse().ok()).collect();
     let size: u128 = ranges.iter().map(|range| range.count()).sum();
-    let used = services
-        .addresses
-        .iter()
-        .filter(|address| ranges.iter().any(|range| range.contains(**address)))
-        .count() as u64;
-    let free = u64::try_from(size).unwrap_or(u64::MAX).saturating_sub(used);
+    let is_in_it = |address: &&IpAddr| ranges.iter().any(|range| range.contains(**address));
+    let used = services.addresses.as_ref();
+    let used = used.map(|all| all.iter().filter(is_in_it).count() as u64);
+    let free = used.map(|used| u64::try_from(size).unwrap_or(u64::MAX).saturating_sub(used));
     PoolStatus { name: id.name().to_owned(), addresses, used, free }
 }

@@ -163,8 +163,8 @@ pub fn status() -> Status {
         pools: vec![PoolStatus {
             name: "dev".to_owned(),
             addresses: vec!["172.22.255.200-172.22.255.250".to_owned()],
-            used: 2,
-            free: 49,
+            used: Some(2),
+            free: Some(49),
         }],
         shares: vec![
             ShareStatus {

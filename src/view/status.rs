@@ -62,8 +62,9 @@ pub struct PortStatus {
 pub struct PoolStatus {
     pub name: String,
     pub addresses: Vec<String>,
-    pub used: u64,
-    pub free: u64,
+    /// None where it cannot be told which addresses are in use.
+    pub used: Option<u64>,
+    pub free: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -89,11 +89,11 @@ fn port(port: &PortStatus) -> Row {
 fn pool(pool: &PoolStatus) -> Row {
     let cells = vec![
         pool.name.clone(),
-        format!("{} used", pool.used),
-        format!("{} free", pool.free),
+        pool.used.map_or_else(|| "use unknown".to_owned(), |used| format!("{used} used")),
+        pool.free.map_or_else(String::new, |free| format!("{free} free")),
         pool.addresses.join(", "),
     ];
-    let paint = if pool.free == 0 { AnsiColors::Yellow } else { AnsiColors::Default };
+    let paint = if pool.free == Some(0) { AnsiColors::Yellow } else { AnsiColors::Default };
     Row { cells, state: 2, paint, hint: None }
 }
 
