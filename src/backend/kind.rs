@@ -144,7 +144,8 @@ impl Kind {
             .arg(cluster.kubeconfig)
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
             .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", cluster.network)
-            .input(cluster.config);
+            .input(cluster.config)
+            .outliving();
         engine.lead(program).run(tell).await?;
         Ok(())
     }

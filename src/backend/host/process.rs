@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 
 /// What children inherit is a matter of the whole process: one that is to inherit less is started
@@ -57,7 +58,8 @@ pub struct Program {
     environment: Vec<(String, String)>,
     without: Vec<String>,
     input: Option<Vec<u8>>,
-    held: Option<Arc<OwnedFd>>,
+    held: Vec<Arc<OwnedFd>>,
+    outlives: bool,
 }
 
 impl Program {
@@ -68,7 +70,8 @@ impl Program {
             environment: Vec::new(),
             without: Vec::new(),
             input: None,
-            held: None,
+            held: Vec::new(),
+            outlives: false,
         }
     }
 
@@ -101,7 +104,13 @@ impl Program {
     /// Something open that the child inherits, so that it stays open until the child has ended, and
     /// what that started.
     pub fn holding(mut self, held: Arc<OwnedFd>) -> Self {
-        self.held = Some(held);
+        self.held.push(held);
+        self
+    }
+
+    /// Where topo is killed it goes on: its complaints then go nowhere, where they would end it.
+    pub fn outliving(mut self) -> Self {
+        self.outlives = true;
         self
     }
 
@@ -130,7 +139,8 @@ impl Program {
         mut hear: impl FnMut(Stream, &str) + Send,
     ) -> Result<(), ProcessError> {
         let input = self.input.take();
-        let mut child = Group(self.spawn()?);
+        let (child, complaints) = self.spawn()?;
+        let mut child = Group(child);
         let lost = |source| ProcessError::Lost { program: self.path.clone(), source };
 
         let stdin = child.0.stdin.take();
@@ -142,7 +152,7 @@ impl Program {
         };
         let mut lines = Lines::default();
         let mut out = line_reader(child.0.stdout.take());
-        let mut err = line_reader(child.0.stderr.take());
+        let mut err = line_reader(Some(complaints));
         tokio::pin!(feed);
         let (mut fed, mut out_open, mut err_open) = (false, true, true);
         while out_open || err_open {
@@ -189,11 +199,18 @@ impl Program {
         self.spawned(|| command.spawn())
     }
 
-    fn spawn(&self) -> Result<Child, ProcessError> {
+    fn spawn(&mut self) -> Result<(Child, Receiver), ProcessError> {
+        let failed = |source| ProcessError::Start { program: self.path.clone(), source };
+        let (read, write) = std::io::pipe().map_err(failed)?;
+        if self.outlives {
+            // A pipe that somebody could read from does not break.
+            self.held.push(Arc::new(read.try_clone().map_err(failed)?.into()));
+        }
         let mut command = self.command();
-        command.stderr(Stdio::piped()).process_group(0);
+        command.stderr(write).process_group(0);
         let mut command = Command::from(command);
-        self.spawned(|| command.spawn())
+        let child = self.spawned(|| command.spawn())?;
+        Ok((child, Receiver::from_owned_fd(read.into()).map_err(failed)?))
     }
 
     fn command(&self) -> std::process::Command {
@@ -210,23 +227,29 @@ impl Program {
     }
 
     fn spawned<T>(&self, spawn: impl FnOnce() -> std::io::Result<T>) -> Result<T, ProcessError> {
-        let spawned = if let Some(held) = &self.held {
-            inherited(held, spawn)
-        } else {
+        let spawned = if self.held.is_empty() {
             let _others_may_start_too = STARTING.read().unwrap_or_else(PoisonError::into_inner);
             spawn()
+        } else {
+            inherited(&self.held, spawn)
         };
         spawned.map_err(|source| ProcessError::Start { program: self.path.clone(), source })
     }
 }
 
-/// Starts the one child that inherits `held`.
-fn inherited<T>(held: &OwnedFd, start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
+/// Starts the one child that inherits what is held.
+fn inherited<T>(
+    held: &[Arc<OwnedFd>],
+    start: impl FnOnce() -> std::io::Result<T>,
+) -> std::io::Result<T> {
     let _nothing_else_starts = starting_alone();
-    let flags = fcntl_getfd(held)?;
-    fcntl_setfd(held, flags - FdFlags::CLOEXEC)?;
+    for held in held {
+        fcntl_setfd(held, fcntl_getfd(held)? - FdFlags::CLOEXEC)?;
+    }
     let started = start();
-    fcntl_setfd(held, flags)?;
+    for held in held {
+        fcntl_setfd(held, fcntl_getfd(held)? | FdFlags::CLOEXEC)?;
+    }
     started
 }
 
@@ -320,6 +343,19 @@ mod tests {
             .await
             .expect("it succeeds");
         assert_eq!((answer.as_str(), told), ("given\n", vec!["step".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn complaints_of_what_outlives_topo_do_not_end_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let came_to_its_end = folder.path().join("end");
+        let script = "sleep 0.3; /bin/echo more >&2 && touch \"$0\"";
+        let mut program = shell(script).arg(&came_to_its_end).outliving();
+        let (mut child, complaints) = program.spawn().expect("it starts");
+        // As if topo had gone.
+        drop((complaints, program));
+        child.wait().await.expect("it ends");
+        assert!(came_to_its_end.exists());
     }
 
     #[tokio::test]

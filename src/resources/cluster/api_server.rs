@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::backend::docker::Snapshot;
 use crate::backend::host::{self, Reach};
 use crate::engine::{Failure, Turn};
-use crate::plan::{Fields, Record};
+use crate::plan::Fields;
 use crate::resources::base::api_access::on_remote_loopback;
 use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
@@ -89,12 +89,9 @@ async fn claim_port(
         let mut taken = published(cx, &snapshot).await?;
         taken.extend(claimed(&Claims::read(&snapshot), &cx.name));
         let port = first_free(address, before, &taken).await?;
-        let half_made = Record {
-            fields: ApiEndpoint { address, port }.fields(),
-            ..Record { format: crate::plan::FORMAT, ..Record::default() }
-        };
         cx.change_claim(|claim| {
-            claim.records.insert(turn.id().clone(), half_made);
+            let half_made = claim.records.entry(turn.id().clone()).or_default();
+            half_made.fields.extend(ApiEndpoint { address, port }.fields());
         })
         .await?;
         if !claimed(&Claims::read(&cx.snapshot().await?), &cx.name).contains(&port) {
@@ -158,6 +155,7 @@ fn no_address(written: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Record;
     use crate::resources::base::claim::Claim;
 
     #[test]

@@ -5,6 +5,7 @@ mod api_server;
 mod elsewhere;
 mod kind_config;
 mod kubeconfig;
+mod outlived;
 mod restarts;
 mod roster;
 
@@ -204,8 +205,11 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
     let id = ids::cluster(&cx.name);
     let claim = cx.claim().await;
     let is_being_made = claim.as_ref().is_some_and(|claim| claim.creating);
-    let record = claim.and_then(|claim| claim.records.get(&id).cloned());
-    if let Some(record) = record.clone().filter(|_| !is_being_made) {
+    let record = claim.as_ref().and_then(|claim| claim.records.get(&id).cloned());
+    let outlived =
+        if is_being_made { outlived::finished(cx, snapshot, claim.as_ref()).await } else { None };
+    let is_half_made = is_being_made && outlived.is_none();
+    if let Some(record) = record.clone().filter(|_| !is_half_made) {
         world.remembered.insert(id.clone(), record);
     }
     // Workers are resources of their own; the cluster is its control planes and what leads to them.
@@ -222,7 +226,7 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
 
     let mut seen = Seen::mine(record.unwrap_or_default());
     let running = parts.iter().filter(|part| part.is_running()).count();
-    if is_being_made {
+    if is_half_made {
         seen.state = State::Partial;
     } else if running < parts.len() {
         seen.state = State::Stopped;
@@ -234,7 +238,14 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
     seen.outputs = outputs(first);
     let mut roster = Roster::Unknown;
     if seen.state == State::Ready {
-        match Roster::call(cx).await {
+        if outlived.is_some() {
+            seen.drift.push(outlived::unfinished());
+        }
+        let called = match outlived {
+            Some(called) => Ok(called),
+            None => Roster::call(cx).await,
+        };
+        match called {
             Ok(called) => {
                 let mut planes = parts.iter().filter(|part| is_control_plane(part));
                 if let Some(why) = planes.find_map(|plane| called.why_not_ready(&plane.name)) {
@@ -305,9 +316,13 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             if turn.state == Some(State::Stopped) {
                 start(cx, turn).await?;
             }
-            kubeconfig::merge(cx, turn).await?;
-            // What was sealed otherwise, or not at all, is sealed now.
-            cx.remember(turn, &turn.values).await?;
+            if turn.item.changes.iter().any(|change| change.field == outlived::MAKING) {
+                finish(cx, turn, None).await?;
+            } else {
+                kubeconfig::merge(cx, turn).await?;
+                // What was sealed otherwise, or not at all, is sealed now.
+                cx.remember(turn, &turn.values).await?;
+            }
         }
         Work::Start => start(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
@@ -360,9 +375,13 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
         made = made_by(&kind, &new, is_secret, cx, turn) => made?,
         never = announce::announce(cx, turn, &nodes) => match never {},
     }
-    turn.say("pinning the nodes' addresses");
-    fixed_address::all(cx, turn, &network).await?;
+    finish(cx, turn, endpoint).await
+}
 
+/// What is left to do once kind has made it.
+async fn finish(cx: &Context, turn: &Turn, endpoint: Option<ApiEndpoint>) -> Result<(), Failure> {
+    turn.say("pinning the nodes' addresses");
+    fixed_address::all(cx, turn, &cx.topology()?.network_name()).await?;
     let record = record(cx, turn, endpoint).await?;
     cx.change_claim(|claim| {
         claim.creating = false;

@@ -57,6 +57,10 @@ impl Roster {
         Self::Known(nodes.iter().filter_map(named).collect())
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self, Self::Known(nodes) if nodes.contains_key(name))
+    }
+
     /// Kubernetes has no node of this name.
     pub fn lacks(&self, name: &str) -> bool {
         matches!(self, Self::Known(nodes) if !nodes.contains_key(name))
@@ -122,6 +126,7 @@ mod tests {
         assert!(roster.is_silent("gone") && !roster.is_silent("down"));
         assert!(roster.why_not_ready("new").is_some());
         assert!(roster.lacks("never") && !roster.lacks("gone"));
+        assert!(roster.has("gone") && !roster.has("never"));
         assert!(!Roster::Unknown.lacks("never") && !Roster::Unknown.is_silent("gone"));
         assert_eq!(Roster::Unknown.why_not_ready("down"), None);
     }
