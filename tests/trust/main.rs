@@ -22,6 +22,7 @@ mod proxy;
 mod rounds;
 mod seed;
 mod sentinels;
+mod soak;
 mod stalled;
 mod taken_image;
 mod truth;

@@ -117,6 +117,7 @@ fn lie(id: &str, said: Option<&Said>, before: &World, now: &World) -> Option<Str
         Some(("done", _)) if is.is_none() => {
             Some(format!("`{id}` is said to be done and is not there"))
         }
+        Some(("removed", _)) => is.map(|_| format!("`{id}` is said to be removed and is there")),
         Some(("done", "replace")) if was == is => {
             Some(format!("`{id}` is said to be replaced and is the same"))
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Case, Doing, How};
+use crate::engine;
 use crate::files;
 use crate::lane::{Lane, Ran};
 use crate::listing;
@@ -74,6 +75,39 @@ impl<'a> Living<'a> {
             listing::same(&empty, &listing::of(self.lane))
         };
         follow().map_err(|why: String| format!("({at}) {why}"))
+    }
+
+    /// As soon as the first node is there topo is killed, and the others and all else are kind's.
+    pub fn outlives(&self) -> Result<(), String> {
+        let empty = listing::of(self.lane);
+        let file = write(self.lane, 1);
+        let mut killed = self.lane.begin(Order::Pass, &["apply", "--yes", &file]);
+        let deadline = Instant::now() + PATIENCE;
+        let node = loop {
+            if let Some(node) = self.node() {
+                break node;
+            }
+            if Instant::now() > deadline {
+                return Err("no node came".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        killed.topo.kill().and_then(|()| killed.topo.wait()).map_err(|error| error.to_string())?;
+        self.applied(1)?;
+        let kept = self.node();
+        self.destroyed()?;
+        if kept.as_ref() != Some(&node) {
+            return Err(format!("the node was {node}, and then {kept:?}"));
+        }
+        listing::same(&empty, &listing::of(self.lane))
+    }
+
+    /// The id of the control plane's container.
+    fn node(&self) -> Option<String> {
+        let name = format!("/{}-control-plane", self.lane.name);
+        let nodes = engine::containers();
+        let node = nodes.iter().find(|one| one["Names"][0] == name.as_str())?;
+        node["Id"].as_str().map(str::to_owned)
     }
 
     fn order(&self, how: How) -> Order {

@@ -71,6 +71,16 @@ fn a_cluster_is_finished_and_removed_whatever_happened() {
     rounds::in_lanes(TEST, &[lane], &cases, |lane, case| Living::new(lane).round(case));
 }
 
+/// kind outlives the topo that started it: the next one waits for it, and keeps what it made.
+#[test]
+#[ignore = "needs the lab, and minutes"]
+fn what_kind_finished_alone_is_kept() {
+    let lane = rounds::lane("outlived", 21);
+    rounds::in_lanes("outlived", &[lane], &["the one case"], |lane, _| {
+        Living::new(lane).outlives()
+    });
+}
+
 /// Rounds on a cluster that lives follow one another.
 fn cases(rounds: usize, changes: &dyn Fn(Doing) -> usize) -> Vec<Case> {
     let mut dice = Dice::of(TEST);
