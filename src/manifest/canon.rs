@@ -6,52 +6,98 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Writes what is deserialised to the end of `out` as JSON with sorted keys and no blanks.
-pub struct Canon<'b> {
-    out: &'b mut Vec<u8>,
+/// Writes a string, or a number, a boolean or `null` that is the same in any JSON.
+pub fn value(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    serde_json::to_writer(out, value).expect("writing to memory does not fail");
 }
 
-impl<'b> Canon<'b> {
-    pub fn into(out: &'b mut Vec<u8>) -> Self {
-        Self { out }
+/// Writes a number as Kubernetes' readers see it: `1.0`, `1e3` and their like are integers.
+pub fn float(out: &mut Vec<u8>, number: f64) {
+    match number.to_string().parse::<i64>() {
+        Ok(integer) => value(out, &integer),
+        Err(_) => value(out, &number),
     }
+}
 
-    fn scalar<E: Error>(self, value: &(impl serde::Serialize + ?Sized)) -> Result<(), E> {
-        serde_json::to_writer(self.out, value).map_err(E::custom)
+/// Writes a number that an `i64` may not hold: as a float, then.
+#[expect(clippy::cast_precision_loss, reason = "Kubernetes keeps what is larger as a float")]
+pub fn large(out: &mut Vec<u8>, number: u64) {
+    match i64::try_from(number) {
+        Ok(number) => value(out, &number),
+        Err(_) => float(out, number as f64),
     }
+}
 
-    /// Restores the order of keys among entries that were written as they came.
-    fn sort<E: Error>(&mut self, start: usize, mut entries: Vec<Entry>) -> Result<(), E> {
-        let out = &mut *self.out;
-        let sorted = entries.is_sorted_by(|a, b| out[a.key.clone()] < out[b.key.clone()]);
-        if sorted {
-            return Ok(());
-        }
-        entries.sort_by(|a, b| out[a.key.clone()].cmp(&out[b.key.clone()]));
-        let key = |entry: &Entry| &out[entry.key.clone()];
-        let twice = entries.windows(2).find_map(|pair| match pair {
-            [one, next] if key(one) == key(next) => Some(one),
-            _ => None,
-        });
-        if let Some(twice) = twice {
-            let twice = String::from_utf8_lossy(key(twice));
-            return Err(E::custom(format_args!("the key {twice} stands here twice")));
-        }
-        let mut ordered = Vec::with_capacity(out.len() - start);
-        for (at, entry) in entries.iter().enumerate() {
-            ordered.push(if at == 0 { b'{' } else { b',' });
-            ordered.extend_from_slice(&out[entry.key.start..entry.end]);
-        }
-        out.truncate(start);
-        out.append(&mut ordered);
-        Ok(())
+/// The next item of a list follows.
+pub fn item(out: &mut Vec<u8>) {
+    if out.last() != Some(&b'[') {
+        out.push(b',');
     }
+}
+
+/// A map that is being written: its entries as they come, and in order once it is closed. Of a key
+/// that comes twice the last value counts, as it does for Kubernetes' readers.
+pub struct Map {
+    start: usize,
+    entries: Vec<Entry>,
 }
 
 struct Entry {
     key: Range<usize>,
     end: usize,
 }
+
+impl Map {
+    pub fn open(out: &mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { start: out.len(), entries: Vec::with_capacity(8) }
+    }
+
+    /// The value of this key follows.
+    pub fn key(&mut self, out: &mut Vec<u8>, key: &str) {
+        self.end_entry(out);
+        if !self.entries.is_empty() {
+            out.push(b',');
+        }
+        let start = out.len();
+        value(out, key);
+        self.entries.push(Entry { key: start..out.len(), end: 0 });
+        out.push(b':');
+    }
+
+    pub fn close(mut self, out: &mut Vec<u8>) {
+        self.end_entry(out);
+        self.sort(out);
+        out.push(b'}');
+    }
+
+    fn end_entry(&mut self, out: &[u8]) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.end = out.len();
+        }
+    }
+
+    fn sort(mut self, out: &mut Vec<u8>) {
+        let in_order = |a: &Entry, b: &Entry| out[a.key.clone()] < out[b.key.clone()];
+        if self.entries.is_sorted_by(in_order) {
+            return;
+        }
+        self.entries.sort_by(|a, b| out[a.key.clone()].cmp(&out[b.key.clone()]));
+        let mut ordered = Vec::with_capacity(out.len() - self.start);
+        for same in self.entries.chunk_by(|a, b| out[a.key.clone()] == out[b.key.clone()]) {
+            let Some(last) = same.last() else { continue };
+            if !ordered.is_empty() {
+                ordered.push(b',');
+            }
+            ordered.extend_from_slice(&out[last.key.start..last.end]);
+        }
+        out.truncate(self.start);
+        out.append(&mut ordered);
+    }
+}
+
+/// Writes what is deserialized from JSON to the end of a buffer.
+pub struct Canon<'b>(pub &'b mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for Canon<'_> {
     type Value = ();
@@ -65,119 +111,61 @@ impl<'de> Visitor<'de> for Canon<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON can hold")
+        f.write_str("a JSON value")
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.scalar(&value)
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<(), E> {
+        value(self.0, &truth);
+        Ok(())
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.scalar(&value)
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        value(self.0, &number);
+        Ok(())
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.scalar(&value)
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        large(self.0, number);
+        Ok(())
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        if value.is_finite() {
-            self.scalar(&value)
-        } else {
-            Err(E::custom("JSON has no infinite numbers"))
-        }
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        float(self.0, number);
+        Ok(())
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.scalar(value)
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        value(self.0, text);
+        Ok(())
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.scalar(&())
-    }
-
-    fn visit_none<E: Error>(self) -> Result<(), E> {
-        self.visit_unit()
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.deserialize(deserializer)
+        value(self.0, &());
+        Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        self.out.push(b'[');
-        let first = self.out.len();
+        self.0.push(b'[');
         loop {
-            let before = self.out.len();
-            if before > first {
-                self.out.push(b',');
-            }
-            if items.next_element_seed(Canon::into(self.out))?.is_none() {
-                self.out.truncate(before);
+            let before = self.0.len();
+            item(self.0);
+            if items.next_element_seed(Canon(self.0))?.is_none() {
+                self.0.truncate(before);
                 break;
             }
         }
-        self.out.push(b']');
+        self.0.push(b']');
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let start = self.out.len();
-        let mut entries = Vec::with_capacity(8);
-        loop {
-            let before = self.out.len();
-            self.out.push(if before == start { b'{' } else { b',' });
-            let key = self.out.len();
-            if map.next_key_seed(Key(self.out))?.is_none() {
-                self.out.truncate(before);
-                break;
-            }
-            let key = key..self.out.len();
-            self.out.push(b':');
-            map.next_value_seed(Canon::into(self.out))?;
-            entries.push(Entry { key, end: self.out.len() });
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut map = Map::open(self.0);
+        while let Some(key) = entries.next_key::<std::borrow::Cow<str>>()? {
+            map.key(self.0, &key);
+            entries.next_value_seed(Canon(self.0))?;
         }
-        if entries.is_empty() {
-            self.out.push(b'{');
-        }
-        self.sort(start, entries)?;
-        self.out.push(b'}');
+        map.close(self.0);
         Ok(())
-    }
-}
-
-/// A key of a map: Kubernetes knows only strings, and YAML lets numbers and booleans be written.
-struct Key<'b>(&'b mut Vec<u8>);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        Canon::into(self.0).scalar(value)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.visit_str(&value.to_string())
     }
 }
 
@@ -185,37 +173,44 @@ impl Visitor<'_> for Key<'_> {
 mod tests {
     use super::*;
 
-    fn canonical(yaml: &str) -> Result<String, serde_yaml::Error> {
+    fn canonical(json: &str) -> String {
         let mut out = Vec::new();
-        Canon::into(&mut out).deserialize(serde_yaml::Deserializer::from_str(yaml))?;
-        Ok(String::from_utf8(out).expect("JSON is UTF-8"))
+        Canon(&mut out).deserialize(&mut serde_json::Deserializer::from_str(json)).expect("reads");
+        String::from_utf8(out).expect("JSON is UTF-8")
     }
 
     #[test]
     fn the_order_of_keys_does_not_matter_and_that_of_items_does() {
-        let one = canonical("b: {z: 1, a: [2, 1]}\na: x\n").expect("reads");
+        let one = canonical(r#"{"b": {"z": 1, "a": [2, 1]}, "a": "x"}"#);
         assert_eq!(one, r#"{"a":"x","b":{"a":[2,1],"z":1}}"#);
-        assert_eq!(one, canonical("a: x\nb:\n  a: [2, 1]\n  z: 1\n").expect("reads"));
-        assert_ne!(one, canonical("a: x\nb: {a: [1, 2], z: 1}\n").expect("reads"));
+        assert_eq!(one, canonical(&one));
+        assert_ne!(one, canonical(r#"{"a": "x", "b": {"a": [1, 2], "z": 1}}"#));
     }
 
     #[test]
-    fn every_kind_of_value_comes_out_as_json_reads_it() {
-        let text =
-            canonical("{e: {}, l: [], n: null, t: true, f: 1.5, i: -3, s: \"a\\\"b\", 8080: x}");
-        let value: serde_json::Value =
-            serde_json::from_str(&text.expect("reads")).expect("valid JSON");
-        assert_eq!(
-            value,
-            serde_json::json!({"e": {}, "l": [], "n": null, "t": true, "f": 1.5, "i": -3,
-                "s": "a\"b", "8080": "x"})
-        );
+    fn of_a_key_that_comes_twice_the_last_value_counts() {
+        assert_eq!(canonical(r#"{"a": 1, "b": 2, "a": 3}"#), r#"{"a":3,"b":2}"#);
+        assert_eq!(canonical(r#"{"a": 1, "a": {}}"#), r#"{"a":{}}"#);
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused() {
-        let error = canonical("a: 1\nb: 2\na: 3\n").expect_err("twice");
-        assert!(error.to_string().contains("the key \"a\" stands here twice"), "{error}");
-        assert!(canonical("a: 1\na: 1\n").is_err());
+    fn numbers_are_what_kubernetes_reads() {
+        for (written, meant) in [
+            ("1.0", "1"),
+            ("1e3", "1000"),
+            ("-0.0", "0"),
+            ("1.5", "1.5"),
+            ("9223372036854775807", "9223372036854775807"),
+            ("4611686018427387904.0", "4611686018427388000"),
+            ("18446744073709551615", "1.8446744073709552e+19"),
+        ] {
+            assert_eq!(canonical(written), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_value_comes_out_as_it_went_in() {
+        let text = r#"{"b":true,"e":{},"i":-3,"l":[],"n":null,"s":"a\"b\n","t":[1,"x",{"y":[]}]}"#;
+        assert_eq!(canonical(text), text);
     }
 }

@@ -1,6 +1,7 @@
 //! What topo has to know of an object besides its name, read from its canonical JSON.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// The few things in a body that edges of the graph are drawn from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,14 +28,21 @@ pub struct Definition {
     pub namespaced: bool,
 }
 
-/// What every object has.
+/// What every object has, and what makes it a list of them, whatever its kind.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Head {
+pub struct Head<'j> {
     pub api_version: Option<String>,
     pub kind: Option<String>,
     #[serde(default)]
     pub metadata: Metadata,
+    #[serde(default, borrow, deserialize_with = "present")]
+    pub items: Option<&'j RawValue>,
+}
+
+/// `null` is a value too.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize, Default)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::template::{self, Values};
-use super::{Fault, Place, Secrets, Source, Syntax};
+use super::{Fault, Place, Secrets, Source};
 
 const READ: [&str; 4] = ["yaml", "yml", "json", "j2"];
 
@@ -40,25 +40,55 @@ pub fn sources(
 fn source(entry: usize, file: &Path, name: Arc<str>, values: &Values) -> Result<Source, Fault> {
     let bytes = fs::read(file)
         .map_err(|error| Fault::new(Place::start(&name), format!("cannot be read: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(&error.as_bytes()[..good]);
-        Fault::new(Place::at(&name, &text, text.len()), "this is not UTF-8 text")
-            .hint("save the file as UTF-8")
-    })?;
+    let text = text(&name, bytes)?;
     // By its name and not by its path: what was downloaded is kept under its checksum.
-    let Some(plain) = name.strip_suffix(".j2") else {
-        let secrets = Secrets::Nowhere;
-        return Ok(Source { syntax: syntax(&name), name, text, entry, secrets });
-    };
+    if !name.ends_with(".j2") {
+        return Ok(Source { name, text, entry, secrets: Secrets::Nowhere });
+    }
     let (text, secrets) = template::render(&name, &text, values)?;
     let name = format!("{name} (rendered)").into();
-    Ok(Source { syntax: syntax(plain), name, text, entry, secrets })
+    Ok(Source { name, text, entry, secrets })
 }
 
-fn syntax(name: &str) -> Syntax {
-    let extension = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default();
-    if extension.eq_ignore_ascii_case("json") { Syntax::Json } else { Syntax::Yaml }
+/// UTF-8, or UTF-16 with the byte order mark that Windows writes.
+fn text(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Fault> {
+    let utf_16 = |unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> =
+            bytes[2..].chunks(2).map(|pair| unit(pair.try_into().unwrap_or_default())).collect();
+        String::from_utf16_lossy(&units)
+    };
+    match bytes.as_slice() {
+        [0xFF, 0xFE, ..] => Ok(utf_16(u16::from_le_bytes)),
+        [0xFE, 0xFF, ..] => Ok(utf_16(u16::from_be_bytes)),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => utf_8(name, rest.to_vec()),
+        _ => utf_8(name, bytes),
+    }
+}
+
+/// In comments bytes of other encodings do no harm.
+fn utf_8(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Fault> {
+    let bytes = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error.into_bytes(),
+    };
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if chunk.invalid().is_empty() {
+            continue;
+        }
+        if !ends_in_comment(&text) {
+            let place = Place::at(name, &text, text.len());
+            return Err(Fault::new(place, "this is not UTF-8 text").hint("save the file as UTF-8"));
+        }
+        text.push(char::REPLACEMENT_CHARACTER);
+    }
+    Ok(text)
+}
+
+fn ends_in_comment(text: &str) -> bool {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    line.starts_with('#') || line.contains(" #") || line.contains("\t#")
 }
 
 fn files(path: &Path, shown: &str) -> Result<Vec<PathBuf>, Fault> {
@@ -121,15 +151,10 @@ mod tests {
     fn a_folder_is_read_in_the_order_of_names() {
         let folder = folder();
         let read = read(folder.path()).expect("reads");
-        let seen: Vec<_> =
-            read.iter().map(|source| (&*source.name, source.syntax, &*source.text)).collect();
+        let seen: Vec<_> = read.iter().map(|source| (&*source.name, &*source.text)).collect();
         assert_eq!(
             seen,
-            [
-                ("m/a.json", Syntax::Json, "{}"),
-                ("m/b.yaml", Syntax::Yaml, "b: 1"),
-                ("m/c.json.j2 (rendered)", Syntax::Json, "{\"n\": 7}"),
-            ]
+            [("m/a.json", "{}"), ("m/b.yaml", "b: 1"), ("m/c.json.j2 (rendered)", "{\"n\": 7}"),]
         );
         assert!(read.iter().all(|source| source.entry == 3));
     }
@@ -156,8 +181,24 @@ mod tests {
         let empty = tempfile::tempdir().expect("a folder");
         assert!(read(empty.path()).expect_err("empty")[0].hint.is_some());
         let latin = folder.path().join("l.yaml");
-        fs::write(&latin, b"a: 1\nb: \xff").expect("written");
+        fs::write(&latin, b"a: 1 # \xff\nb: \xff").expect("written");
         let faults = read(&latin).expect_err("not UTF-8");
         assert_eq!((faults[0].place.line, faults[0].place.column), (2, 4));
+    }
+
+    #[test]
+    fn what_windows_writes_is_read() {
+        let folder = folder();
+        let file = folder.path().join("w.yaml");
+        let utf_16 = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            "\u{feff}a: é\r\n".encode_utf16().flat_map(order).collect()
+        };
+        let marked = "\u{feff}a: é\r\n".as_bytes().to_vec();
+        for bytes in [utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes), marked] {
+            fs::write(&file, bytes).expect("written");
+            assert_eq!(read(&file).expect("reads")[0].text, "a: é\r\n");
+        }
+        fs::write(&file, b"a: 1 # caf\xe9\n").expect("written");
+        assert_eq!(read(&file).expect("reads")[0].text, "a: 1 # caf\u{fffd}\n");
     }
 }

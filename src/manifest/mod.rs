@@ -10,8 +10,10 @@ mod facts;
 pub mod files;
 pub mod kinds;
 mod read;
+mod scalar;
 mod split;
 pub mod template;
+mod yaml;
 
 use std::fmt;
 use std::ops::Range;
@@ -29,7 +31,6 @@ pub struct Source {
     /// How a person names it: a path or a URL.
     pub name: Arc<str>,
     pub text: String,
-    pub syntax: Syntax,
     /// Which of the topology's manifests it belongs to.
     pub entry: usize,
     pub secrets: Secrets,
@@ -44,12 +45,6 @@ pub enum Secrets {
     Beside(String),
     /// It cannot be told where.
     Anywhere,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Syntax {
-    Yaml,
-    Json,
 }
 
 /// Every object of every source, in the order of the sources.
@@ -73,8 +68,8 @@ pub struct Object {
     pub facts: Facts,
     pub source: usize,
     bytes: Range<usize>,
-    /// Its place in the list that the document is.
-    item: Option<usize>,
+    /// Its place in the list that the document is, and in those inside of it.
+    items: Box<[u32]>,
 }
 
 impl Object {
@@ -102,7 +97,7 @@ impl Manifests {
     /// The object as it is sent: parsed anew, with the namespace that it ends up in.
     pub fn body(&self, object: &Object) -> Value {
         let source = &self.sources[object.source];
-        read::body(source, &source.text[object.bytes.clone()], object)
+        read::body(&source.text[object.bytes.clone()], object)
     }
 
     /// The line of every object, in one pass over the texts.
@@ -143,10 +138,7 @@ impl Place {
     fn start_of(source: &Source, document: &Range<usize>) -> usize {
         let blank: usize = source.text[document.clone()]
             .split_inclusive('\n')
-            .take_while(|line| {
-                let line = line.trim();
-                line.is_empty() || line.starts_with(['#', '%']) || line == "---"
-            })
+            .take_while(|line| split::is_silent(line) || line.starts_with('%'))
             .map(str::len)
             .sum();
         document.start + blank

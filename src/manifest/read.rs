@@ -7,12 +7,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::de::DeserializeSeed;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::canon::Canon;
 use super::facts::{self, Facts, Head};
 use super::kinds::{self, Kinds, Served};
-use super::{Fault, Kind, Manifests, Object, Place, Secrets, Source, Syntax, split};
+use super::yaml::Flaw;
+use super::{Fault, Kind, Manifests, Object, Place, Secrets, Source, split, yaml};
 
 /// Documents that one thread reads in a row.
 const IN_A_ROW: usize = 512;
@@ -20,10 +22,11 @@ const IN_A_ROW: usize = 512;
 /// Reads every object of the sources. `sought` are values that make an object secret where they are
 /// found in its text. All faults come at once.
 pub fn read(
-    sources: Vec<Source>,
+    mut sources: Vec<Source>,
     kinds: &mut Kinds,
     sought: &[String],
 ) -> Result<Manifests, Vec<Fault>> {
+    sources.iter_mut().for_each(end_the_last_line);
     let documents: Vec<Document> =
         sources.iter().enumerate().flat_map(|(at, source)| documents(at, source)).collect();
 
@@ -59,22 +62,31 @@ pub fn read(
 }
 
 /// The body of one object, from the text of its document, which was read before.
-pub fn body(source: &Source, text: &str, object: &Object) -> Value {
-    let mut value = match source.syntax {
-        Syntax::Yaml => parse_yaml(text).unwrap_or_default(),
-        Syntax::Json => serde_json::from_str(text).unwrap_or_default(),
-    };
-    if let Some(item) = object.item {
-        value = value["items"][item].take();
+pub fn body(text: &str, object: &Object) -> Value {
+    let mut json = Vec::new();
+    // Whatever is wrong with it was found when it was read.
+    let _ = canonical(text, &mut json);
+    let mut value: Value = serde_json::from_slice(&json).unwrap_or_default();
+    for at in &object.items {
+        value = value["items"][*at as usize].take();
     }
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+    let Some(fields) = value.as_object_mut() else { return value };
+    fields.entry("apiVersion").or_insert_with(|| object.kind.api_version().into());
+    fields.entry("kind").or_insert_with(|| (*object.kind.name).into());
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
         match &object.namespace {
             Some(namespace) => metadata.insert("namespace".to_owned(), (**namespace).into()),
             None => metadata.remove("namespace"),
         };
     }
-    octal_modes(&mut value);
     value
+}
+
+/// The text of a `|` ends with a newline that the file's last line may lack.
+fn end_the_last_line(source: &mut Source) {
+    if !source.text.ends_with('\n') {
+        source.text.push('\n');
+    }
 }
 
 struct Document {
@@ -93,7 +105,7 @@ struct Draft {
     facts: Facts,
     source: usize,
     bytes: Range<usize>,
-    item: Option<usize>,
+    items: Box<[u32]>,
 }
 
 impl Draft {
@@ -109,7 +121,7 @@ impl Draft {
             facts: self.facts,
             source: self.source,
             bytes: self.bytes,
-            item: self.item,
+            items: self.items,
         }
     }
 }
@@ -140,65 +152,70 @@ impl Reader<'_> {
     fn document(&mut self, document: &Document, drafts: &mut Vec<Draft>) -> Result<(), Fault> {
         let source = &self.sources[document.source];
         let text = &source.text[document.bytes.clone()];
-        self.json.clear();
-        match source.syntax {
-            Syntax::Yaml => canonical_yaml(text, &mut self.json)
-                .map_err(|error| yaml_fault(source, document, &error))?,
-            Syntax::Json => canonical_json(text, &mut self.json).map_err(|error| Fault {
-                place: Place {
-                    file: source.name.clone(),
-                    line: super::narrow(error.line()),
-                    column: super::narrow(error.column()),
-                },
-                message: without_position(&error.to_string()).to_owned(),
-                hint: None,
-            })?,
-        }
-        if self.json == b"null" {
-            return Ok(());
-        }
-        let json = std::mem::take(&mut self.json);
-        let head = head(&json).map_err(|message| document.fault(source, message))?;
-        let unfolded = match (head.kind.as_deref(), list_items(&head, &json)) {
-            (Some(_), Some(items)) => self.unfold(document, items, drafts),
-            _ => self.object(document, None, head, &json, drafts),
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        canonical(text, &mut json).map_err(|flaw| document.flaw(source, flaw))?;
+        let read = if json == b"null" {
+            Ok(())
+        } else {
+            self.object_or_list(document, &mut Vec::new(), &json, drafts)
         };
         self.json = json;
-        unfolded
+        read
     }
 
-    fn unfold(
+    /// `items` are the places of the item in the lists that it is in.
+    fn object_or_list(
         &mut self,
         document: &Document,
-        items: Vec<Value>,
+        items: &mut Vec<u32>,
+        json: &[u8],
         drafts: &mut Vec<Draft>,
     ) -> Result<(), Fault> {
-        for (at, item) in items.into_iter().enumerate() {
-            let json = item.to_string().into_bytes();
-            let head = head(&json).map_err(|message| {
-                document.fault(&self.sources[document.source], format!("items[{at}]: {message}"))
-            })?;
-            self.object(document, Some(at), head, &json, drafts)?;
+        let head = head(json).map_err(|message| self.fault(document, items, message))?;
+        let Some(listed) = head.items else {
+            return self.object(document, items, head, json, drafts);
+        };
+        if head.kind.is_none() || head.api_version.is_none() {
+            return Err(self.no_object(document, items));
+        }
+        let listed: Option<Vec<&RawValue>> = serde_json::from_str(listed.get())
+            .map_err(|_| self.fault(document, items, "`items` is not a list"))?;
+        for (at, item) in (0..).zip(listed.unwrap_or_default()) {
+            items.push(at);
+            let typed = typed_item(item.get(), &head);
+            let json = typed.as_deref().unwrap_or(item.get().as_bytes());
+            self.object_or_list(document, items, json, drafts)?;
+            items.pop();
         }
         Ok(())
+    }
+
+    fn fault(&self, document: &Document, items: &[u32], message: impl Into<String>) -> Fault {
+        let path: Vec<String> = items.iter().map(|at| format!("items[{at}]")).collect();
+        let message = message.into();
+        let message =
+            if path.is_empty() { message } else { format!("{}: {message}", path.join(".")) };
+        document.fault(&self.sources[document.source], message)
+    }
+
+    fn no_object(&self, document: &Document, items: &[u32]) -> Fault {
+        self.fault(document, items, "this document is not a Kubernetes object")
+            .hint("an object begins with `apiVersion:` and `kind:`")
     }
 
     fn object(
         &mut self,
         document: &Document,
-        item: Option<usize>,
+        items: &[u32],
         head: Head,
         json: &[u8],
         drafts: &mut Vec<Draft>,
     ) -> Result<(), Fault> {
         let source = &self.sources[document.source];
-        let fault = |message: String| {
-            let message = item.map_or(message.clone(), |at| format!("items[{at}]: {message}"));
-            document.fault(source, message)
-        };
+        let fault = |message: String| self.fault(document, items, message);
         let (Some(api_version), Some(kind)) = (head.api_version, head.kind) else {
-            return Err(fault("this document is no Kubernetes object".to_owned())
-                .hint("an object begins with `apiVersion:` and `kind:`"));
+            return Err(self.no_object(document, items));
         };
         if let Some(instead) = kinds::replacement(&api_version, &kind) {
             return Err(fault(format!("`{api_version}` no longer serves {kind}"))
@@ -231,7 +248,7 @@ impl Reader<'_> {
             secret,
             source: document.source,
             bytes: document.bytes.clone(),
-            item,
+            items: items.into(),
         });
         Ok(())
     }
@@ -269,7 +286,8 @@ impl Twin {
             Secrets::Anywhere => return Self::Unknown,
             Secrets::Beside(text) => text.clone(),
         };
-        let twin = [Source { text, secrets: Secrets::Nowhere, ..source.clone() }];
+        let mut twin = [Source { text, secrets: Secrets::Nowhere, ..source.clone() }];
+        end_the_last_line(&mut twin[0]);
         let (drafts, faults) = read_all(&documents(0, &twin[0]), &twin, &[]);
         Self::Read {
             digests: drafts.iter().map(|draft| (draft.name(), draft.hash)).collect(),
@@ -312,71 +330,67 @@ impl Draft {
 }
 
 fn documents(at: usize, source: &Source) -> Vec<Document> {
-    let ranges = match source.syntax {
-        Syntax::Yaml => split::documents(&source.text),
-        Syntax::Json => std::iter::once(0..source.text.len()).collect(),
-    };
-    ranges.into_iter().map(|bytes| Document { source: at, bytes }).collect()
+    let ranges = split::documents(&source.text).into_iter();
+    ranges.map(|bytes| Document { source: at, bytes }).collect()
 }
 
 impl Document {
     fn fault(&self, source: &Source, message: impl Into<String>) -> Fault {
         Fault::new(Place::of(source, &self.bytes), message)
     }
+
+    fn flaw(&self, source: &Source, flaw: Flaw) -> Fault {
+        let place = Place::at(&source.name, &source.text, self.bytes.start + flaw.offset);
+        let hint = flaw.hint.map(ToOwned::to_owned);
+        Fault { place, message: flaw.message, hint }
+    }
 }
 
-fn canonical_yaml(text: &str, json: &mut Vec<u8>) -> Result<(), serde_yaml::Error> {
-    if may_merge(text) {
-        let mut value: serde_yaml::Value = serde_yaml::from_str(text)?;
-        value.apply_merge()?;
-        return Canon::into(json).deserialize(value);
+/// As `kubectl` does, what begins with a brace is tried as JSON before it is read as YAML.
+fn canonical(text: &str, json: &mut Vec<u8>) -> Result<(), Flaw> {
+    if !split::is_json(text) {
+        return yaml::canonical(text, json);
     }
-    Canon::into(json).deserialize(serde_yaml::Deserializer::from_str(text))
+    let Err(error) = canonical_json(text, json) else { return Ok(()) };
+    json.clear();
+    let is_quoted = text.trim_start()[1..].trim_start().starts_with('"');
+    yaml::canonical(text, json)
+        .map_err(|flaw| if is_quoted { json_flaw(text, &error) } else { flaw })
 }
 
 fn canonical_json(text: &str, json: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Canon::into(json).deserialize(&mut deserializer)?;
+    Canon(json).deserialize(&mut deserializer)?;
     deserializer.end()
 }
 
-fn parse_yaml(text: &str) -> Result<Value, serde_yaml::Error> {
-    let mut json = Vec::new();
-    canonical_yaml(text, &mut json)?;
-    Ok(serde_json::from_slice(&json).unwrap_or_default())
+fn json_flaw(text: &str, error: &serde_json::Error) -> Flaw {
+    let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len);
+    let offset = text.len().min(before.sum::<usize>() + error.column().saturating_sub(1));
+    let message = without_position(&error.to_string()).to_owned();
+    Flaw { offset: text.floor_char_boundary(offset), message, hint: None }
 }
 
-/// Merge keys need the whole tree, and hardly any manifest has them.
-fn may_merge(text: &str) -> bool {
-    text.contains("<<:")
-}
-
-fn head(json: &[u8]) -> Result<Head, String> {
+fn head(json: &[u8]) -> Result<Head<'_>, String> {
     if json.first() != Some(&b'{') {
-        return Err("this document is no Kubernetes object: a map belongs here".to_owned());
+        return Err("this document is not a Kubernetes object: it must be a map".to_owned());
     }
     serde_json::from_slice(json).map_err(|error| without_position(&error.to_string()).to_owned())
 }
 
-fn list_items(head: &Head, json: &[u8]) -> Option<Vec<Value>> {
-    let kind = head.kind.as_deref()?;
-    if !kind.ends_with("List") || head.metadata.name.is_some() {
+/// The items of a typed list, a `ConfigMapList`, need not say what they are.
+fn typed_item(item: &str, list: &Head) -> Option<Vec<u8>> {
+    let head: Head = serde_json::from_str(item).ok()?;
+    if head.kind.is_some() || head.api_version.is_some() {
         return None;
     }
-    let mut value: Value = serde_json::from_slice(json).ok()?;
-    match value.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => Some(items),
-        _ => None,
-    }
-}
-
-fn yaml_fault(source: &Source, document: &Document, error: &serde_yaml::Error) -> Fault {
-    let mut place = Place::at(&source.name, &source.text, document.bytes.start);
-    if let Some(location) = error.location() {
-        place.line += super::narrow(location.line()) - 1;
-        place.column = super::narrow(location.column());
-    }
-    Fault::new(place, without_position(&error.to_string()))
+    let kind = list.kind.as_deref()?;
+    let mut typed: Value = serde_json::from_str(item).ok()?;
+    typed["apiVersion"] = list.api_version.as_deref()?.into();
+    typed["kind"] = kind.strip_suffix("List").unwrap_or(kind).into();
+    let mut json = Vec::new();
+    Canon(&mut json).deserialize(typed).ok()?;
+    Some(json)
 }
 
 /// The place is said in front, and counts from the start of the file instead of the document.
@@ -405,27 +419,6 @@ fn twice(manifests: &Manifests) -> Vec<Fault> {
     faults
 }
 
-/// `defaultMode: 0644` is an octal number to everybody who writes manifests, and a string to YAML 1.2.
-fn octal_modes(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(octal_modes),
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let octal = value
-                    .as_str()
-                    .filter(|_| name == "defaultMode" || name == "mode")
-                    .filter(|text| text.len() > 1 && text.starts_with('0'))
-                    .and_then(|text| u32::from_str_radix(text, 8).ok());
-                match octal {
-                    Some(mode) => *value = mode.into(),
-                    None => octal_modes(value),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
@@ -433,15 +426,7 @@ mod tests {
     use super::*;
 
     fn source(name: &str, text: &str) -> Source {
-        let is_json = std::path::Path::new(name).extension().is_some_and(|end| end == "json");
-        let syntax = if is_json { Syntax::Json } else { Syntax::Yaml };
-        Source {
-            name: name.into(),
-            text: text.to_owned(),
-            syntax,
-            entry: 0,
-            secrets: Secrets::Nowhere,
-        }
+        Source { name: name.into(), text: text.to_owned(), entry: 0, secrets: Secrets::Nowhere }
     }
 
     fn objects(text: &str) -> Manifests {
@@ -465,10 +450,10 @@ mod tests {
     #[test]
     fn objects_get_the_namespace_that_their_kind_asks_for() {
         let read = objects(&format!(
-            "{SERVICE}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: n, namespace: x}}\n"
+            "{SERVICE}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: one, namespace: x}}\n"
         ));
         let names: Vec<_> = read.objects.iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["Service default/web", "Namespace n"]);
+        assert_eq!(names, ["Service default/web", "Namespace one"]);
         assert_eq!(read.body(&read.objects[0])["metadata"]["namespace"], "default");
         assert!(read.body(&read.objects[1])["metadata"].get("namespace").is_none());
     }
@@ -506,14 +491,71 @@ mod tests {
     }
 
     #[test]
-    fn merge_keys_and_octal_modes_mean_what_people_mean() {
+    fn values_are_what_kubectl_makes_of_them() {
         let read = objects(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: &l {x: y}\n\
-             data: {<<: *l, m: n}\nspec: {defaultMode: 0644, name: 0644}\n",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: &l {x: y1}\n\
+             data: {<< : *l, mode: \"0644\", on: z}\nspec: {mode: 0644, name: 0755, hostNetwork: yes}\n",
         );
         let body = read.body(&read.objects[0]);
-        assert_eq!(body["data"], serde_json::json!({"x": "y", "m": "n"}));
-        assert_eq!(body["spec"], serde_json::json!({"defaultMode": 420, "name": "0644"}));
+        assert_eq!(body["data"], serde_json::json!({"x": "y1", "mode": "0644", "true": "z"}));
+        assert_eq!(
+            body["spec"],
+            serde_json::json!({"mode": 420, "name": 493, "hostNetwork": true})
+        );
+    }
+
+    #[test]
+    fn any_object_with_items_is_a_list() {
+        let list = "apiVersion: v1\nkind: List\nmetadata: {name: named}\nitems:\n";
+        assert!(objects(&format!("{list}---\n{list}  []\n")).objects.is_empty());
+
+        let nested = "- apiVersion: v1\n  kind: ConfigMapList\n  items:\n  - metadata: {name: a}\n\
+            \x20 - metadata: {name: b}\n    data: {k: two}\n\
+            - {apiVersion: v1, kind: Secret, metadata: {name: c}}\n";
+        let read = objects(&format!("{list}{nested}"));
+        let names: Vec<_> = read.objects.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["ConfigMap default/a", "ConfigMap default/b", "Secret default/c"]);
+        assert_eq!(
+            read.body(&read.objects[1]),
+            serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "two"},
+                "metadata": {"name": "b", "namespace": "default"}})
+        );
+
+        let alone =
+            objects("{apiVersion: v1, kind: ConfigMap, metadata: {name: b}, data: {k: two}}");
+        assert_eq!(alone.objects[0].hash, read.objects[1].hash);
+
+        let wrong = faults(&format!("{list}- 1\n"));
+        assert!(wrong[0].starts_with("a.yaml:1:1: items[0]: "), "{}", wrong[0]);
+        assert!(
+            faults("apiVersion: v1\nkind: List\nitems: x\n")[0].contains("`items` is not a list")
+        );
+    }
+
+    #[test]
+    fn the_last_line_of_a_block_has_its_newline_whether_or_not_the_file_has_one() {
+        for end in ["", "\n", "\n---\n", "\n...\n"] {
+            let text =
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  k: |\n    text";
+            let read = objects(&format!("{text}{end}"));
+            assert_eq!(read.body(&read.objects[0])["data"]["k"], "text\n", "{end:?}");
+        }
+    }
+
+    #[test]
+    fn json_and_yaml_may_follow_each_other() {
+        let json = |name: &str| {
+            format!(r#"{{"apiVersion": "v1", "kind": "Secret", "metadata": {{"name": "{name}"}}}}"#)
+        };
+        let text = format!("{}{}\n\n{}\n---\n{SERVICE}", json("a"), json("b"), json("c"));
+        let read = objects(&text);
+        let names: Vec<_> = read.objects.iter().map(|object| &*object.name).collect();
+        assert_eq!(names, ["a", "b", "c", "web"]);
+        assert_eq!(read.lines(), [1, 1, 3, 5]);
+        assert_eq!(
+            faults("{\"apiVersion\": \"v1\",\n \"kind\" \"Secret\"}"),
+            ["a.yaml:2:9: expected `:`"]
+        );
     }
 
     #[test]
@@ -525,14 +567,14 @@ mod tests {
         );
         let found = faults(&text);
         assert_eq!(found.len(), 5, "{found:#?}");
-        assert!(found[0].starts_with("a.yaml:8:1: this document is no Kubernetes object |"));
-        assert!(found[1].starts_with("a.yaml:11:1: did not find"), "{}", found[1]);
+        assert!(found[0].starts_with("a.yaml:8:1: this document is not a Kubernetes object |"));
+        assert!(found[1].starts_with("a.yaml:"), "{}", found[1]);
         assert_eq!(
             found[2],
             "a.yaml:12:1: `extensions/v1beta1` no longer serves DaemonSet | write `apiVersion: apps/v1`"
         );
         assert!(found[3].contains("this Pod has no name | `generateName` makes"), "{}", found[3]);
-        assert!(found[4].contains("a map belongs here"), "{}", found[4]);
+        assert!(found[4].contains("it must be a map"), "{}", found[4]);
     }
 
     #[test]
@@ -612,7 +654,7 @@ mod tests {
         let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n\
             c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n\
             e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
-        for text in [bomb, &"[".repeat(10_000), "a: *nowhere", "a: b: c", "\t- x", "a: .inf"] {
+        for text in [bomb, &"[".repeat(10_000), "a: *nowhere", "a: b: c", "a: .inf"] {
             assert!(!faults(text).is_empty(), "{text:.20}");
         }
     }

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::{Fault, Place, Secrets};
 
+/// Steps of the template engine: seconds of work, and a hundred thousand objects of some lines each.
+const MOST_STEPS: u64 = 50_000_000;
+
 /// What templates may name.
 pub struct Values {
     pub real: Value,
@@ -43,6 +46,7 @@ pub fn render(name: &Arc<str>, text: &str, values: &Values) -> Result<(String, S
 
 fn render_with(name: &Arc<str>, text: &str, context: &Value) -> Result<String, Fault> {
     let mut environment = Environment::new();
+    environment.set_fuel(Some(MOST_STEPS));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment
@@ -60,6 +64,10 @@ fn fault(name: &Arc<str>, text: &str, error: &minijinja::Error, context: &Value)
         place.line = super::narrow(line);
     }
     let detail = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
+    if error.kind() == ErrorKind::OutOfFuel {
+        return Fault::new(place, format!("the template takes more than {MOST_STEPS} steps"))
+            .hint("a loop in it repeats too often or never ends");
+    }
     let fault = Fault::new(place, detail);
     if error.kind() != ErrorKind::UndefinedError {
         return fault;

@@ -94,7 +94,6 @@ impl Objects {
         let source = Source {
             name: "test.yaml".into(),
             text: text.to_owned(),
-            syntax: manifest::Syntax::Yaml,
             entry: 0,
             secrets: manifest::Secrets::Nowhere,
         };
