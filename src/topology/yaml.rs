@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use granit_parser::ErrorKind;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
-use serde_saphyr::{Error, Location, Options, Spanned};
+use serde_saphyr::{Error, ExternalMessageSource, Location, Options, Spanned};
 
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::places::{Entry, Mark, Node, Places, Shape, Style};
@@ -88,12 +89,26 @@ pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
     Ok(Document { value, places: Places { file: file.to_owned(), root }, faults })
 }
 
-/// Long, and without an alias that repeats what the parser of places would refuse: that one keeps to
-/// limits, so otherwise the values wait for it.
+/// Long, and with nothing that the parser of places would refuse and the other one takes minutes for:
+/// aliases that repeat, and values inside of values. That one keeps to limits, so otherwise the values
+/// wait for it.
 fn is_worth_both_at_once(text: &str) -> bool {
     const LONG: usize = 64 << 10;
     // A value takes two bytes at least, its own and what parts it from the next.
-    (LONG..=2 * MOST_NODES).contains(&text.len()) && !text.contains('*')
+    (LONG..=2 * MOST_NODES).contains(&text.len()) && !text.contains('*') && !may_nest_deeply(text)
+}
+
+/// Counts brackets wherever they are: some in text do no harm.
+fn may_nest_deeply(text: &str) -> bool {
+    let mut depth = 0_usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > 10 * DEEPEST
+    })
 }
 
 /// Reports every key that a map has twice, and keeps the last of each.
@@ -298,7 +313,7 @@ fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
             "`<<` is not read here".to_owned(),
             Some("repeat a whole value with `&name` and `*name`, or write the keys out"),
         ),
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+        deep if is_too_deep(deep) => {
             ("too-much", format!("values are nested more than {DEEPEST} deep here"), None)
         }
         Error::Budget { .. } => {
@@ -320,6 +335,18 @@ fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
     match help {
         Some(help) => fault.help(help),
         None => fault,
+    }
+}
+
+/// Found by counting values, or by the parser that looks far ahead for the end of a `[` or `{`.
+fn is_too_deep(error: &Error) -> bool {
+    match error {
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => true,
+        Error::ExternalMessage { source, .. } => {
+            matches!(&**source, ExternalMessageSource::Parser(error)
+                if *error.kind() == ErrorKind::RecursionLimitExceeded)
+        }
+        _ => false,
     }
 }
 
@@ -378,4 +405,21 @@ fn place_in(file: &str, text: &str, line: u64, column: u64) -> Place {
         .next()
         .map_or(start, |c| start + if c == '\n' { 0 } else { c.len_utf8() });
     Place { file: file.to_owned(), line, column, span: start..end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_megabyte_of_brackets_is_refused_at_once() {
+        for part in ["[", "{a: ", "- ", "? "] {
+            let text = format!("name: dev\nvars: {{a: {}", part.repeat(1 << 20));
+            let Err(fault) = parse("topo.yaml", &text) else { panic!("{part} is read") };
+            assert_eq!(
+                fault.code,
+                if part.starts_with(['[', '{']) { "too-much" } else { "syntax" }
+            );
+        }
+    }
 }

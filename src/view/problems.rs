@@ -15,6 +15,8 @@ use crate::topology::{Diagnostic, Place, Severity};
 const NARROWEST: usize = 40;
 const WIDEST: usize = 140;
 const LONGEST_UNDERLINE: usize = 40;
+/// More than these help no person, and finding the lines of each takes a look through the file.
+const MOST_SHOWN: usize = 100;
 
 /// The texts of the files that problems stand in, under the names that places give them.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +44,11 @@ pub fn render(sources: &Sources, problems: &[Diagnostic], width: Option<usize>) 
         .term_width(width.unwrap_or(WIDEST).max(NARROWEST));
     let of = |severity| problems.iter().filter(move |problem| problem.severity == severity);
     let mut text = String::new();
-    for problem in of(Severity::Error).chain(of(Severity::Warning)) {
+    for problem in of(Severity::Error).chain(of(Severity::Warning)).take(MOST_SHOWN) {
         let _ = writeln!(text, "{}\n", one(&renderer, sources, problem, width));
+    }
+    if problems.len() > MOST_SHOWN {
+        let _ = writeln!(text, "{} more are not shown", problems.len() - MOST_SHOWN);
     }
     let (errors, warnings) = (of(Severity::Error).count(), of(Severity::Warning).count());
     if errors > 0 {
