@@ -38,7 +38,7 @@ pub enum Outcome {
     Pending(String),
     /// Never started, and why: something it needs failed, or the run was interrupted.
     Skipped(String),
-    /// Removed to be made again, by itself or with what it lives in; and why it was not.
+    /// Removed by itself to be made again; and why it was not.
     Removed(String),
 }
 
@@ -304,7 +304,8 @@ impl<D: Driver> Queue<D> {
         let Step { item, phase } = self.graph.steps[at];
         let item = &self.shared.items[item];
         let outcome = match outcome {
-            Outcome::Skipped(why) if self.is_gone(&item.id) => Outcome::Removed(why),
+            // What was in something else may be back with it.
+            Outcome::Skipped(why) if self.removed.contains(&item.id) => Outcome::Removed(why),
             outcome => outcome,
         };
         if let (Phase::Remove, Outcome::Done(did)) = (phase, &outcome) {
