@@ -2,12 +2,11 @@
 
 use clap::ValueEnum;
 
-use super::{FileArgs, load};
-use crate::backend::docker::Snapshot;
+use super::{FileArgs, load, offline};
 use crate::backend::download::Downloads;
 use crate::error::{Error, Exit};
-use crate::plan::{PlanError, SecretKey};
-use crate::resources::{self, Ground, Ingredients, Objects};
+use crate::plan::PlanError;
+use crate::topology::Loaded;
 use crate::view::View;
 use crate::view::graph::{Format, Picture};
 
@@ -39,21 +38,13 @@ enum FormatName {
 }
 
 pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
-    let loaded = load::load(args.file.path(), &load::environment, view)?;
-    let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
-    let downloads = Downloads::of(&load::environment);
-    let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
-    let resources = resources::desired(&Ingredients {
-        topology,
-        objects: &objects,
-        templates: &load::templates(topology)?,
-        claim: None,
-        snapshot: &Snapshot::default(),
-        machine: None,
-        state: None,
-        key: &SecretKey::new(b""),
-    })?;
-    let picture = Picture::of(topology.name.to_string(), &resources).map_err(PlanError::from)?;
+    let Loaded { topology, places, .. } = load::load(args.file.path(), &load::environment, view)?;
+    let name = topology.name.to_string();
+    let place = |key: &str| load::place(&places, key);
+    let resources = offline::desired(topology, &Downloads::of(&load::environment))
+        .await?
+        .map_err(|objections| objections.failure(&place))?;
+    let picture = Picture::of(name, &resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());
     Ok(Exit::Done)
 }

@@ -8,7 +8,7 @@ use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::resources::Variables;
 use crate::templates::Templates;
-use crate::topology::{self, Input, Loaded, Problems, Topology};
+use crate::topology::{self, Input, Loaded, Places, Problems, Topology};
 use crate::view::{Sources, View};
 
 /// The topology, or everything that is wrong with its file, which the view has then shown.
@@ -70,6 +70,14 @@ pub fn check(
         Err(_) => Sources::default(),
     };
     Ok((sources, result))
+}
+
+/// `topo.yaml:31:5`, of a key that the file has.
+pub fn place(places: &Places, key: &str) -> Option<String> {
+    places.has(key).then(|| {
+        let place = places.key(key);
+        format!("{}:{}:{}", place.file, place.line, place.column)
+    })
 }
 
 /// The environment of this process.

@@ -9,6 +9,7 @@ mod graph;
 mod init;
 mod load;
 mod man;
+mod offline;
 mod ports;
 mod render;
 mod run;
@@ -108,7 +109,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Tunnel(args) => in_runtime(tunnel::run(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),
-        Command::Validate(args) => validate::run(args, view),
+        Command::Validate(args) => in_runtime(validate::run(args, view)),
         Command::Render(args) => in_runtime(render::run(args, view)),
         Command::Schema(args) => schema::run(args, view),
         Command::Init(args) => init::run(args, view),

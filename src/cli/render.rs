@@ -77,7 +77,10 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     };
     let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
-    let objects = Objects::read(Some(topology), &downloads, &load::environment).await?;
+    let place = |key: &str| load::place(&loaded.places, key);
+    let objects = Objects::read(Some(topology), &downloads, &load::environment)
+        .await
+        .map_err(|objections| objections.failure(&place))?;
     let machine = engines_machine().await?;
     let state = StateFolder::of(topology.name.as_str(), &load::environment).ok();
     let ingredients = Ingredients {

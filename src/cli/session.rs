@@ -10,7 +10,7 @@ use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
 use crate::engine::Failure;
 use crate::error::Error;
-use crate::plan::{Id, NotOne, Plan, Request, Resource, SecretKey, World};
+use crate::plan::{Id, NotOne, Plan, PlanError, Request, Resource, SecretKey, World};
 use crate::resources::{
     self, Claim, Claims, Context, Existing, Ground, Hands, Held, Ingredients, Inventory, Variables,
 };
@@ -235,7 +235,8 @@ impl Session {
                     machine: self.cx().machine().await,
                     state: Some(&self.cx().state),
                     key: &self.cx().key,
-                })?
+                })
+                .map_err(|objections| objections.failure(&|key| self.place(key)))?
             }
             _ => Vec::new(),
         };
@@ -252,7 +253,8 @@ impl Session {
             places: &|key| self.place(key),
             key: &self.cx().key,
             replace: &replace,
-        })?;
+        })
+        .map_err(|error| self.unplanned(error, &desired))?;
         resources::explain(self.cx(), &mut plan, &desired, &world).await?;
         if !wanted.target.is_empty() {
             let targets = wanted
@@ -274,11 +276,19 @@ impl Session {
         Ok(())
     }
 
+    fn unplanned(&self, error: PlanError, desired: &[Resource]) -> Error {
+        match (error, &self.topology) {
+            (PlanError::Graph(error), Some(topology)) => {
+                let objections = resources::of_graph(error, desired, topology);
+                Error::refused(objections.failure(&|key| self.place(key)))
+            }
+            (error, _) => error.into(),
+        }
+    }
+
     /// `topo.yaml:31:5`, of a key that the file has.
     fn place(&self, key: &str) -> Option<String> {
-        let places = self.places.as_ref().filter(|places| places.has(key))?;
-        let place = places.key(key);
-        Some(format!("{}:{}:{}", place.file, place.line, place.column))
+        load::place(self.places.as_ref()?, key)
     }
 
     /// What containers of others hold of that which this topology would take.

@@ -1,32 +1,65 @@
 //! `topo validate`
 
-use super::{FileArgs, load};
+use super::{FileArgs, load, offline};
+use crate::backend::download::Downloads;
 use crate::error::{Error, Exit};
+use crate::resources::MISSING;
+use crate::topology::{Diagnostic, Loaded, Severity, Source, Topology};
 use crate::view::View;
 
 /// Check a topology file without touching anything
 ///
 /// Every error and warning is shown at once, each with its place and what to write instead.
-/// Needs no engine and no cluster.
+/// Everything local is read: manifests, templates, keys and build folders. Needs no engine, no
+/// cluster and no network.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     file: FileArgs,
 }
 
-pub fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
+pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let path = args.file.path();
     let (sources, result) = load::check(path, &load::environment)?;
-    match result {
-        Ok(loaded) => {
-            view.problems(&sources, &loaded.warnings);
-            load::templates(&loaded.topology)?;
-            view.note(&format!("`{}` is a valid topology", path.display()));
-            Ok(Exit::Done)
-        }
+    let Loaded { mut topology, places, warnings, secrets } = match result {
+        Ok(loaded) => loaded,
         Err(problems) => {
             view.problems(&sources, &problems.0);
-            Ok(Exit::Refused)
+            return Ok(Exit::Refused);
+        }
+    };
+    view.hide(&secrets);
+    let downloads = Downloads::of(&load::environment);
+    let unread = leave_out_remote(&mut topology, &downloads);
+    match offline::desired(topology, &downloads).await? {
+        Ok(_) => view.problems(&sources, &warnings),
+        Err(objections) => {
+            let found = objections.diagnostics(&places);
+            let found = found.into_iter().filter(|it| unread.is_empty() || it.code != MISSING);
+            let problems: Vec<Diagnostic> = found.chain(warnings).collect();
+            view.problems(&sources, &problems);
+            if problems.iter().any(|problem| problem.severity == Severity::Error) {
+                return Ok(Exit::Refused);
+            }
         }
     }
+    for url in unread {
+        view.note(&format!("not checked, since it is not downloaded yet: {url}"));
+    }
+    view.note(&format!("`{}` is a valid topology", path.display()));
+    Ok(Exit::Done)
+}
+
+/// Leaves out the manifests that would have to be fetched, and answers their addresses.
+fn leave_out_remote(topology: &mut Topology, downloads: &Downloads) -> Vec<String> {
+    let mut unread = Vec::new();
+    for manifest in &mut topology.manifests {
+        if let Some(Source::Url { url, sha256 }) = manifest.source()
+            && downloads.kept(sha256.as_str()).is_none()
+        {
+            unread.push(url.to_string());
+            manifest.sha256 = None;
+        }
+    }
+    unread
 }

@@ -18,11 +18,11 @@ pub struct Graph {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
-    #[error("`{needed}`, which `{by}` needs, is not in this topology")]
+    #[error("`{by}` needs `{needed}`, which is not in this topology")]
     Missing { by: Id, needed: Id },
-    #[error("these resources need one another in a circle: {}", arrows(.0))]
+    #[error("dependency cycle: {}", arrows(.0))]
     Cycle(Vec<Id>),
-    #[error("`{0}` is asked for twice")]
+    #[error("`{0}` is defined twice")]
     Twice(Id),
 }
 

@@ -26,6 +26,7 @@ pub use base::existing::Existing;
 pub use base::kind::{Ingredients, ResourceKind};
 pub use base::kube::inventory::Inventory;
 pub use base::kube::objects::Objects;
+pub use base::objection::{MISSING, Objections, of_graph};
 pub use base::rendered::{Content, Part, Rendered};
 pub use base::variables::Variables;
 pub use cluster::leave_kubeconfigs;

@@ -9,6 +9,7 @@ use crate::resources::base::holdings::Holdings;
 use crate::resources::base::ids;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::Listed;
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::{conflicts, look, network};
 use crate::topology::Topology;
@@ -19,10 +20,14 @@ macro_rules! kinds {
         const TABLES: &[&Table] = &[$(&<$kind>::TABLE),+];
 
         /// Everything that the file asks for.
-        pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+        pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
             let mut resources = Vec::new();
-            $(resources.extend(<$kind>::desired(from)?);)+
-            Ok(resources)
+            let mut objections = Vec::new();
+            $(match <$kind>::desired(from) {
+                Ok(more) => resources.extend(more),
+                Err(more) => objections.extend(more.0),
+            })+
+            Objections::or(resources, objections)
         }
 
         fn holdings(topology: &Topology) -> Holdings {

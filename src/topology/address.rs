@@ -54,7 +54,7 @@ impl FromStr for Subnet {
         let net = cidr(text)?;
         if net.trunc() != net {
             return Err(Malformed::instead(
-                format!("`{}` is an address inside the network, not the network", net.addr()),
+                format!("`{text}` has host bits set"),
                 format!("`{}`", net.trunc()),
             ));
         }
@@ -102,7 +102,10 @@ impl FromStr for InterfaceAddress {
         let net = cidr(text)?;
         if net.prefix_len() < net.max_prefix_len() - 1 && net.addr() == net.network() {
             return Err(Malformed::instead(
-                format!("`{}` is the network, not an address in it", net.addr()),
+                format!(
+                    "`{}` is the address of the network itself, not of an interface",
+                    net.addr()
+                ),
                 format!("`{}/{}`", Subnet(net).first_host(), net.prefix_len()),
             ));
         }
@@ -176,27 +179,28 @@ impl FromStr for AddressRange {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         if text.contains('/') {
-            return cidr(text).map(|net| Subnet::of(net).range());
+            return cidr(text).and_then(|net| without_mapped(Subnet::of(net).range()));
         }
         let (first, last) = text.split_once('-').ok_or_else(|| {
             Malformed::instead(
-                "this is neither a CIDR nor a range",
+                format!("`{text}` is not a valid CIDR or address range"),
                 "`172.22.255.200-172.22.255.250` or `172.22.255.192/26`",
             )
         })?;
         let (first, last) = (address(first.trim_matches(' '))?, address(last.trim_matches(' '))?);
         if first.is_ipv4() != last.is_ipv4() {
             return Err(Malformed::instead(
-                "the two ends are of different families",
+                "the two ends of the range are of different address families",
                 "two IPv4 or two IPv6 addresses",
             ));
         }
-        Self::new(first, last).ok_or_else(|| {
+        let range = Self::new(first, last).ok_or_else(|| {
             Malformed::instead(
-                format!("the range is empty: {first} comes after {last}"),
+                format!("the range is reversed: {first} is after {last}"),
                 format!("`{last}-{first}`"),
             )
-        })
+        })?;
+        without_mapped(range)
     }
 }
 
@@ -206,31 +210,77 @@ impl Text for AddressRange {
 }
 text_type!(AddressRange);
 
-/// A single address, as the shape check reads it.
-pub(super) fn address(text: &str) -> Result<IpAddr, Malformed> {
-    text.parse().map_err(|_| {
-        if text.is_empty() {
-            return Malformed::instead("an address is missing", "an address such as `172.22.0.12`");
-        }
-        Malformed::instead(format!("`{text}` is no IP address"), "an address such as `172.22.0.12`")
-    })
+/// Where IPv6 writes IPv4 addresses, `::ffff:0:0/96`. Programs that meet one there take it for the
+/// IPv4 address, so in a range of IPv6 it would overlap what no comparison finds.
+const MAPPED: AddressRange = AddressRange {
+    first: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xFFFF, 0, 0)),
+    last: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xFFFF, 0xFFFF, 0xFFFF)),
+};
+
+fn without_mapped(range: AddressRange) -> Result<AddressRange, Malformed> {
+    if !range.meets(MAPPED) {
+        return Ok(range);
+    }
+    Err(Malformed::instead(
+        format!("the range contains IPv4-mapped addresses, {}", MAPPED.first),
+        "IPv4 addresses as `172.22.255.200-172.22.255.250`",
+    ))
 }
 
-fn cidr(text: &str) -> Result<IpNet, Malformed> {
-    let (addr, length) = text.split_once('/').ok_or_else(|| {
-        Malformed::instead("the length of the network is missing", format!("`{text}/24`"))
+/// A single address, as the shape check reads it.
+pub(super) fn address(text: &str) -> Result<IpAddr, Malformed> {
+    let addr: IpAddr = text.parse().map_err(|_| {
+        let what = if text.is_empty() {
+            "an address is missing".to_owned()
+        } else {
+            format!("`{text}` is not a valid IP address")
+        };
+        Malformed::instead(what, "an address such as `172.22.0.12`")
     })?;
-    let addr = address(addr)?;
-    let most = if addr.is_ipv4() { 32 } else { 128 };
+    match mapped(addr) {
+        Some(v4) => Err(Malformed::instead(
+            format!("`{text}` is an IPv4-mapped address"),
+            format!("`{v4}`"),
+        )),
+        None => Ok(addr),
+    }
+}
+
+fn mapped(addr: IpAddr) -> Option<Ipv4Addr> {
+    match addr {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(addr) => addr.to_ipv4_mapped(),
+    }
+}
+
+pub(super) fn cidr(text: &str) -> Result<IpNet, Malformed> {
+    let (addr, length) = text.split_once('/').ok_or_else(|| match address(text) {
+        Ok(addr) => {
+            let usual = if addr.is_ipv4() { 24 } else { 64 };
+            Malformed::instead("the prefix length is missing", format!("`{text}/{usual}`"))
+        }
+        Err(malformed) => {
+            Malformed { instead: Some("a CIDR such as `172.22.0.0/16`".to_owned()), ..malformed }
+        }
+    })?;
+    let parsed = addr.parse::<IpAddr>().ok();
+    let most = if parsed.is_some_and(|addr| addr.is_ipv6()) { 128 } else { 32 };
     let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
-    let length =
-        length.parse::<u8>().ok().filter(|length| digits && *length <= most).ok_or_else(|| {
-            Malformed::instead(
-                format!("`{length}` is no length of a network"),
-                format!("a number from 0 to {most} after the slash"),
-            )
-        })?;
-    IpNet::new(addr, length).map_err(|error| Malformed::new(error.to_string()))
+    let bits = length.parse::<u8>().ok().filter(|bits| digits && *bits <= most);
+    if let (Some(v4), Some(bits @ 96..)) = (parsed.and_then(mapped), bits) {
+        return Err(Malformed::instead(
+            format!("`{addr}` is an IPv4-mapped address"),
+            format!("`{v4}/{}`", bits - 96),
+        ));
+    }
+    let addr = address(addr)?;
+    let bits = bits.ok_or_else(|| {
+        Malformed::instead(
+            format!("invalid prefix length `{length}`"),
+            format!("a number from 0 to {most} after the slash"),
+        )
+    })?;
+    IpNet::new(addr, bits).map_err(|error| Malformed::new(error.to_string()))
 }
 
 pub(super) fn to_bits(addr: IpAddr) -> u128 {
@@ -257,6 +307,7 @@ mod tests {
     fn ranges() -> impl Strategy<Value = AddressRange> {
         (any::<IpAddr>(), any::<IpAddr>())
             .prop_filter_map("one family", |(a, b)| AddressRange::new(a.min(b), a.max(b)))
+            .prop_filter("nothing IPv4-mapped", |range| !range.meets(MAPPED))
     }
 
     proptest! {
@@ -293,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn what_is_not_a_range_is_refused() {
         for text in [
             "",
             "10.0.0.1",
@@ -307,6 +358,10 @@ mod tests {
             "-",
             "a-b",
             "fd00::/129",
+            "::ffff:10.0.0.0/104",
+            "::ffff:10.0.0.1-::ffff:10.0.0.9",
+            "::/0",
+            "::fffe:0:0-::1:0:0:0",
         ] {
             assert!(text.parse::<AddressRange>().is_err(), "{text:?}");
         }

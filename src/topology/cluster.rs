@@ -1,7 +1,9 @@
 //! `cluster`: a kind cluster to make, or one that exists.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,14 +13,16 @@ use super::image_ref::ImageRef;
 use super::name::{ContainerPath, Label};
 use super::port::{PortRange, Proto};
 use super::sensitive::Guarded;
+use super::text::{Malformed, Text, text_type};
+use super::{kind_config, nearest, node_label};
 
 /// The Kubernetes cluster: one that topo makes with kind, or with `context` one that exists.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("dependentSchemas" = {
     "context": { "properties": {
-        "controlPlanes": false, "workers": false, "groups": false, "image": false, "mounts": false, "ports": false,
-        "kindConfig": false, "quickRestarts": false, "protect": false,
+        "controlPlanes": false, "controlPlane": false, "workers": false, "groups": false, "image": false,
+        "mounts": false, "ports": false, "kindConfig": false, "quickRestarts": false, "protect": false,
     } },
     "workers": { "properties": { "groups": false } },
 }))]
@@ -27,6 +31,9 @@ pub struct Cluster {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 9))]
     pub control_planes: Option<u8>,
+    /// What the control planes have beside what every node has.
+    #[serde(default, skip_serializing_if = "ControlPlane::is_plain")]
+    pub control_plane: ControlPlane,
     /// How many workers, up to 200, when they are all alike; else `groups`. Default: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 200))]
@@ -98,6 +105,27 @@ impl Cluster {
     }
 }
 
+/// What sets the control planes apart.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ControlPlane {
+    /// Labels of the nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Taints of the nodes as `key[=value]:Effect`, in place of Kubernetes' own; `[]` lets every pod run there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taints: Option<Vec<Taint>>,
+    /// Patches of kubeadm's configuration for these nodes, after those of `kindConfig`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kubeadm_config_patches: Vec<KubeadmPatch>,
+}
+
+impl ControlPlane {
+    fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Workers that are alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -111,6 +139,12 @@ pub struct Group {
     /// Labels of the nodes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Taints of the nodes, as `key[=value]:Effect`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<Taint>,
+    /// Patches of kubeadm's configuration for these nodes, after those of `kindConfig`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kubeadm_config_patches: Vec<KubeadmPatch>,
     /// The node image, where it is another than the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRef>,
@@ -137,7 +171,108 @@ pub struct Mount {
     /// Mount it read-only.
     #[serde(default)]
     pub read_only: bool,
+    /// Which mounts made later, on this machine or in the node, the other side sees.
+    #[serde(default)]
+    pub propagation: Propagation,
+    /// Relabel the folder for `SELinux`, for the nodes' private use.
+    #[serde(default)]
+    pub selinux_relabel: bool,
 }
+
+/// How mounts below a mounted folder spread, in Kubernetes' words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Propagation {
+    #[default]
+    None,
+    HostToContainer,
+    Bidirectional,
+}
+
+/// A taint as kubectl writes it: `key=value:NoSchedule`, or without the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taint {
+    pub key: String,
+    pub value: Option<String>,
+    pub effect: String,
+}
+
+const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+impl fmt::Display for Taint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value}:{}", self.key, self.effect),
+            None => write!(f, "{}:{}", self.key, self.effect),
+        }
+    }
+}
+
+impl FromStr for Taint {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let (named, effect) = text.rsplit_once(':').ok_or_else(|| {
+            Malformed::instead(
+                format!("the effect of the taint `{text}` is missing"),
+                format!("`{text}:NoSchedule`"),
+            )
+        })?;
+        if !EFFECTS.contains(&effect) {
+            return Err(Malformed::instead(
+                format!("unknown effect `{effect}`"),
+                nearest::or_all(effect, &EFFECTS),
+            ));
+        }
+        let (key, value) = match named.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (named, None),
+        };
+        node_label::check(key, value.unwrap_or_default()).map_err(Malformed::new)?;
+        let value = value.map(str::to_owned);
+        Ok(Self { key: key.to_owned(), value, effect: effect.to_owned() })
+    }
+}
+
+impl Text for Taint {
+    const FORMAT: &'static str = "taint";
+    const PATTERN: &'static str =
+        "^[A-Za-z0-9._/-]+(=[A-Za-z0-9._-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$";
+}
+text_type!(Taint);
+
+/// A patch of kubeadm's configuration, as kind takes it: YAML, each document a map laid over another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubeadmPatch(String);
+
+impl KubeadmPatch {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KubeadmPatch {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for KubeadmPatch {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        if text.trim().is_empty() {
+            return Err(Malformed::new("the patch is empty"));
+        }
+        kind_config::merge_patch(text).map(|()| Self(text.to_owned()))
+    }
+}
+
+impl Text for KubeadmPatch {
+    const FORMAT: &'static str = "kubeadm-patch";
+    const PATTERN: &'static str = r"\S";
+}
+text_type!(KubeadmPatch);
 
 /// A port of this machine that leads to a port of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -54,7 +54,7 @@ impl FromStr for Duration {
             let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
             let (unit, tail) = tail.split_at(letters);
             if number.is_empty() {
-                return Err(wrong(format!("a number comes before `{unit}`")));
+                return Err(wrong(format!("the number before `{unit}` is missing")));
             }
             if unit.is_empty() {
                 return Err(Malformed::instead(
@@ -66,14 +66,14 @@ impl FromStr for Duration {
                 .iter()
                 .find(|(name, _)| *name == unit)
                 .map(|(_, length)| *length)
-                .ok_or_else(|| wrong(format!("`{unit}` is no unit of time")))?;
+                .ok_or_else(|| wrong(format!("unknown unit of time `{}`", unit.trim())))?;
             if length >= last {
-                return Err(wrong("units come once each, from large to small".to_owned()));
+                return Err(wrong("units must be in order, each at most once".to_owned()));
             }
             let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(length));
             total = part
                 .and_then(|part| total.checked_add(part))
-                .ok_or_else(|| wrong(format!("`{text}` is longer than can be counted")))?;
+                .ok_or_else(|| wrong(format!("`{text}` is too long")))?;
             (rest, last) = (tail, length);
         }
         Ok(Self(StdDuration::from_millis(total)))

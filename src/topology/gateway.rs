@@ -13,6 +13,7 @@ use super::host_path::HostPath;
 use super::image_ref::ImageRef;
 use super::name::{DockerName, Label, NeedId, SshHost};
 use super::port::{Listen, ListenSpec, PortRange};
+use super::ssh_key;
 use super::text::{self, Malformed, Text, string_or_map, string_or_map_schema, text_type};
 
 /// The port of the gateway's sshd inside its container.
@@ -184,15 +185,14 @@ impl FromStr for AuthorizedKey {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        const KEY_TYPES: [&str; 4] = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"];
-        let is_key = KEY_TYPES.iter().any(|kind| text.starts_with(kind)) && text.contains(' ');
         if text.contains("PRIVATE KEY") {
             return Err(Malformed::instead(
                 "this is a private key",
-                "the public one, from the file that ends in `.pub`",
+                "the public key, from the file that ends in `.pub`",
             ));
         }
-        if is_key && !text.contains(char::is_control) {
+        if ssh_key::is_meant(text) && !text.contains(char::is_control) {
+            ssh_key::check(text)?;
             Ok(Self::Key(text.to_owned()))
         } else {
             text.parse().map(Self::File)
@@ -346,11 +346,11 @@ impl TryFrom<TargetFields> for Target {
             } => Ok(Self::Address { address, port }),
             TargetFields { address: Some(_), port: Some(TargetPort::Name(name)), .. } => {
                 Err(Malformed::new(format!(
-                    "an address has no port named `{name}`: only a Service's ports have names"
+                    "`{name}` is not a port number; only a Service's ports have names"
                 )))
             }
             _ => Err(Malformed::new(
-                "a target is one of `service` with `port`, `nodePort`, or `address` with `port`",
+                "expected `service` with `port`, `nodePort`, or `address` with `port`",
             )),
         }
     }
@@ -392,7 +392,7 @@ impl FromStr for ServiceRef {
         match text.split_once('/') {
             None => Ok(Self { namespace: Label::default_namespace(), name: text.parse()? }),
             Some((_, name)) if name.contains('/') => Err(Malformed::instead(
-                "a Service is named by one slash at most",
+                format!("`{text}` is not a valid reference to a Service"),
                 "`name` or `namespace/name`",
             )),
             Some((namespace, name)) => {
@@ -452,16 +452,19 @@ fn port_name(text: &str) -> Result<(), Malformed> {
     const LENGTH: usize = 15;
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.len() > LENGTH {
-        return Err(Malformed::new(format!("a port's name has {LENGTH} characters at most")));
+        return Err(Malformed::new(format!(
+            "a port's name is limited to {LENGTH} characters, found {}",
+            text.len()
+        )));
     }
     if let Some(other) = text.chars().find(|&c| !allowed(c)) {
         return Err(Malformed::instead(
-            format!("a port's name holds only a-z, 0-9 and `-`, not {other:?}"),
-            "a number, a range or such a name",
+            format!("a port's name can only contain a-z, 0-9 and `-`, found {other:?}"),
+            "the port's number, or its name",
         ));
     }
     if text.starts_with('-') || text.ends_with('-') || text.contains("--") {
-        return Err(Malformed::new("a port's name has no dash at its ends and no two together"));
+        return Err(Malformed::new("a port's name cannot begin or end with `-`, or contain `--`"));
     }
     Ok(())
 }

@@ -54,16 +54,32 @@ impl FromStr for HostPath {
             return Err(Malformed::new("a path cannot be empty"));
         }
         if let Some(other) = text.chars().find(|c| c.is_control()) {
-            return Err(Malformed::new(format!("a path cannot hold {other:?}")));
+            return Err(Malformed::new(format!("a path cannot contain {other:?}")));
         }
         if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
             return Err(Malformed::instead(
-                "the home of another user is not looked up",
+                "`~user` is not supported",
                 "`~/…` for your own home, or the absolute path",
             ));
         }
+        if let Some(path) = windows(text) {
+            return Err(Malformed::instead("Windows paths are not supported", path));
+        }
         Ok(Self { written: text.to_owned(), resolved: PathBuf::from(text) })
     }
+}
+
+/// What WSL calls a path that begins with a drive, such as `C:\`.
+fn windows(text: &str) -> Option<String> {
+    let (drive, rest) = text.split_once(':')?;
+    let is_drive = drive.len() == 1 && drive.starts_with(|c: char| c.is_ascii_alphabetic());
+    (is_drive && rest.starts_with(['\\', '/'])).then(|| {
+        format!(
+            "the path as Linux has it, in WSL `/mnt/{}{}`",
+            drive.to_lowercase(),
+            rest.replace('\\', "/")
+        )
+    })
 }
 
 impl Text for HostPath {

@@ -1,6 +1,7 @@
 //! References to container images, by the grammar of the registry.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use super::text::{Malformed, Text, text_type};
@@ -118,9 +119,9 @@ impl FromStr for ImageRef {
 impl Text for ImageRef {
     const FORMAT: &'static str = "image-reference";
     const PATTERN: &'static str = concat!(
-        r"^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[0-9]{1,5})?/)?",
+        r"^((\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(:[0-9]{1,5})?/)?",
         r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
-        r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-f]{32,})?$",
+        r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?$",
     );
 }
 text_type!(ImageRef);
@@ -131,16 +132,18 @@ const TAG_LENGTH: usize = 128;
 fn name(text: &str) -> Result<(), Malformed> {
     if text.is_empty() {
         return Err(Malformed::instead(
-            "an image's name is missing",
+            "the image's name is missing",
             "a reference such as `debian:bookworm-slim`",
         ));
     }
     if text.contains("://") {
-        return Err(Malformed::new("an image reference has no scheme in front"));
+        let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+        return Err(Malformed::instead("an image reference has no scheme", format!("`{bare}`")));
     }
     if text.len() > NAME_LENGTH {
         return Err(Malformed::new(format!(
-            "an image's name has {NAME_LENGTH} characters at most"
+            "an image's name is limited to {NAME_LENGTH} characters, found {}",
+            text.len()
         )));
     }
     let mut parts = text.split('/').peekable();
@@ -150,7 +153,8 @@ fn name(text: &str) -> Result<(), Malformed> {
     parts.try_for_each(component)
 }
 
-/// A first component is a registry when it could not be a part of a path: a dot, a port, or `localhost`.
+/// A first component is a registry when it could not be a part of a path: a dot, a port, an IPv6
+/// address in brackets, or `localhost`.
 fn is_registry(first: &str) -> bool {
     first == "localhost"
         || first.contains(['.', ':'])
@@ -158,9 +162,12 @@ fn is_registry(first: &str) -> bool {
 }
 
 fn registry(text: &str) -> Result<(), Malformed> {
-    let (host, port) = match text.split_once(':') {
+    let (host, port) = match text.split_once(':').filter(|_| !text.starts_with('[')) {
         Some((host, port)) => (host, Some(port)),
-        None => (text, None),
+        None => match text.rsplit_once("]:") {
+            Some((host, port)) => (&text[..=host.len()], Some(port)),
+            None => (text, None),
+        },
     };
     let label = |part: &str| {
         !part.is_empty()
@@ -168,8 +175,12 @@ fn registry(text: &str) -> Result<(), Malformed> {
             && !part.ends_with('-')
             && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
-    if !host.split('.').all(label) {
-        return Err(Malformed::new(format!("`{host}` is no registry's host name")));
+    let is_ipv6 = |text: &str| {
+        let inside = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        inside.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok() && !address.contains('.'))
+    };
+    if !is_ipv6(host) && !host.split('.').all(label) {
+        return Err(Malformed::new(format!("`{host}` is not a valid registry host")));
     }
     match port {
         Some(port)
@@ -177,7 +188,7 @@ fn registry(text: &str) -> Result<(), Malformed> {
                 || port.parse::<u16>().is_err()
                 || !port.bytes().all(|b| b.is_ascii_digit()) =>
         {
-            Err(Malformed::new(format!("`{port}` is no port of a registry")))
+            Err(Malformed::new(format!("`{port}` is not a valid registry port")))
         }
         _ => Ok(()),
     }
@@ -186,17 +197,17 @@ fn registry(text: &str) -> Result<(), Malformed> {
 /// Lower-case letters and digits, with `.`, `_`, `__` or dashes between them.
 fn component(text: &str) -> Result<(), Malformed> {
     if text.is_empty() {
-        return Err(Malformed::new("a part of the image's path is empty"));
+        return Err(Malformed::new("the image's name has an empty path component"));
     }
     if let Some(upper) = text.chars().find(char::is_ascii_uppercase) {
-        return Err(Malformed::new(format!("an image's path is in lower case, not {upper:?}")));
+        return Err(Malformed::new(format!("an image's name must be lower case, found {upper:?}")));
     }
     if let Some(other) = text
         .chars()
         .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-')))
     {
         return Err(Malformed::new(format!(
-            "an image's path holds only a-z, 0-9, `.`, `_` and `-`, not {other:?}"
+            "an image's name can only contain a-z, 0-9, `.`, `_`, `-` and `/`, found {other:?}"
         )));
     }
     let separator = |c: char| !c.is_ascii_alphanumeric();
@@ -205,51 +216,51 @@ fn component(text: &str) -> Result<(), Malformed> {
     if joined && !text.starts_with(separator) && !text.ends_with(separator) {
         return Ok(());
     }
-    Err(Malformed::new(format!("`{text}` has `.`, `_` or `-` at an end, or too many together")))
+    Err(Malformed::new(format!("`{text}` has a misplaced `.`, `_` or `-`")))
 }
 
 fn tag(text: &str) -> Result<(), Malformed> {
     if text.is_empty() {
         return Err(Malformed::instead(
-            "a tag is missing after the colon",
+            "the tag after `:` is missing",
             "a tag such as `:1.27`, or no colon",
         ));
     }
     if text.len() > TAG_LENGTH {
-        return Err(Malformed::new(format!("a tag has {TAG_LENGTH} characters at most")));
+        return Err(Malformed::new(format!(
+            "a tag is limited to {TAG_LENGTH} characters, found {}",
+            text.len()
+        )));
     }
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if text.starts_with(|c| !word(c)) {
         return Err(Malformed::new(format!(
-            "the tag `{text}` begins with something else than a letter, digit or `_`"
+            "the tag `{text}` must begin with a letter, a digit or `_`"
         )));
     }
     match text.chars().find(|&c| !(word(c) || c == '.' || c == '-')) {
         Some(other) => Err(Malformed::new(format!(
-            "a tag holds only letters, digits, `_`, `.` and `-`, not {other:?}"
+            "a tag can only contain letters, digits, `_`, `.` and `-`, found {other:?}"
         ))),
         None => Ok(()),
     }
 }
 
+/// The algorithms that engines and registries take, and how many digits theirs have.
+const DIGESTS: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
+
 fn digest(text: &str) -> Result<(), Malformed> {
-    const SHA256_DIGITS: usize = 64;
-    const FEWEST_DIGITS: usize = 32;
-    let wrong = || {
-        Malformed::instead(
-            format!("`{text}` is no digest"),
-            "`sha256:` and 64 hexadecimal digits in lower case",
-        )
-    };
-    let (algorithm, hex) = text.split_once(':').ok_or_else(wrong)?;
-    let known = algorithm.split(['+', '.', '_', '-']).all(|part| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic())
-            && part.chars().all(|c| c.is_ascii_alphanumeric())
-    });
+    let (algorithm, hex) = text.split_once(':').unwrap_or((text, ""));
+    let known = DIGESTS.iter().find(|(name, _)| *name == algorithm);
+    let (name, length) = known.unwrap_or(&DIGESTS[0]);
     let digits = hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let length =
-        if algorithm == "sha256" { hex.len() == SHA256_DIGITS } else { hex.len() >= FEWEST_DIGITS };
-    if known && digits && length { Ok(()) } else { Err(wrong()) }
+    if known.is_some() && digits && hex.len() == *length {
+        return Ok(());
+    }
+    Err(Malformed::instead(
+        format!("`{text}` is not a valid digest"),
+        format!("`{name}:` and {length} hexadecimal digits in lower case"),
+    ))
 }
 
 #[cfg(test)]
@@ -266,6 +277,8 @@ mod tests {
             (image.name(), image.tag(), image.digest()),
             ("registry.example:5000/team/web", Some("1.2"), Some(&*digest))
         );
+        let ipv6: ImageRef = "[::1]:5000/web:1".parse().unwrap();
+        assert_eq!((ipv6.name(), ipv6.tag(), ipv6.digest()), ("[::1]:5000/web", Some("1"), None));
         let plain: ImageRef = "localhost/web".parse().unwrap();
         assert_eq!((plain.name(), plain.tag(), plain.digest()), ("localhost/web", None, None));
     }
@@ -310,13 +323,36 @@ mod tests {
             "host:port/a",
             "host:99999/a",
             "a@sha256:",
+            "a@nonsense:fff",
+            "a@nonsense:ffffffffffffffffffffffffffffffffffffffff",
+            "a@sha512:ffffffffffffffffffffffffffffffffffffffff",
             "ü",
+            "[::1]",
+            "[::1]:5000",
+            "[::1]5000/a",
+            "[::1/a",
+            "::1/a",
+            "[::g]/a",
+            "[::1]:/a",
+            "[::ffff:1.2.3.4]/a",
         ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text:?}");
         }
-        for text in
-            ["a", "a.b", "a__b", "a--b", "a/b/c:d", "h.i:1/a", "localhost/a", "UPPER/a", "a:_x"]
-        {
+        let digest = format!("a@sha512:{}", "0f".repeat(64));
+        for text in [
+            "a",
+            "a.b",
+            "a__b",
+            "a--b",
+            "a/b/c:d",
+            "h.i:1/a",
+            "localhost/a",
+            "UPPER/a",
+            "a:_x",
+            "[::1]:5000/x",
+            "[fd00::2]/team/x:1.2",
+            &digest,
+        ] {
             assert!(text.parse::<ImageRef>().is_ok(), "{text:?}");
         }
     }
@@ -355,7 +391,7 @@ mod tests {
         }
 
         #[test]
-        fn parts_put_together_are_the_text(text in "[a-zA-Z0-9./:@_-]{0,40}") {
+        fn parts_put_together_are_the_text(text in "(\\[[0-9a-f:]{2,6}\\])?[a-zA-Z0-9./:@_-]{0,40}") {
             if let Ok(image) = text.parse::<ImageRef>() {
                 let tag = image.tag().map_or_else(String::new, |tag| format!(":{tag}"));
                 let digest = image.digest().map_or_else(String::new, |digest| format!("@{digest}"));

@@ -1,5 +1,8 @@
 //! `${VAR}` and `${VAR:-default}` in plain scalars.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -8,7 +11,7 @@ use super::sensitive::Secret;
 use super::text::Malformed;
 
 /// What to do about a quoted value that a variable was meant to be filled into.
-pub const UNQUOTE: &str = "take the quotes away: variables are filled into plain values only";
+pub const UNQUOTE: &str = "remove the quotes: variables are filled into plain values only";
 
 /// The variables of the environment, and which of them must not be shown.
 pub struct Variables<'a> {
@@ -25,14 +28,21 @@ enum Filled {
 }
 
 /// Fills variables into every plain scalar; keys and quoted scalars stay as they are. Faulty ones are left as written.
+/// Answers which variables were named.
 pub fn interpolate(
     value: &mut Value,
     places: &mut Places,
     variables: &Variables,
     faults: &mut Vec<Diagnostic>,
-) {
+) -> HashSet<String> {
+    let named = RefCell::new(HashSet::new());
+    let noted = |name: &str| {
+        named.borrow_mut().insert(name.to_owned());
+        (variables.lookup)(name)
+    };
     let mut found = Vec::new();
-    visit(value, &mut places.root, variables, &mut found);
+    let noting = Variables { lookup: &noted, sensitive: variables.sensitive.clone() };
+    visit(value, &mut places.root, &noting, &mut found);
     for (mark, malformed) in found {
         let fault = Diagnostic::new(Severity::Error, "variable", places.at(mark), malformed.what);
         faults.push(match malformed.instead {
@@ -40,6 +50,72 @@ pub fn interpolate(
             None => fault,
         });
     }
+    named.into_inner()
+}
+
+/// Warns of what looks like a variable and stays as it is written.
+pub fn literal(value: &Value, places: &Places) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    scan(value, &places.root, &mut |text, node| {
+        let (message, help) = match node.style {
+            Style::Quoted => {
+                let Some(reference) = reference_in(text) else { return };
+                let help =
+                    format!("{UNQUOTE}; for the text itself write `${reference}` without quotes");
+                (format!("`{reference}` in quotes is not filled in"), help)
+            }
+            Style::Plain => {
+                let is_shouted = |name: &&str| !name.contains(|c: char| c.is_ascii_lowercase());
+                let Some(name) = bare(text).filter(is_shouted) else { return };
+                let help = format!("write `${{{name}}}`, or `$${name}` for the text itself");
+                (format!("`${name}` is not filled in"), help)
+            }
+            Style::Block | Style::Interpolated | Style::Secret => return,
+        };
+        let place = places.at(node.mark);
+        found.push(
+            Diagnostic::new(Severity::Warning, "literal-variable", place, message).help(help),
+        );
+    });
+    found
+}
+
+fn scan<'a>(value: &'a Value, node: &'a Node, each: &mut impl FnMut(&'a str, &'a Node)) {
+    match (value, &node.shape) {
+        (Value::String(text), Shape::Scalar) if text.contains('$') => each(text, node),
+        (Value::Array(items), Shape::List(nodes)) => {
+            items.iter().zip(nodes).for_each(|(item, node)| scan(item, node, each));
+        }
+        (Value::Object(map), Shape::Map(entries)) => {
+            for (at, (key, value)) in map.iter().enumerate() {
+                if let Some(index) = node.entry_index(key, at) {
+                    scan(value, &entries[index].value, each);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The first `${NAME}` or `${NAME:-default}` of a text.
+fn reference_in(text: &str) -> Option<&str> {
+    let (start, _) = text.match_indices("${").next()?;
+    let end = start + text[start..].find('}')?;
+    let inside = &text[start + 2..end];
+    is_name(inside.split_once(":-").map_or(inside, |(name, _)| name)).then(|| &text[start..=end])
+}
+
+/// The name in a `$NAME` without braces, as shells take it.
+pub fn bare(text: &str) -> Option<&str> {
+    let (_, after) =
+        text.split_once('$').filter(|(_, after)| !after.starts_with(['$', '{', '(']))?;
+    let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
+    is_name(&after[..end]).then(|| &after[..end])
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn visit(
@@ -100,7 +176,7 @@ fn fill(text: &str, variables: &Variables) -> Result<Filled, Malformed> {
         } else if let Some(inside) = rest.strip_prefix('{') {
             let end = inside.find('}').ok_or_else(|| {
                 Malformed::instead(
-                    "this `${` is not closed",
+                    "missing `}` after `${`",
                     "`${NAME}`, or `$${` for the characters themselves",
                 )
             })?;
@@ -128,17 +204,15 @@ fn reference(inside: &str) -> Result<(&str, Option<&str>), Malformed> {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
     };
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !is_name {
+    if !is_name(name) {
         return Err(Malformed::instead(
-            format!("`${{{inside}}}` does not name a variable"),
+            format!("`${{{inside}}}` is not a valid reference to a variable"),
             "`${NAME}` or `${NAME:-default}`",
         ));
     }
     if default.is_some_and(|default| default.contains("${")) {
         return Err(Malformed::instead(
-            "a default cannot hold another variable",
+            "a default cannot contain another variable",
             format!("`${{{name}:-default}}` with a plain default"),
         ));
     }
@@ -214,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_variable_is_refused() {
+    fn what_does_not_name_a_variable_is_refused() {
         for text in
             ["${UNSET}", "${", "${SET", "${}", "${1}", "${a b}", "${SET-x}", "${UNSET:-${SET}}"]
         {

@@ -1,5 +1,6 @@
 //! From the bytes of a file to a topology that is right, or to everything that is wrong with it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use super::diagnostic::{self, Diagnostic, Problems, Severity};
 use super::files::Files;
 use super::interpolate::{self, Variables};
 use super::places::{Places, Style};
-use super::{Topology, nearest, rules, schema, shape, yaml};
+use super::{Topology, VariableName, foreign, nearest, rules, schema, shape, yaml};
 
 /// The file, and all that reading it depends on.
 pub struct Input<'a> {
@@ -48,13 +49,18 @@ pub fn load(input: &Input) -> Result<Loaded, Problems> {
     whole_file(&value, &places).map_err(|fault| Problems(vec![*fault]))?;
 
     let variables = Variables { lookup: input.vars, sensitive: sensitive(&value) };
-    interpolate::interpolate(&mut value, &mut places, &variables, &mut problems);
+    let named = interpolate::interpolate(&mut value, &mut places, &variables, &mut problems);
+    problems.extend(unused_secrets(&value, &places, &named));
     shape::prune(schema::schema(), text, &mut value, &mut places, &mut problems);
+    let literal = interpolate::literal(&value, &places);
     let topology = decode(value, &places, &mut problems).map(|mut topology| {
         rules::check(&mut topology, &places, input, &mut problems);
         topology
     });
 
+    // What is wrong with a value says more than that a variable in it was not filled in.
+    let told: HashSet<usize> = problems.iter().map(|problem| problem.place.span.start).collect();
+    problems.extend(literal.into_iter().filter(|it| !told.contains(&it.place.span.start)));
     diagnostic::sort(&mut problems);
     match topology {
         Some(topology) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
@@ -71,24 +77,28 @@ fn whole_file(value: &Value, places: &Places) -> Result<(), Box<Diagnostic>> {
         Diagnostic::new(Severity::Error, code, places.find(path), message)
     };
     let Value::Object(map) = value else {
-        let nothing = value.is_null();
-        let message = if nothing { "the file is empty" } else { "a topology is a map of keys" };
-        let code = if nothing { "empty-file" } else { "wrong-type" };
-        return Err(Box::new(
-            fault(code, "", message)
-                .write("`name: dev` and what else is wanted; `topo init` writes a whole one"),
-        ));
+        const WHOLE: &str = "`name: dev` and what else you need; `topo init` writes an example";
+        let glued = value.as_str().and_then(yaml::glued);
+        return Err(Box::new(match glued {
+            Some((key, text)) => fault("wrong-type", "", "a space is missing after the colon")
+                .write(format!("`{key}: {text}`")),
+            None if value.is_null() => fault("empty-file", "", "the file is empty").write(WHOLE),
+            None => fault("wrong-type", "", "a topology must be a map of keys").write(WHOLE),
+        }));
     };
+    if let Some((key, foreign)) = foreign::recognized(map) {
+        return Err(Box::new(fault("another-format", key, &foreign.message).help(foreign.help)));
+    }
     match map.get("apiVersion").and_then(Value::as_str) {
         Some(version) if version != API_VERSION => {
             let message = format!(
-                "`{version}` is not read by topo {}, which reads `{API_VERSION}`",
+                "unknown version `{version}`: topo {} reads `{API_VERSION}`",
                 env!("CARGO_PKG_VERSION")
             );
             let near =
                 nearest::to(version, [API_VERSION]).filter(|_| !version.starts_with("topo/v"));
             let help = near.map_or_else(
-                || "use the topo that wrote the file, or a newer one".to_owned(),
+                || "use the topo release that the file was written for, or a newer one".to_owned(),
                 |right| format!("write `{right}`"),
             );
             Err(Box::new(fault("api-version", "apiVersion", &message).seen(version).help(help)))
@@ -108,6 +118,29 @@ fn secrets(variables: &Variables) -> Vec<String> {
     values.filter(|secret| !secret.is_empty()).collect()
 }
 
+/// A variable that is called sensitive and fills no value protects nothing.
+fn unused_secrets(value: &Value, places: &Places, named: &HashSet<String>) -> Vec<Diagnostic> {
+    let names = value.get("sensitive").and_then(Value::as_array).into_iter().flatten();
+    let unused = names
+        .enumerate()
+        .filter_map(|(at, name)| Some((at, name.as_str()?)))
+        .filter(|(_, name)| !named.contains(*name) && name.parse::<VariableName>().is_ok());
+    unused
+        .map(|(at, name)| {
+            let place = places.find(&format!("sensitive.{at}"));
+            let message = format!("no value of this file uses the variable `{name}`");
+            let problem =
+                Diagnostic::new(Severity::Warning, "unused-variable", place, message).seen(name);
+            let is_var = value.get("vars").is_some_and(|vars| vars.get(name).is_some());
+            problem.help(if is_var {
+                format!("`sensitive` lists environment variables: write `vars: {{ {name}: ${{{name}}} }}`")
+            } else {
+                format!("write `${{{name}}}` where it belongs, or remove it from `sensitive`")
+            })
+        })
+        .collect()
+}
+
 /// After the schema's walk nothing should be left to fail; if the two ever part, that is said, and nothing is guessed.
 fn decode(mut value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> Option<Topology> {
     // Without a right name there is no topology, but its rules can still be looked at.
@@ -118,12 +151,8 @@ fn decode(mut value: Value, places: &Places, problems: &mut Vec<Diagnostic>) -> 
         Ok(topology) => Some(topology),
         Err(error) => {
             let place = places.find("");
-            problems.push(Diagnostic::new(
-                Severity::Error,
-                "undecodable",
-                place,
-                error.to_string(),
-            ));
+            let message = format!("the file cannot be read: {error}");
+            problems.push(Diagnostic::new(Severity::Error, "undecodable", place, message));
             None
         }
     }

@@ -83,15 +83,15 @@ impl FromStr for Url {
             .or_else(|| text.strip_prefix("http://"))
             .ok_or_else(|| {
                 Malformed::instead(
-                    "a url begins with https:// or http://",
+                    "a URL must begin with `https://` or `http://`",
                     "`path:` for a file of this machine",
                 )
             })?;
         if rest.is_empty() || rest.starts_with('/') {
-            return Err(Malformed::new("the url names no host"));
+            return Err(Malformed::new("the URL has no host"));
         }
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(Malformed::new("a url has no blanks"));
+            return Err(Malformed::new("a URL cannot contain spaces"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -131,8 +131,8 @@ impl FromStr for Sha256 {
             return Ok(Self(text.to_owned()));
         }
         Err(Malformed::instead(
-            "a sha256 is 64 hexadecimal digits in lower case",
-            "what `sha256sum` prints for the file",
+            format!("`{text}` is not a valid SHA-256 checksum"),
+            "64 hexadecimal digits in lower case, as `sha256sum` prints them",
         ))
     }
 }

@@ -96,8 +96,8 @@ impl FromStr for MetallbVersion {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let wrong = || {
             Malformed::instead(
-                format!("`{text}` is no release of MetalLB"),
-                "`v0.16.1`, or `v0.15.3` for the conservative choice",
+                format!("`{text}` is not a valid MetalLB version"),
+                "`v0.16.1`, or `v0.15.3`",
             )
         };
         let numbers: Vec<u64> = text
@@ -113,11 +113,11 @@ impl FromStr for MetallbVersion {
             .collect::<Result<_, _>>()?;
         match numbers[..] {
             [0, 16, 0] => Err(Malformed::instead(
-                "the health probes of MetalLB v0.16.0 fail; its next release mends them",
+                "the health probes of MetalLB v0.16.0 fail; fixed in the next release",
                 "`v0.16.1`",
             )),
             [0, 15, 0] => Err(Malformed::instead(
-                "MetalLB v0.15.0 refuses pools on the network of the nodes; its next release takes that back",
+                "MetalLB v0.15.0 refuses pools on the nodes' network; fixed in the next release",
                 "`v0.15.3`, or `v0.16.1`",
             )),
             [_, _, _] => Ok(Self(text.to_owned())),

@@ -3,11 +3,13 @@
 //! Nothing here reads a file, the environment or a clock: what comes from outside is handed in.
 
 pub mod address;
+mod braces;
 pub mod cluster;
 pub mod connector;
 pub mod diagnostic;
 pub mod duration;
 pub mod files;
+mod foreign;
 pub mod gateway;
 pub mod host_path;
 pub mod image;
@@ -21,6 +23,7 @@ pub mod name;
 pub mod nearest;
 pub mod network;
 mod nfs;
+mod node_label;
 pub mod places;
 pub mod port;
 mod rules;
@@ -28,7 +31,9 @@ mod schema;
 pub mod sensitive;
 mod shape;
 pub mod share;
+mod shorthand;
 pub mod size;
+pub mod ssh_key;
 pub mod text;
 mod yaml;
 
@@ -39,7 +44,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use address::{AddressRange, InterfaceAddress, Subnet};
-pub use cluster::{Cluster, Group, Mount, PortMapping};
+pub use cluster::{Cluster, Group, KubeadmPatch, Mount, PortMapping, Propagation, Taint};
 pub use connector::Connector;
 pub use diagnostic::{Diagnostic, Place, Problems, Related, Severity};
 pub use duration::Duration;

@@ -1,4 +1,4 @@
-//! Names, as the programs that will bear them allow.
+//! Names, as the programs that they are given to allow them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -82,7 +82,7 @@ name_type!(
 );
 name_type!(
     /// An absolute path inside a container.
-    ContainerPath, "container-path", r"^/[^\x00-\x1f]*$", container_path
+    ContainerPath, "container-path", r"^/[^:\x00-\x1f]*$", container_path
 );
 
 impl Label {
@@ -116,22 +116,22 @@ const SUBDOMAIN_LENGTH: usize = 253;
 
 fn topology_name(text: &str) -> Result<(), Malformed> {
     dns(text, false)?;
-    at_most(text, TOPOLOGY_NAME_LENGTH, "node names are built from it and must stay within 63")
+    at_most(text, TOPOLOGY_NAME_LENGTH, "because node names are built from it")
 }
 
 fn label(text: &str) -> Result<(), Malformed> {
     dns(text, false)?;
-    at_most(text, LABEL_LENGTH, "the limit of a DNS label")
+    at_most(text, LABEL_LENGTH, "as a DNS label")
 }
 
 fn subdomain(text: &str) -> Result<(), Malformed> {
     dns(text, true)?;
     if text.split('.').any(|part| part.is_empty() || part.starts_with('-') || part.ends_with('-')) {
         return Err(Malformed::new(
-            "every part between dots must begin and end with a letter or digit",
+            "every part between dots must begin and end with a letter or a digit",
         ));
     }
-    at_most(text, SUBDOMAIN_LENGTH, "the limit of a DNS subdomain")
+    at_most(text, SUBDOMAIN_LENGTH, "as a DNS subdomain")
 }
 
 fn docker_name(text: &str) -> Result<(), Malformed> {
@@ -140,7 +140,7 @@ fn docker_name(text: &str) -> Result<(), Malformed> {
         None => return Err(Malformed::new("a name cannot be empty")),
         Some(first) if !first.is_ascii_alphanumeric() => {
             return Err(Malformed::new(format!(
-                "a Docker name begins with a letter or digit, not with {first:?}"
+                "a Docker name must begin with a letter or a digit, found {first:?}"
             )));
         }
         Some(_) => {}
@@ -149,22 +149,22 @@ fn docker_name(text: &str) -> Result<(), Malformed> {
         chars.find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')))
     {
         return Err(Malformed::new(format!(
-            "a Docker name holds only letters, digits, `_`, `.` and `-`, not {other:?}"
+            "a Docker name can only contain letters, digits, `_`, `.` and `-`, found {other:?}"
         )));
     }
     if text.len() < 2 {
-        return Err(Malformed::new("a Docker name has two characters or more"));
+        return Err(Malformed::new("a Docker name has at least two characters"));
     }
-    at_most(text, LABEL_LENGTH, "it is a host name too")
+    at_most(text, LABEL_LENGTH, "because it is a host name too")
 }
 
 fn variable_name(text: &str) -> Result<(), Malformed> {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Malformed::new("a variable's name does not begin with a digit"));
+        return Err(Malformed::new("a variable's name cannot begin with a digit"));
     }
     if let Some(other) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_')) {
         return Err(Malformed::new(format!(
-            "a variable's name holds only letters, digits and `_`, not {other:?}"
+            "a variable's name can only contain letters, digits and `_`, found {other:?}"
         )));
     }
     if text.is_empty() { Err(Malformed::new("a name cannot be empty")) } else { Ok(()) }
@@ -173,18 +173,18 @@ fn variable_name(text: &str) -> Result<(), Malformed> {
 fn need_id(text: &str) -> Result<(), Malformed> {
     let (kind, rest) = text.split_once('/').ok_or_else(|| {
         Malformed::instead(
-            "an id is a kind and a name with a slash between",
-            format!("one of the kinds before it, such as `share/{text}`"),
+            format!("`{text}` is not a valid id: the kind is missing"),
+            format!("`KIND/{text}`, such as `share/{text}`"),
         )
     })?;
     if rest.is_empty() {
-        return Err(Malformed::new(format!("no name follows `{kind}/`")));
+        return Err(Malformed::new(format!("the name after `{kind}/` is missing")));
     }
     if RESOURCE_KINDS.contains(&kind) {
         return Ok(());
     }
     Err(Malformed::instead(
-        format!("`{kind}` is no kind of resource"),
+        format!("unknown kind of resource `{kind}`"),
         super::nearest::or_all(kind, &RESOURCE_KINDS),
     ))
 }
@@ -196,13 +196,13 @@ fn host_name(text: &str) -> Result<(), Malformed> {
         let right = text
             .split_once(":/")
             .map(|(host, path)| format!("`server: {host}` and `path: /{path}`"));
-        let what = format!("a host's name or address cannot hold {other:?}");
+        let what = format!("a host's name or address cannot contain {other:?}");
         return Err(Malformed { what, instead: right });
     }
     let edge = |c: Option<char>| c.is_none_or(|c| matches!(c, '.' | '-'));
     if edge(text.chars().next()) || edge(text.chars().next_back()) {
         return Err(Malformed::instead(
-            "this is no host's name or address",
+            format!("`{text}` is not a valid host name or address"),
             "a name such as `nas.local`, or an address",
         ));
     }
@@ -213,16 +213,16 @@ fn ssh_host(text: &str) -> Result<(), Malformed> {
     let wrong =
         |what: String| Malformed::instead(what, "a host of your ssh configuration, or `user@host`");
     match text.chars().next() {
-        None => return Err(wrong("a host is missing".to_owned())),
+        None => return Err(wrong("the host is missing".to_owned())),
         Some(first) if !(first.is_ascii_alphanumeric() || matches!(first, '_' | '[')) => {
-            return Err(wrong(format!("a host does not begin with {first:?}")));
+            return Err(wrong(format!("a host cannot begin with {first:?}")));
         }
         Some(_) => {}
     }
     match text.chars().find(|c| {
         !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '@' | '%' | '[' | ']' | '-'))
     }) {
-        Some(other) => Err(wrong(format!("a host cannot hold {other:?}"))),
+        Some(other) => Err(wrong(format!("a host cannot contain {other:?}"))),
         None => Ok(()),
     }
 }
@@ -230,15 +230,17 @@ fn ssh_host(text: &str) -> Result<(), Malformed> {
 fn container_path(text: &str) -> Result<(), Malformed> {
     if !text.starts_with('/') {
         return Err(Malformed::instead(
-            "a path in a container begins with `/`",
+            "a path in a container must be absolute",
             format!("`/{}`", text.trim_start_matches("./")),
         ));
     }
     if text.split('/').any(|part| part == "..") {
-        return Err(Malformed::new("a path in a container has no `..`"));
+        return Err(Malformed::new("a path in a container cannot contain `..`"));
     }
-    match text.chars().find(|c| c.is_control()) {
-        Some(other) => Err(Malformed::new(format!("a path cannot hold {other:?}"))),
+    match text.chars().find(|&c| c.is_control() || c == ':') {
+        Some(other) => {
+            Err(Malformed::new(format!("a path in a container cannot contain {other:?}")))
+        }
         None => Ok(()),
     }
 }
@@ -252,7 +254,7 @@ fn dns(text: &str, dots: bool) -> Result<(), Malformed> {
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (dots && c == '.');
     if let Some(other) = text.chars().find(|&c| !allowed(c)) {
         let what = format!(
-            "only a-z, 0-9 and `-`{} are allowed, not {other:?}",
+            "a name can only contain a-z, 0-9{} and `-`, found {other:?}",
             if dots { ", `.`" } else { "" }
         );
         return Err(match dns_spelling(text, allowed) {
@@ -263,7 +265,7 @@ fn dns(text: &str, dots: bool) -> Result<(), Malformed> {
     let edge = |c: Option<char>| c.is_some_and(|c| !c.is_ascii_alphanumeric());
     if edge(text.chars().next()) || edge(text.chars().next_back()) {
         return Err(Malformed::instead(
-            "a name begins and ends with a letter or digit",
+            "a name must begin and end with a letter or a digit",
             format!("`{}`", text.trim_matches(|c: char| !c.is_ascii_alphanumeric())),
         ));
     }
@@ -281,5 +283,8 @@ fn at_most(text: &str, most: usize, why: &str) -> Result<(), Malformed> {
     if text.len() <= most {
         return Ok(());
     }
-    Err(Malformed::new(format!("{} characters are too many: {most} at most, {why}", text.len())))
+    Err(Malformed::new(format!(
+        "a name is limited to {most} characters {why}, found {}",
+        text.len()
+    )))
 }

@@ -29,7 +29,7 @@ fn distance(seen: &str, word: &str) -> usize {
 pub fn or_all(seen: &str, allowed: &[&str]) -> String {
     match to(seen, allowed.iter().copied()) {
         Some(word) if allowed.len() > FEW || allowed.len() == 1 => format!("`{word}`"),
-        Some(word) => format!("`{word}`; known are {}", list(allowed)),
+        Some(word) => format!("`{word}`; valid values are {}", list(allowed)),
         None => format!("one of {}", list(allowed)),
     }
 }

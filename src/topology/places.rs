@@ -11,7 +11,17 @@ pub struct Node {
     pub(super) style: Style,
     /// Something that it held was wrong and has been left out.
     pub(super) pruned: bool,
+    /// The keys of what was left out, of those that it may have.
+    pub(super) lost: Vec<Box<str>>,
     pub(super) shape: Shape,
+}
+
+/// What a file has at a path.
+enum Found<'a> {
+    Value(&'a Node),
+    /// Something wrong, which has been left out.
+    Lost,
+    Nothing,
 }
 
 /// A stretch of the text.
@@ -28,6 +38,8 @@ pub(super) struct Mark {
 pub(super) enum Style {
     Plain,
     Quoted,
+    /// The text of a `|` or `>`.
+    Block,
     /// Plain, and variables have been filled in.
     Interpolated,
     /// Plain, and a sensitive variable has been filled in.
@@ -119,23 +131,38 @@ impl Places {
         self.at(mark)
     }
 
-    /// Whether the file has a value at the path.
+    /// Whether the file has a value at the path, be it right or wrong.
     pub fn has(&self, path: &str) -> bool {
-        self.node(path).is_some()
+        !matches!(self.look(path), Found::Nothing)
     }
 
     /// Whether nothing wrong had to be left out of the value at the path.
     pub(super) fn is_whole(&self, path: &str) -> bool {
-        self.node(path).is_none_or(whole)
+        match self.look(path) {
+            Found::Value(node) => whole(node),
+            Found::Lost => false,
+            Found::Nothing => true,
+        }
     }
 
     pub(super) fn node(&self, path: &str) -> Option<&Node> {
+        match self.look(path) {
+            Found::Value(node) => Some(node),
+            Found::Lost | Found::Nothing => None,
+        }
+    }
+
+    fn look(&self, path: &str) -> Found<'_> {
         let (mut node, mut rest) = (&self.root, path);
         while !rest.is_empty() {
-            let (next, _, tail) = step(node, rest)?;
+            let Some((next, _, tail)) = step(node, rest) else {
+                let key = rest.split('.').next().unwrap_or(rest);
+                let is_lost = node.lost.iter().any(|lost| **lost == *key);
+                return if is_lost { Found::Lost } else { Found::Nothing };
+            };
             (node, rest) = (next, tail);
         }
-        Some(node)
+        Found::Value(node)
     }
 
     pub(super) fn at(&self, mark: Mark) -> Place {

@@ -1,7 +1,7 @@
 //! Ports, ranges of them, and where a range listens.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -113,7 +113,7 @@ impl FromStr for PortRange {
         };
         Self::new(first, last).ok_or_else(|| {
             Malformed::instead(
-                format!("the range runs backwards: {first} comes after {last}"),
+                format!("the range is reversed: {first} is after {last}"),
                 format!("`{last}-{first}`"),
             )
         })
@@ -137,21 +137,21 @@ fn port(text: &str) -> Result<u16, Malformed> {
     }
     if let Some(other) = text.chars().find(|c| !c.is_ascii_digit()) {
         return Err(Malformed::instead(
-            format!("a port is decimal digits only, not {other:?}"),
+            format!("`{text}` is not a valid port: unexpected {other:?}"),
             "a number from 1 to 65535, or a range such as `10000-10099`",
         ));
     }
     if text.len() > 1 && text.starts_with('0') {
         return Err(Malformed::instead(
-            "a port has no leading zero",
+            "a port cannot have leading zeros",
             format!("`{}`", text.trim_start_matches('0')),
         ));
     }
     match text.parse::<u16>() {
-        Ok(0) => Err(Malformed::instead("port 0 names no port", "a number from 1 to 65535")),
+        Ok(0) => Err(Malformed::instead("port 0 is not a valid port", "a number from 1 to 65535")),
         Ok(port) => Ok(port),
         Err(_) => Err(Malformed::instead(
-            format!("{text} is above 65535, the last port"),
+            format!("port {text} is out of range"),
             "a number from 1 to 65535",
         )),
     }
@@ -194,7 +194,7 @@ impl FromStr for ListenSpec {
             Some((rest, "udp")) => (rest, Proto::Udp),
             Some((rest, other)) => {
                 return Err(Malformed::instead(
-                    format!("`{other}` is no protocol here"),
+                    format!("unknown protocol `{other}`"),
                     format!("`{rest}/tcp` or `{rest}/udp`"),
                 ));
             }
@@ -216,43 +216,50 @@ text_type!(ListenSpec);
 fn address_and_ports(text: &str) -> Result<(Option<IpAddr>, &str), Malformed> {
     if let Some(bracketed) = text.strip_prefix('[') {
         let (inside, after) = bracketed.split_once(']').ok_or_else(|| {
-            Malformed::instead("the bracket of the IPv6 address is not closed", "`[::1]:10021`")
+            Malformed::instead("missing `]` after the IPv6 address", "`[::1]:10021`")
         })?;
         let ports = after.strip_prefix(':').ok_or_else(|| {
-            Malformed::instead(
-                "a colon and a port follow the bracket",
-                format!("`[{inside}]:10021`"),
-            )
+            Malformed::instead("missing `:` and a port after `]`", format!("`[{inside}]:10021`"))
         })?;
-        let addr = inside.parse().map_err(|_| {
+        let invalid = || {
             Malformed::instead(
-                format!("`{inside}` is no IPv6 address"),
+                format!("`{inside}` is not a valid IPv6 address"),
                 "an address such as `[::1]:10021`",
             )
-        })?;
-        return Ok((Some(IpAddr::V6(addr)), ports));
+        };
+        let addr: Ipv6Addr = inside.parse().map_err(|_| invalid())?;
+        return match addr.to_ipv4_mapped() {
+            Some(v4) => Err(Malformed::instead(
+                format!("`{inside}` is an IPv4-mapped address"),
+                format!("`{v4}:{ports}`"),
+            )),
+            None => Ok((Some(IpAddr::V6(addr)), ports)),
+        };
     }
     let Some((host, ports)) = text.rsplit_once(':') else {
         return Ok((None, text));
     };
     if host.contains(':') {
         return Err(Malformed::instead(
-            "an IPv6 address stands in brackets",
+            "an IPv6 address must be in brackets",
             format!("`\"[{host}]:{ports}\"`"),
         ));
     }
-    let addr = host.parse().map_err(|_| {
-        let right = if host == "localhost" {
-            format!("`127.0.0.1:{ports}`")
-        } else {
-            format!("an address such as `127.0.0.1:{ports}`")
-        };
-        Malformed::instead(
-            format!("`{host}` is no IPv4 address; names are not looked up here"),
-            right,
-        )
-    })?;
-    Ok((Some(IpAddr::V4(addr)), ports))
+    match host.parse() {
+        Ok(addr) => Ok((Some(IpAddr::V4(addr)), ports)),
+        Err(_) if host.parse::<PortRange>().is_ok() => Err(Malformed::instead(
+            "only the port of this machine belongs here, not the target's",
+            format!("`{host}`; a forward has the target's port under `to`"),
+        )),
+        Err(_) if host == "localhost" => Err(Malformed::instead(
+            "host names are not supported here",
+            format!("`127.0.0.1:{ports}`"),
+        )),
+        Err(_) => Err(Malformed::instead(
+            format!("`{host}` is not a valid IPv4 address"),
+            format!("an address such as `127.0.0.1:{ports}`"),
+        )),
+    }
 }
 
 /// Where ports listen. Displayed, it is the id of what listens there: `127.0.0.1:10080-10082/tcp`.
@@ -298,7 +305,9 @@ mod tests {
     }
 
     fn listens() -> impl Strategy<Value = Listen> {
-        (any::<IpAddr>(), ranges(), any::<bool>()).prop_map(|(addr, ports, udp)| Listen {
+        let address =
+            any::<IpAddr>().prop_filter("not IPv4-mapped", |addr| addr.to_canonical() == *addr);
+        (address, ranges(), any::<bool>()).prop_map(|(addr, ports, udp)| Listen {
             addr,
             ports,
             proto: if udp { Proto::Udp } else { Proto::Tcp },

@@ -9,13 +9,13 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::interpolate::{UNQUOTE, typed};
+use super::interpolate::{UNQUOTE, bare, typed};
 use super::places::{Entry, Mark, Node, Places, Shape, Style};
 use super::sensitive::MASK;
 use super::text::{Malformed, Text};
-use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share};
+use super::{gateway, image_ref, manifest, metallb, name, nearest, port, share, shorthand};
 
-/// Nobody reads on after so many, and a file of nothing but faults should not take long.
+/// More would not be read, and a file of nothing but faults should not take long.
 const MOST_FAULTS: usize = 1000;
 
 /// Prunes `value` and `places` to what the schema allows, and says what it left out and why.
@@ -28,7 +28,13 @@ pub fn prune(
 ) {
     let mut root = std::mem::replace(
         &mut places.root,
-        Node { mark: Mark::default(), style: Style::Plain, pruned: false, shape: Shape::Scalar },
+        Node {
+            mark: Mark::default(),
+            style: Style::Plain,
+            pruned: false,
+            lost: Vec::new(),
+            shape: Shape::Scalar,
+        },
     );
     let at = root.visible();
     Walk { definitions: &schema["$defs"], text, places, faults }
@@ -49,6 +55,7 @@ impl<'a> Walk<'a> {
         if matches!(node.shape, Shape::Scalar) && node.pruned {
             return false;
         }
+        let definition = definition(schema);
         let schema = self.resolved(schema);
         if node.style == Style::Secret {
             return self.secret(schema, at);
@@ -65,7 +72,8 @@ impl<'a> Walk<'a> {
         }
         coerce(schema, value, node);
         if !accepts(schema, value) {
-            self.wrong_type(schema, value, node, at);
+            let help = self.instead(definition, schema, value, node);
+            self.wrong_type(&types(schema).collect::<Vec<_>>(), value, node, at, help);
             return false;
         }
         match value {
@@ -90,11 +98,7 @@ impl<'a> Walk<'a> {
     }
 
     fn resolved(&self, mut schema: &'a Value) -> &'a Value {
-        while let Some(name) = schema
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(|path| path.strip_prefix("#/$defs/"))
-        {
+        while let Some(name) = definition(schema) {
             schema = &self.definitions[name];
         }
         schema
@@ -114,13 +118,11 @@ impl<'a> Walk<'a> {
         {
             return self.visit(branch, value, node, at);
         }
-        let wanted: Vec<&str> =
-            branches.iter().flat_map(|branch| types(self.resolved(branch))).map(in_words).collect();
-        self.fault(
-            "wrong-type",
-            at,
-            format!("{} stands here, where {} is wanted", kind_of(value), wanted.join(" or ")),
-        );
+        let branches: Vec<&Value> = branches.iter().map(|branch| self.resolved(branch)).collect();
+        let wanted: Vec<&str> = branches.iter().flat_map(|branch| types(branch)).collect();
+        let scalar = branches.iter().find(|branch| types(branch).any(|name| name == "string"));
+        let help = scalar.and_then(|schema| self.instead(None, schema, value, node));
+        self.wrong_type(&wanted, value, node, at, help);
         false
     }
 
@@ -129,20 +131,20 @@ impl<'a> Walk<'a> {
         if value.as_str().is_some_and(|word| words.contains(&word)) {
             return true;
         }
-        let help = match words {
-            [only] => format!("`{only}`"),
+        let help = match (words, bare(&seen)) {
+            (_, Some(name)) => format!("`${{{name}}}` to fill in a variable"),
+            ([only], _) => format!("`{only}`"),
             _ => nearest::or_all(&seen, words),
         };
-        self.push(
-            Diagnostic::new(
-                Severity::Error,
-                "unknown-value",
-                self.places.at(at),
-                format!("`{seen}` is not known here"),
-            )
-            .seen(seen)
-            .write(help),
-        );
+        let message = match value {
+            Value::Array(_) | Value::Object(_) | Value::Null => {
+                format!("expected {}, found {}", nearest::list(words), kind_of(value))
+            }
+            _ => format!("unknown value `{seen}`"),
+        };
+        let place = self.places.at(at);
+        let fault = Diagnostic::new(Severity::Error, "unknown-value", place, message).write(help);
+        self.push(if seen.is_empty() { fault } else { fault.seen(seen) });
         false
     }
 
@@ -158,6 +160,8 @@ impl<'a> Walk<'a> {
                 .seen(seen.clone());
         if node.style == Style::Quoted && seen.contains("${") {
             fault = fault.help(UNQUOTE);
+        } else if let (Style::Plain, Some(name)) = (node.style, bare(&seen)) {
+            fault = fault.write(format!("`${{{name}}}` to fill in a variable"));
         } else if let Some(instead) = malformed.instead {
             fault = fault.write(instead);
         }
@@ -175,7 +179,7 @@ impl<'a> Walk<'a> {
         if let Some(fewest) = schema.get("minItems").and_then(Value::as_u64)
             && (items.len() as u64) < fewest
         {
-            self.fault("empty-list", at, "this list is empty".to_owned());
+            self.fault("empty-list", at, "the list must not be empty".to_owned());
             return false;
         }
         let Some(each) = schema.get("items") else { return true };
@@ -214,7 +218,7 @@ impl<'a> Walk<'a> {
                 let at = at_value(entry);
                 self.visit(schema, value, &mut entry.value, at)
             } else {
-                self.unknown_key(known, entry);
+                node.lost.extend(self.unknown_key(known, entry).map(Box::from));
                 false
             };
             if !right {
@@ -222,6 +226,7 @@ impl<'a> Walk<'a> {
             }
         }
         node.pruned |= !lost.is_empty();
+        node.lost.extend(lost.iter().map(|key| key.as_str().into()));
         let needed = |key: &String| {
             strings(schema.get("required")).any(|required| required == key)
                 || is_choice(schema, key)
@@ -261,7 +266,7 @@ impl<'a> Walk<'a> {
         let missing: Vec<&str> =
             strings(schema.get("required")).filter(|key| !map.contains_key(*key)).collect();
         for key in missing.iter().filter(|key| !misspelt(schema, map, key)) {
-            self.fault("missing-key", at, format!("the key `{key}` is missing here"));
+            self.fault("missing-key", at, format!("missing key `{key}`"));
         }
         missing.is_empty()
     }
@@ -283,11 +288,11 @@ impl<'a> Walk<'a> {
     fn exclusive(&mut self, key: &str, other: &str, node: &Node) {
         let (place, related) =
             (self.places.at(key_mark(node, key)), self.places.at(key_mark(node, other)));
-        let message = format!("`{key}` and `{other}` exclude each other");
+        let message = format!("`{key}` and `{other}` cannot be used together");
         self.push(
             Diagnostic::new(Severity::Error, "exclusive-keys", place, message)
-                .help("keep one of them")
-                .related(related, "the other one"),
+                .help("remove one of them")
+                .related(related, "the other key"),
         );
     }
 
@@ -302,7 +307,7 @@ impl<'a> Walk<'a> {
                 self.fault(
                     "missing-key",
                     key_mark(node, key),
-                    format!("`{key}` means nothing without `{need}`"),
+                    format!("`{key}` requires `{need}`"),
                 );
                 right = false;
             }
@@ -329,7 +334,7 @@ impl<'a> Walk<'a> {
             [] => {
                 let keys: Vec<&str> = named.iter().map(|(key, _)| *key).collect();
                 if !keys.iter().any(|key| misspelt(schema, map, key)) {
-                    let missing = format!("one of {} is missing here", nearest::list(&keys));
+                    let missing = format!("missing key: expected one of {}", nearest::list(&keys));
                     self.fault("missing-key", at, missing);
                 }
                 false
@@ -356,7 +361,7 @@ impl<'a> Walk<'a> {
         let mut right = true;
         for also in strings(choice.get("required")).filter(|also| !map.contains_key(*also)) {
             if !misspelt(whole, map, also) {
-                self.fault("missing-key", at, format!("`{key}` needs `{also}` beside it"));
+                self.fault("missing-key", at, format!("`{key}` requires `{also}`"));
             }
             right = false;
         }
@@ -365,8 +370,7 @@ impl<'a> Walk<'a> {
         {
             let Some(value) = map.get_mut(other) else { continue };
             if schema == &Value::Bool(false) {
-                let message = format!("`{other}` does not go with `{key}`");
-                self.fault("exclusive-keys", key_mark(node, other), message);
+                self.exclusive(other, key, node);
                 right = false;
             } else if let Some(index) = node.entry_index(other, 0)
                 && let Shape::Map(entries) = &mut node.shape
@@ -378,64 +382,96 @@ impl<'a> Walk<'a> {
         right
     }
 
-    fn unknown_key(&mut self, known: &Map<String, Value>, entry: &Entry) {
+    /// Reports it, and answers the key that was most likely meant.
+    fn unknown_key<'k>(&mut self, known: &'k Map<String, Value>, entry: &Entry) -> Option<&'k str> {
         if self.faults.len() > MOST_FAULTS {
-            return;
+            return None;
         }
-        let place = self.places.at(entry.key_mark);
-        let keys: Vec<&str> = known.keys().map(String::as_str).collect();
-        let help = match nearest::to(&entry.key, keys.iter().copied()) {
-            Some(key) => format!("write `{key}`"),
-            None => format!("the keys here are {}", nearest::list(&keys)),
+        let keys: Vec<&'k str> = known.keys().map(String::as_str).collect();
+        let glued = entry.key.split_once(':').filter(|(key, _)| keys.contains(key));
+        let meant = match glued {
+            Some((key, _)) => keys.iter().copied().find(|known| *known == key),
+            None => nearest::to(&entry.key, keys.iter().copied()),
         };
-        self.push(
-            Diagnostic::new(
-                Severity::Error,
-                "unknown-key",
-                place,
-                format!("the key `{}` is not known here", entry.key),
-            )
-            .help(help),
-        );
+        let help = match (glued, meant) {
+            (Some((key, value)), _) => {
+                format!("write `{key}: {value}`, with a space after the colon")
+            }
+            (None, Some(key)) => format!("write `{key}`"),
+            (None, None) => format!("valid keys are {}", nearest::list(&keys)),
+        };
+        let message = format!("unknown key `{}`", entry.key);
+        let place = self.places.at(entry.key_mark);
+        self.push(Diagnostic::new(Severity::Error, "unknown-key", place, message).help(help));
+        meant
     }
 
-    fn wrong_type(&mut self, schema: &Value, value: &Value, node: &Node, at: Mark) {
-        let wanted: Vec<&str> = types(schema).map(in_words).collect();
-        let message =
-            format!("{} stands here, where {} is wanted", kind_of(value), wanted.join(" or "));
+    fn wrong_type(
+        &mut self,
+        wanted: &[&str],
+        value: &Value,
+        node: &Node,
+        at: Mark,
+        help: Option<String>,
+    ) {
+        let wanted: Vec<&str> = wanted.iter().map(|name| in_words(name)).collect();
+        let message = format!("expected {}, found {}", wanted.join(" or "), kind_of(value));
         let fault = Diagnostic::new(Severity::Error, "wrong-type", self.places.at(at), message);
-        let raw = self.raw(value, node);
-        let text_wanted = types(schema).any(|name| name == "string");
-        let fault = match value {
-            Value::Null if types(schema).any(|name| name == "object") => {
-                fault.write("`{}` for the defaults, or leave the key out")
-            }
-            Value::Null => fault.write("a value, or leave the key out"),
-            Value::Number(_) | Value::Bool(_)
-                if text_wanted && format_of(schema).is_none_or(|check| check(&raw).is_ok()) =>
-            {
-                fault.write(format!("`\"{raw}\"`, in quotes"))
-            }
-            Value::Number(_) if text_wanted => {
-                match format_of(schema).and_then(|check| check(&raw).err()?.instead) {
-                    Some(instead) => fault.write(instead),
-                    None => fault,
-                }
-            }
-            Value::String(text) if typed(text).is_some_and(|value| accepts(schema, &value)) => {
-                fault.write(format!("`{text}`, without quotes"))
-            }
-            Value::String(text) if accepts(schema, &Value::Bool(true)) => {
-                match text.to_lowercase().as_str() {
-                    "yes" | "on" | "y" => fault.write("`true`"),
-                    "no" | "off" | "n" => fault.write("`false`"),
-                    _ => fault.write("`true` or `false`"),
-                }
-            }
-            Value::String(_) if accepts(schema, &1.into()) => fault.write("digits, such as `2`"),
-            _ => fault,
+        let fault = match help {
+            Some(help) => fault.write(help),
+            None => fault,
         };
+        let raw = self.raw(value, node);
         self.push(if raw.is_empty() { fault } else { fault.seen(raw) });
+    }
+
+    /// What to write in place of a value of the wrong type.
+    fn instead(
+        &self,
+        definition: Option<&str>,
+        schema: &Value,
+        value: &Value,
+        node: &Node,
+    ) -> Option<String> {
+        let wants = |name| types(schema).any(|wanted| wanted == name);
+        let raw = self.raw(value, node);
+        match value {
+            Value::Null | Value::Bool(true) if wants("object") => {
+                Some("`{}` for the defaults, or leave the key out".to_owned())
+            }
+            Value::Null => Some("a value, or leave the key out".to_owned()),
+            Value::Object(_) if wants("array") => {
+                Some("a list: `- ` before the first key".to_owned())
+            }
+            Value::Array(_) if wants("object") => Some("its keys without `- `".to_owned()),
+            Value::Array(_) | Value::Object(_) => None,
+            Value::String(text) if node.style == Style::Quoted && text.contains("${") => Some(
+                "the variable without quotes: variables are filled into plain values only"
+                    .to_owned(),
+            ),
+            Value::String(text) if node.style == Style::Plain && bare(text).is_some() => {
+                bare(text).map(|name| format!("`${{{name}}}` to fill in a variable"))
+            }
+            _ if wants("object") => shorthand::map(definition?, &raw).map(|map| format!("`{map}`")),
+            _ if wants("array") => as_list(schema, value, &raw),
+            Value::Number(_) | Value::Bool(_) if wants("string") => match format_of(schema) {
+                Some(check) => match check(&raw) {
+                    Ok(()) => Some(format!("`\"{raw}\"`, in quotes")),
+                    Err(malformed) => malformed.instead,
+                },
+                None => Some(format!("`\"{raw}\"`, in quotes")),
+            },
+            Value::String(text) if typed(text).is_some_and(|value| accepts(schema, &value)) => {
+                Some(format!("`{text}`, without quotes"))
+            }
+            Value::String(text) if wants("boolean") => Some(match text.to_lowercase().as_str() {
+                "yes" | "on" | "y" => "`true`".to_owned(),
+                "no" | "off" | "n" => "`false`".to_owned(),
+                _ => "`true` or `false`".to_owned(),
+            }),
+            Value::String(_) if wants("integer") => Some("digits, such as `2`".to_owned()),
+            _ => None,
+        }
     }
 
     /// A scalar as it is written, so that `0x10` is not taken for 16.
@@ -461,7 +497,7 @@ impl<'a> Walk<'a> {
         match self.faults.len().cmp(&MOST_FAULTS) {
             Ordering::Less => self.faults.push(fault),
             Ordering::Equal => self.faults.push(Diagnostic {
-                message: "there are more faults than can be listed".to_owned(),
+                message: format!("there are more than {MOST_FAULTS} errors; the rest is not shown"),
                 seen: None,
                 help: None,
                 ..fault
@@ -469,6 +505,32 @@ impl<'a> Walk<'a> {
             Ordering::Greater => {}
         }
     }
+}
+
+/// One value where a list of such values belongs.
+fn as_list(schema: &Value, value: &Value, raw: &str) -> Option<String> {
+    let each = schema.get("items")?;
+    let item = match definition(each) {
+        Some(name) => shorthand::map(name, raw)?,
+        None if raw.contains(['[', ']', '{', '}', ',']) => format!("\"{raw}\""),
+        None => raw.to_owned(),
+    };
+    let is_one = definition(each).is_some() || takes(each, value, raw);
+    is_one.then(|| format!("`[{item}]`, a list"))
+}
+
+/// Whether a scalar could be an item of that sort.
+fn takes(schema: &Value, value: &Value, raw: &str) -> bool {
+    let branches = schema.get("anyOf").and_then(Value::as_array);
+    match branches {
+        Some(branches) => branches.iter().any(|branch| takes(branch, value, raw)),
+        None => accepts(schema, value) && format_of(schema).is_none_or(|check| check(raw).is_ok()),
+    }
+}
+
+/// The name of the definition that a schema refers to.
+fn definition(schema: &Value) -> Option<&str> {
+    schema.get("$ref").and_then(Value::as_str)?.strip_prefix("#/$defs/")
 }
 
 /// The values of a map with their places, taken out so that both can be changed.
@@ -622,7 +684,7 @@ fn bounds(schema: &Value, value: &Value) -> Option<Malformed> {
     if let Some(text) = value.as_str() {
         let fewest = schema.get("minLength").and_then(Value::as_u64).unwrap_or(0);
         return ((text.chars().count() as u64) < fewest)
-            .then(|| Malformed::new("this text is empty"));
+            .then(|| Malformed::new("the value must not be empty"));
     }
     let number = value.as_f64()?;
     let (least, most) = (
@@ -634,7 +696,7 @@ fn bounds(schema: &Value, value: &Value) -> Option<Malformed> {
     outside.then(|| {
         let range = match (least, most) {
             (Some(least), Some(most)) => format!("a number from {least} to {most}"),
-            (Some(least), None) => format!("a number from {least} up"),
+            (Some(least), None) => format!("a number of at least {least}"),
             _ => "a smaller number".to_owned(),
         };
         Malformed::instead(format!("{value} is out of range"), range)
@@ -645,13 +707,14 @@ fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
     list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-fn kind_of(value: &Value) -> &'static str {
+/// What a value is, in the words of errors.
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "a boolean",
         Value::Number(number) if number.is_f64() => "a fraction",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a map",
     }
@@ -661,8 +724,8 @@ fn in_words(name: &str) -> &'static str {
     match name {
         "object" => "a map",
         "array" => "a list",
-        "string" => "text",
-        "integer" => "a whole number",
+        "string" => "a string",
+        "integer" => "an integer",
         "number" => "a number",
         _ => "`true` or `false`",
     }
@@ -685,6 +748,8 @@ fn formats() -> impl Iterator<Item = (&'static str, Check)> {
         of::<name::HostName>(),
         of::<name::SshHost>(),
         of::<name::ContainerPath>(),
+        of::<super::Taint>(),
+        of::<super::KubeadmPatch>(),
         of::<port::PortRange>(),
         of::<port::ListenSpec>(),
         of::<super::Subnet>(),

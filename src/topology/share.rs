@@ -1,11 +1,15 @@
 //! `shares`: folders of the host in pods.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use ipnet::IpNet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address::{address, cidr};
 use super::gateway::ServiceImage;
 use super::host_path::HostPath;
 use super::name::{DockerName, HostName, Label, NeedId, Subdomain};
@@ -147,7 +151,7 @@ impl FromStr for Owner {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let wrong = || {
             Malformed::instead(
-                format!("`{text}` is no owner"),
+                format!("`{text}` is not a valid owner"),
                 "`keep`, `folder`, or numbers such as `1000:1000`",
             )
         };
@@ -292,7 +296,7 @@ impl FromStr for NfsVersion {
             "4.1" => Ok(Self::V4_1),
             "4" | "4.2" => Ok(Self::V4_2),
             _ => Err(Malformed::instead(
-                format!("`{text}` is no version of NFS here"),
+                format!("unknown NFS version `{text}`"),
                 "`\"3\"`, `\"4.0\"`, `\"4.1\"` or `\"4.2\"`",
             )),
         }
@@ -330,7 +334,10 @@ impl FromStr for PortNumber {
         if range.count() == 1 {
             Ok(Self(range.first()))
         } else {
-            Err(Malformed::instead("one port, not a range", format!("`{}`", range.first())))
+            Err(Malformed::instead(
+                "expected a single port, found a range",
+                format!("`{}`", range.first()),
+            ))
         }
     }
 }
@@ -343,7 +350,7 @@ impl Text for PortNumber {
 text_type!(PortNumber);
 
 macro_rules! word_type {
-    ($(#[$doc:meta])* $type:ident, $format:literal, $pattern:literal, $allowed:expr, $what:literal) => {
+    ($(#[$doc:meta])* $type:ident, $format:literal, $pattern:literal, $allowed:expr, $what:literal, $check:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $type(String);
@@ -366,9 +373,9 @@ macro_rules! word_type {
             fn from_str(text: &str) -> Result<Self, Malformed> {
                 let allowed: fn(char) -> bool = $allowed;
                 match text.chars().find(|&c| !allowed(c)) {
-                    Some(other) => Err(Malformed::new(format!(concat!($what, " cannot hold {:?}"), other))),
+                    Some(other) => Err(Malformed::new(format!(concat!($what, " cannot contain {:?}"), other))),
                     None if text.is_empty() => Err(Malformed::new(concat!($what, " cannot be empty"))),
-                    None => Ok(Self(text.to_owned())),
+                    None => $check(text).map(|()| Self(text.to_owned())),
                 }
             }
         }
@@ -383,13 +390,115 @@ macro_rules! word_type {
 
 word_type!(
     /// A client of an export. What could open a second export or an option of its own is refused.
-    NfsClient, "nfs-client", r"^[A-Za-z0-9.:/*@_-]+$",
-    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '*' | '@' | '_' | '-'),
-    "a client of an export"
+    NfsClient, "nfs-client", r"^[A-Za-z0-9.:/*?@_\[\]-]+$",
+    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '*' | '?' | '@' | '_' | '[' | ']' | '-'),
+    "a client of an export", export_client
 );
 word_type!(
     /// One option of a mount. A comma would make it two.
     MountOption, "mount-option", r"^[A-Za-z0-9.:/=_-]+$",
     |c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '=' | '_' | '-'),
-    "a mount option"
+    "a mount option", mount_option
 );
+
+/// An address, a network, a netgroup, or a name in which `*`, `?` and `[…]` stand for others.
+fn export_client(text: &str) -> Result<(), Malformed> {
+    let looks_numeric = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if text.starts_with('-') {
+        Err(Malformed::instead(
+            format!("`{text}` is an option, not a client"),
+            "an address, a network or a name; topo writes the options",
+        ))
+    } else if text.contains('/') {
+        network_of(text).map(drop)
+    } else if text.contains(':') || looks_numeric {
+        address(text).map(drop)
+    } else if text == "@" {
+        Err(Malformed::new("the netgroup after `@` is missing"))
+    } else {
+        Ok(())
+    }
+}
+
+/// A network as exports files have it: with a prefix length, or with a mask.
+fn network_of(text: &str) -> Result<IpNet, Malformed> {
+    let masked = text.split_once('/').and_then(|(addr, mask)| {
+        let (addr, mask) = (addr.parse().ok()?, mask.parse().ok()?);
+        IpNet::with_netmask(addr, mask).ok()
+    });
+    masked.map_or_else(|| cidr(text), Ok)
+}
+
+impl NfsClient {
+    /// The addresses that it is by itself; `None` for a name or a netgroup.
+    pub fn network(&self) -> Option<IpNet> {
+        let single = self.0.parse::<IpAddr>().ok().map(IpNet::from);
+        single.or_else(|| network_of(&self.0).ok())
+    }
+
+    /// Whether it lets in every machine there is.
+    pub fn is_everybody(&self) -> bool {
+        let any_name = self.0.contains('*') && self.0.chars().all(|c| matches!(c, '*' | '?' | '.'));
+        any_name || self.network().is_some_and(|network| network.prefix_len() == 0)
+    }
+}
+
+fn mount_option(text: &str) -> Result<(), Malformed> {
+    if text.starts_with(['-', '=']) {
+        return Err(Malformed::instead(
+            format!("`{text}` is not a valid mount option"),
+            "the option alone, such as `nolock` or `vers=4.2`",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_what_exports_files_take() {
+        for text in [
+            "10.0.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "fd00::/64",
+            "fd00::7",
+            "127.0.0.1",
+            "localhost",
+            "*.lan",
+            "host?",
+            "node[0-9].lan",
+            "@trusted",
+        ] {
+            assert!(text.parse::<NfsClient>().is_ok(), "{text}");
+        }
+        for text in [
+            "10.0.0.0/33",
+            "0/0",
+            "999.0.0.1",
+            "-rw",
+            "10.0.0.0/255.0.255.0",
+            "10.0.0",
+            "a b",
+            "@",
+            "host(rw)",
+            "fd00::g",
+            "host/24",
+            "10.0.0.0/",
+        ] {
+            assert!(text.parse::<NfsClient>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn everybody_has_many_spellings() {
+        let open = |text: &str| text.parse::<NfsClient>().is_ok_and(|client| client.is_everybody());
+        for text in ["*", "**", "*.*", "?*", "0.0.0.0/0", "0.0.0.0/0.0.0.0", "::/0", "10.0.0.0/0"] {
+            assert!(open(text), "{text}");
+        }
+        for text in ["*.lan", "host?", "10.0.0.0/8", "0.0.0.0", "@all"] {
+            assert!(!open(text), "{text}");
+        }
+    }
+}

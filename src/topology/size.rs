@@ -52,7 +52,7 @@ impl FromStr for Size {
         let (number, unit) = text.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if whole.is_empty() || fraction.contains('.') || number.ends_with('.') {
-            return Err(wrong(format!("`{text}` does not begin with a number")));
+            return Err(wrong(format!("`{text}` is not a valid size")));
         }
         let factor = match UNITS.iter().find(|(name, _)| *name == unit) {
             Some((_, factor)) => *factor,
@@ -60,10 +60,10 @@ impl FromStr for Size {
             None => return Err(unknown_unit(number, unit)),
         };
         let bytes = scaled(whole, fraction, factor).ok_or_else(|| {
-            wrong(format!("`{text}` is more than can be counted, or not whole bytes"))
+            wrong(format!("`{text}` is too large, or not a whole number of bytes"))
         })?;
         if bytes == 0 {
-            return Err(wrong("a size of nothing holds nothing".to_owned()));
+            return Err(wrong("a size must be greater than zero".to_owned()));
         }
         Ok(Self(bytes))
     }
@@ -92,10 +92,10 @@ fn unknown_unit(number: &str, unit: &str) -> Malformed {
     let right = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(trimmed));
     match right {
         Some((name, _)) => {
-            Malformed::instead(format!("`{unit}` is no unit of size"), format!("`{number}{name}`"))
+            Malformed::instead(format!("unknown unit `{unit}`"), format!("`{number}{name}`"))
         }
         None => Malformed::instead(
-            format!("`{unit}` is no unit of size"),
+            format!("unknown unit `{unit}`"),
             "`Ki`, `Mi`, `Gi`, `Ti`, `Pi`, `Ei`, or `k`, `M`, `G`, `T`, `P`, `E`",
         ),
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused() {
+    fn what_is_not_a_size_is_refused() {
         for text in [
             "",
             "0",

@@ -9,6 +9,7 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, ExternalMessageSource, Location, Options, Spanned};
 
+use super::braces::{self, Hidden};
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::places::{Entry, Mark, Node, Places, Shape, Style};
 
@@ -29,7 +30,7 @@ pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>>
     };
     if bytes.len() > MOST_BYTES {
         let message = format!(
-            "the file has {} MiB; a topology of more than {} MiB is not read",
+            "the file is {} MiB; a topology is limited to {} MiB",
             bytes.len() >> 20,
             MOST_BYTES >> 20
         );
@@ -37,7 +38,7 @@ pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>>
     }
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
         return Err(Box::new(
-            fault("not-utf-8", at(1, 1, 0), "the file is UTF-16".to_owned())
+            fault("not-utf-8", at(1, 1, 0), "the file is UTF-16, not UTF-8".to_owned())
                 .help("save it as UTF-8"),
         ));
     }
@@ -45,7 +46,7 @@ pub fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>>
         let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
         let line = good.matches('\n').count() + 1;
         let column = good.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        let message = format!("byte {:#04x} here is not UTF-8", bytes[good.len()]);
+        let message = format!("the file is not UTF-8: invalid byte {:#04x}", bytes[good.len()]);
         let place = at(number(line as u64), number(column as u64), good.len());
         Box::new(fault("not-utf-8", place, message).help("save the file as UTF-8"))
     })
@@ -58,11 +59,21 @@ pub struct Document {
     pub faults: Vec<Diagnostic>,
 }
 
+/// Where the text as it stands is no YAML, it is read once more with its `${…}` hidden.
 pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
+    parse_as(file, text, None).or_else(|fault| match braces::hide(text) {
+        Some(hidden) => parse_as(file, text, Some(&hidden)),
+        None => Err(fault),
+    })
+}
+
+fn parse_as(file: &str, text: &str, hidden: Option<&Hidden>) -> Result<Document, Box<Diagnostic>> {
+    let parsed = hidden.map_or(text, |hidden| &hidden.text);
     // The parser of values takes a byte order mark for a document of its own.
-    let marked = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let marked = parsed.strip_prefix('\u{feff}').unwrap_or(parsed);
     let values = || serde_yaml::from_str(marked);
-    let places = || locate(text, DuplicateKeyPolicy::Error);
+    let locate = |duplicates| locate(parsed, duplicates).map(|root| build(root, text, hidden));
+    let places = || locate(DuplicateKeyPolicy::Error);
     let (located, early) = if is_worth_both_at_once(text) {
         let (located, value) = rayon::join(places, values);
         (located, Some(value))
@@ -74,7 +85,7 @@ pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
         Ok(root) => root,
         Err(error) if matches!(cause(&error), Error::DuplicateMappingKey { .. }) => {
             // Reading on finds what else is wrong; the last one wins, as it does for the values.
-            let mut root = locate(text, DuplicateKeyPolicy::LastWins)
+            let mut root = locate(DuplicateKeyPolicy::LastWins)
                 .map_err(|error| Box::new(syntax(file, text, &error)))?;
             duplicates(file, &mut root, &mut faults);
             if faults.is_empty() {
@@ -84,9 +95,27 @@ pub fn parse(file: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
         }
         Err(error) => return Err(Box::new(syntax(file, text, &error))),
     };
-    let value =
+    let mut value =
         early.unwrap_or_else(values).map_err(|error| Box::new(undecoded(file, text, &error)))?;
+    if hidden.is_some() {
+        show(&mut value);
+    }
     Ok(Document { value, places: Places { file: file.to_owned(), root }, faults })
+}
+
+/// Puts every reference that was hidden from the parser back into the values.
+fn show(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = braces::shown(text).into_owned(),
+        Value::Array(items) => items.iter_mut().for_each(show),
+        Value::Object(map) => {
+            for (key, mut value) in std::mem::take(map) {
+                show(&mut value);
+                map.insert(braces::shown(&key).into_owned(), value);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Long, and with nothing that the parser of places would refuse and the other one takes minutes for:
@@ -131,7 +160,7 @@ fn duplicates(file: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
                         column: mark.column,
                         span: mark.span(),
                     };
-                    let message = format!("the key `{}` stands in this map twice", entry.key);
+                    let message = format!("duplicate key `{}`", entry.key);
                     let fault = Diagnostic::new(
                         Severity::Error,
                         "duplicate-key",
@@ -141,7 +170,7 @@ fn duplicates(file: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
                     faults.push(
                         fault
                             .help("keep one of them")
-                            .related(place(entries[before].key_mark), "the first one"),
+                            .related(place(entries[before].key_mark), "first defined here"),
                     );
                 }
             }
@@ -154,9 +183,8 @@ fn duplicates(file: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
     }
 }
 
-fn locate(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Node, Error> {
-    let root: Spanned<Tree> = serde_saphyr::from_str_with_options(text, options(duplicates))?;
-    Ok(build(root, text))
+fn locate(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Spanned<Tree>, Error> {
+    serde_saphyr::from_str_with_options(text, options(duplicates))
 }
 
 fn options(duplicates: DuplicateKeyPolicy) -> Options {
@@ -234,34 +262,45 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 }
 
-fn build(tree: Spanned<Tree>, text: &str) -> Node {
-    let mark = mark(tree.defined);
+/// The places in `text` of what was parsed, which had its references hidden or was `text` itself.
+fn build(tree: Spanned<Tree>, text: &str, hidden: Option<&Hidden>) -> Node {
+    let mark = mark(tree.defined, hidden);
     let shape = match tree.value {
         Tree::Scalar => Shape::Scalar,
-        Tree::List(items) => Shape::List(items.into_iter().map(|item| build(item, text)).collect()),
+        Tree::List(items) => {
+            Shape::List(items.into_iter().map(|item| build(item, text, hidden)).collect())
+        }
         Tree::Map(entries) => Shape::Map(
             entries
                 .into_iter()
                 .map(|(key, value)| Entry {
-                    key_mark: self::mark(key.defined),
-                    key: key.value,
-                    value: build(value, text),
+                    key_mark: self::mark(key.defined, hidden),
+                    key: match hidden {
+                        Some(_) => braces::shown(&key.value).into(),
+                        None => key.value,
+                    },
+                    value: build(value, text, hidden),
                 })
                 .collect(),
         ),
     };
     let style = if matches!(shape, Shape::Scalar) { style(text, mark) } else { Style::Plain };
-    Node { mark, style, pruned: false, shape }
+    Node { mark, style, pruned: false, lost: Vec::new(), shape }
 }
 
-fn mark(location: Location) -> Mark {
+fn mark(location: Location, hidden: Option<&Hidden>) -> Mark {
     let span = location.span();
-    let start = number(span.byte_offset().unwrap_or(0));
+    let start = span.byte_offset().unwrap_or(0);
+    let end = start.saturating_add(span.byte_len().unwrap_or(0));
+    let original = |offset: u64| match (hidden, usize::try_from(offset)) {
+        (Some(hidden), Ok(offset)) => hidden.original(offset) as u64,
+        _ => offset,
+    };
     Mark {
         line: number(location.line()),
         column: number(location.column()),
-        start,
-        end: start.saturating_add(number(span.byte_len().unwrap_or(0))),
+        start: number(original(start)),
+        end: number(original(end)),
     }
 }
 
@@ -271,8 +310,10 @@ fn number(value: u64) -> u32 {
 
 fn style(text: &str, mark: Mark) -> Style {
     let start = mark.start as usize;
-    if text[start..].starts_with(['"', '\'']) || is_block(&text[..start]) {
+    if text[start..].starts_with(['"', '\'']) {
         Style::Quoted
+    } else if is_block(&text[..start]) {
+        Style::Block
     } else {
         Style::Plain
     }
@@ -298,37 +339,59 @@ fn syntax(file: &str, text: &str, error: &Error) -> Diagnostic {
         |location| place_in(file, text, location.line(), location.column()),
     );
     let (code, message, help) = match cause(error) {
-        Error::DuplicateMappingKey { .. } => (
-            "duplicate-key",
-            "this key stands in its map twice".to_owned(),
-            Some("keep one of them"),
-        ),
+        Error::DuplicateMappingKey { .. } => {
+            ("duplicate-key", "duplicate key".to_owned(), Some("keep one of them"))
+        }
         Error::MultipleDocuments { .. } => (
             "several-documents",
-            "a second document begins here; a topology file has one".to_owned(),
-            Some("give each topology a file of its own"),
+            "a topology file has one document, and a second one begins here".to_owned(),
+            Some("write each topology into a file of its own"),
         ),
         Error::MergeKeyNotAllowed { .. } => (
             "merge-key",
-            "`<<` is not read here".to_owned(),
+            "merge keys (`<<`) are not supported".to_owned(),
             Some("repeat a whole value with `&name` and `*name`, or write the keys out"),
         ),
         deep if is_too_deep(deep) => {
-            ("too-much", format!("values are nested more than {DEEPEST} deep here"), None)
+            ("too-much", format!("values are nested more than {DEEPEST} levels deep"), None)
         }
         Error::Budget { .. } => {
-            ("too-much", "the file holds more values than a topology can".to_owned(), None)
+            ("too-much", format!("the file has more than {MOST_NODES} values"), None)
         }
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. } => (
             "too-much",
             format!("aliases repeat more than {MOST_REPEATED} values"),
-            Some("repeat less by `*name`"),
+            Some("write some of them out instead of repeating them by `*name`"),
         ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            ("recursive-alias", "this alias holds itself".to_owned(), None)
+            ("recursive-alias", "this alias refers to itself".to_owned(), None)
         }
+        Error::NullIntoString { .. } => (
+            "syntax",
+            "a key is missing before `:`, or is `null`".to_owned(),
+            Some("write the key's name, in quotes where it is `null` or `~`"),
+        ),
+        Error::Eof { .. } => ("syntax", "unexpected end of the file".to_owned(), None),
+        Error::UnknownAnchor { .. } => (
+            "syntax",
+            "this alias refers to an anchor that is not defined before it".to_owned(),
+            Some("define it with `&name`, or put the value in quotes if it begins with `*`"),
+        ),
+        Error::UnsupportedTag { tag, .. } => {
+            ("syntax", format!("unsupported tag `{tag}`"), Some("remove the tag"))
+        }
+        Error::TaggedScalarCannotDeserializeIntoString { .. }
+        | Error::BinaryNotUtf8 { .. }
+        | Error::InvalidBinaryBase64 { .. } => {
+            ("syntax", "tags are not supported here".to_owned(), Some("remove the tag"))
+        }
+        Error::Unexpected { expected: "string scalar", .. } => (
+            "syntax",
+            "a key must be text, found a list or a map".to_owned(),
+            Some("put a key that begins with `[` or `{` in quotes"),
+        ),
         _ => ("syntax", bare(error), syntax_help(text, place.line)),
     };
     let fault = Diagnostic::new(Severity::Error, code, place, message);
@@ -358,18 +421,35 @@ fn cause(error: &Error) -> &Error {
     }
 }
 
-/// The two mistakes that a line with a syntax error most often holds.
+/// The mistakes that a line with a syntax error most often holds, or the line before it.
 fn syntax_help(text: &str, line: u32) -> Option<&'static str> {
-    let line = text.lines().nth(line.saturating_sub(1) as usize)?;
+    let at = line.saturating_sub(1) as usize;
+    let line = text.lines().nth(at)?;
     if line.contains("[::") || line.contains("]:") {
-        return Some("an IPv6 address in brackets needs quotes: `\"[::1]:10021\"`");
+        return Some("put an IPv6 address with brackets in quotes: `\"[::1]:10021\"`");
     }
-    if line.contains("${") && line.contains(['{', '[']) {
-        return Some(
-            "inside `{ }` and `[ ]` a `${…}` ends the value: give the key a line of its own",
-        );
+    if line.starts_with('\t') {
+        return Some("indent with spaces, not tabs");
     }
-    line.starts_with('\t').then_some("indent with blanks, not tabs")
+    let before = text.lines().take(at).filter(|line| !line.trim().is_empty()).last();
+    if before.into_iter().chain([line]).any(|line| glued(line).is_some()) {
+        return Some("write a space after the colon: `name: dev`");
+    }
+    let is_plain =
+        |value: &str| !value.trim_start().starts_with(['"', '\'', '[', '{', '|', '>', '&']);
+    let value = line.split_once(": ").map(|(_, value)| value).filter(|value| is_plain(value));
+    value
+        .is_some_and(|value| value.contains(": "))
+        .then_some("put a value that contains `: ` in quotes")
+}
+
+/// Key and value of a line that has no space after its colon, as in `name:dev`.
+pub fn glued(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.trim().trim_start_matches("- ").split_once(':')?;
+    let is_key = key.starts_with(|c: char| c.is_ascii_alphabetic())
+        && key.chars().all(|c| c.is_ascii_alphanumeric());
+    let is_value = !value.is_empty() && !value.starts_with([' ', '/']);
+    (is_key && is_value).then_some((key, value))
 }
 
 /// The parser's message without the location it ends in.
@@ -387,7 +467,17 @@ fn undecoded(file: &str, text: &str, error: &serde_yaml::Error) -> Diagnostic {
     );
     let message = error.to_string();
     let end = message.find(" at line ").unwrap_or(message.len());
-    Diagnostic::new(Severity::Error, "syntax", place, &message[..end])
+    let fault = |message: &str| Diagnostic::new(Severity::Error, "syntax", place.clone(), message);
+    // These come from the types that values are read into, and speak of them.
+    match &message[..end] {
+        typed if typed.contains("invalid type: enum") => {
+            fault("tags are not supported here").help("remove the tag")
+        }
+        typed if typed.contains("string key") || typed.contains("expected a string") => {
+            fault("a key must be text").help("put the key in quotes")
+        }
+        message => fault(message),
+    }
 }
 
 fn place_in(file: &str, text: &str, line: u64, column: u64) -> Place {

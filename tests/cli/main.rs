@@ -7,6 +7,7 @@ mod interrupt;
 mod problems;
 mod secrets;
 mod unfound;
+mod validate;
 
 use std::path::Path;
 

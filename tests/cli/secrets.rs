@@ -18,7 +18,7 @@ name: dev
 sensitive: [LONG, SHORT, PIN, LINES]
 cluster:
   kindConfig:
-    kubeadmConfigPatches:
+    containerdConfigPatches:
       - \"kind: Open\"
       - a-${SHORT}-b
       - ${LINES}

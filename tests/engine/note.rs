@@ -9,7 +9,7 @@ use serde_json::json;
 use topo::backend::docker::Snapshot;
 use topo::engine::{Driver, Failure, Turn, Work};
 use topo::plan::{Effect, Fields, Id, Outputs, Record, Resource, Seen, Table, Want, World};
-use topo::resources::{Context, Ingredients, ResourceKind};
+use topo::resources::{Context, Ingredients, Objections, ResourceKind};
 use topo::topology::Topology;
 
 /// What the file says of a note.
@@ -30,7 +30,7 @@ pub struct NoteKind;
 impl ResourceKind for NoteKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(notes(from.topology)))
     }
 

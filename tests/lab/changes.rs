@@ -199,7 +199,7 @@ fn keys_while_the_gateway_stands_still(lab: &Lab, file: &mut File) {
     lab.run("docker", &["stop", "-t", "1", "chg-gw"]);
     file.change(
         "authorizedKeys: [",
-        "authorizedKeys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHd1 other\", ",
+        "authorizedKeys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHRvcG8gZXhhbXBsZSBvZiBhIHB1YmxpYyBrZXkgMzJi other\", ",
     );
     file.differs("~ gateway/chg-gw", "file and drift");
     file.apply();

@@ -56,10 +56,7 @@ fn a_circle_is_shown_with_every_member_in_order() {
         want("box/d").bond(uses("box/a")),
     ];
     let error = Graph::of(&resources).and_then(|graph| graph.order()).expect_err("a circle");
-    assert_eq!(
-        error.to_string(),
-        "these resources need one another in a circle: box/a -> box/b -> box/c -> box/a"
-    );
+    assert_eq!(error.to_string(), "dependency cycle: box/a -> box/b -> box/c -> box/a");
     let alone = [want("box/a").bond(uses("box/a"))];
     let error = Graph::of(&alone).and_then(|graph| graph.order()).expect_err("a circle");
     assert_eq!(error, GraphError::Cycle(vec![id("box/a")]));
@@ -78,7 +75,7 @@ fn a_circle_at_the_end_of_a_long_chain_is_found() {
 #[test]
 fn a_need_that_nobody_meets_is_named_and_so_is_a_resource_asked_for_twice() {
     let error = Graph::of(&[want("box/a").bond(uses("box/b"))]).expect_err("missing");
-    assert_eq!(error.to_string(), "`box/b`, which `box/a` needs, is not in this topology");
+    assert_eq!(error.to_string(), "`box/a` needs `box/b`, which is not in this topology");
     let error = Graph::of(&[want("box/a"), want("box/b"), want("box/a")]).expect_err("twice");
     assert_eq!(error, GraphError::Twice(id("box/a")));
 }

@@ -184,7 +184,8 @@ impl Context {
     pub async fn objects(&self) -> Result<Arc<Objects>, Failure> {
         let read = || async {
             let topology = self.file.as_deref();
-            Objects::read(topology, &self.downloads, self.variable.as_ref()).await.map(Arc::new)
+            let read = Objects::read(topology, &self.downloads, self.variable.as_ref()).await;
+            read.map(Arc::new).map_err(|objections| objections.failure(&|_| None))
         };
         self.held.objects.get_or_try_init(read).await.cloned()
     }

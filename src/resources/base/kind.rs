@@ -14,6 +14,7 @@ use crate::resources::base::context::Context;
 use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kube::inside::{Inside, Listed};
 use crate::resources::base::kube::objects::Objects;
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::templates::Templates;
 use crate::topology::Topology;
@@ -27,7 +28,7 @@ pub trait ResourceKind {
     const IS_GATHERED: bool = false;
 
     /// What the file asks for.
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure>;
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections>;
 
     /// What the file takes for it that only one topology may have.
     fn holds(_: &Topology) -> Holdings {

@@ -14,6 +14,7 @@ pub mod kind;
 pub mod kube;
 pub mod marks;
 pub mod node_names;
+pub mod objection;
 pub mod rendered;
 mod reserve;
 mod run_state;

@@ -6,7 +6,9 @@ use super::restarts::{self, Kubelet};
 use crate::resources::base::docker::ownership;
 use crate::resources::base::node_names::Worker;
 use crate::topology::kind_config::merge;
-use crate::topology::{Cluster, ImageRef, Mount, PortMapping, Proto, Secret, Topology};
+use crate::topology::{
+    Cluster, ImageRef, Mount, PortMapping, Propagation, Proto, Secret, Taint, Topology,
+};
 
 /// The label that tells which group of the file a worker belongs to.
 pub const GROUP_LABEL: &str = "topo.dev/group";
@@ -46,6 +48,10 @@ pub fn whole(
             },
         )
         .collect();
+    if let Some(taints) = &cluster.control_plane.taints {
+        let patch = control_plane_taints(taints, nodes.len() + workers.len() == 1);
+        nodes.iter_mut().for_each(|node| add_patches(node, patch.clone()));
+    }
     nodes.extend(workers.iter().map(|worker| self::worker(cluster, &worker.group)));
     for node in &mut nodes {
         mark(node, topology.name.as_str());
@@ -89,7 +95,11 @@ fn hurry(config: &mut Value, cluster: &Cluster, kubelets: &[Kubelet]) {
 /// What can only be given when the cluster is made: everything but its workers, which come and go.
 pub fn fixed(topology: &Topology, cluster: &Cluster, secrets: OfSecrets) -> Value {
     let mut config = shared(topology, cluster, secrets);
-    config.insert("controlPlane".to_owned(), first_control_plane(cluster));
+    let mut plane = first_control_plane(cluster);
+    if let Some(taints) = &cluster.control_plane.taints {
+        plane["taints"] = json!(taints);
+    }
+    config.insert("controlPlane".to_owned(), plane);
     Value::Object(config)
 }
 
@@ -107,11 +117,49 @@ fn shared(topology: &Topology, cluster: &Cluster, secrets: OfSecrets) -> Map<Str
 
 /// Ports of the cluster lead to one node: the first.
 fn first_control_plane(cluster: &Cluster) -> Value {
-    node("control-plane", cluster.image.as_ref(), &cluster.mounts, &cluster.ports)
+    plane(cluster, &cluster.ports)
 }
 
 fn control_plane(cluster: &Cluster) -> Value {
-    node("control-plane", cluster.image.as_ref(), &cluster.mounts, &[])
+    plane(cluster, &[])
+}
+
+fn plane(cluster: &Cluster, ports: &[PortMapping]) -> Value {
+    let mut plane = node("control-plane", cluster.image.as_ref(), &cluster.mounts, ports);
+    let own = &cluster.control_plane;
+    if !own.labels.is_empty() {
+        plane["labels"] = json!(own.labels);
+    }
+    add_patches(&mut plane, own.kubeadm_config_patches.iter().map(|patch| json!(patch)));
+    plane
+}
+
+fn add_patches(node: &mut Value, patches: impl IntoIterator<Item = Value>) {
+    let mut patches = patches.into_iter().peekable();
+    let Some(node) = node.as_object_mut().filter(|_| patches.peek().is_some()) else { return };
+    let all = node.entry("kubeadmConfigPatches").or_insert_with(|| json!([]));
+    if let Some(all) = all.as_array_mut() {
+        all.extend(patches);
+    }
+}
+
+/// The taint that Kubernetes gives to control planes by itself.
+const CONTROL_PLANE_TAINT: &str = "node-role.kubernetes.io/control-plane:NoSchedule";
+
+/// kind takes Kubernetes' own taint off a node that is alone, and fails where it is not there.
+fn control_plane_taints(taints: &[Taint], is_alone: bool) -> Vec<Value> {
+    let own = CONTROL_PLANE_TAINT.parse().ok().filter(|own| is_alone && !taints.contains(own));
+    let taints: Vec<Taint> = taints.iter().cloned().chain(own).collect();
+    ["InitConfiguration", "JoinConfiguration"].map(|kind| tainted(kind, &taints)).into()
+}
+
+/// A patch of kubeadm's configuration that gives a node these taints and no others.
+fn tainted(kind: &str, taints: &[Taint]) -> Value {
+    let taints: Vec<Value> = taints
+        .iter()
+        .map(|taint| json!({ "key": taint.key, "value": taint.value, "effect": taint.effect }))
+        .collect();
+    json!(json!({ "kind": kind, "nodeRegistration": { "taints": taints } }).to_string())
 }
 
 /// The node of a worker of this group in kind's configuration; the empty one is no group.
@@ -126,6 +174,10 @@ pub fn worker(cluster: &Cluster, group: &str) -> Value {
         group.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     labels.insert(GROUP_LABEL.to_owned(), json!(group.name));
     worker["labels"] = Value::Object(labels);
+    add_patches(&mut worker, group.kubeadm_config_patches.iter().map(|patch| json!(patch)));
+    if !group.taints.is_empty() {
+        add_patches(&mut worker, [tainted("JoinConfiguration", &group.taints)]);
+    }
     worker
 }
 
@@ -144,12 +196,20 @@ fn node(role: &str, image: Option<&ImageRef>, mounts: &[Mount], ports: &[PortMap
     Value::Object(node)
 }
 
+/// What is as usual is left out: clusters that were made before it could be said stay as they are.
 fn mount(mount: &Mount) -> Value {
-    json!({
+    let mut config = json!({
         "hostPath": mount.host_path.path(),
         "containerPath": mount.container_path,
         "readOnly": mount.read_only,
-    })
+    });
+    if mount.propagation != Propagation::default() {
+        config["propagation"] = json!(mount.propagation);
+    }
+    if mount.selinux_relabel {
+        config["selinuxRelabel"] = json!(true);
+    }
+    config
 }
 
 /// kind maps single ports, so a range is as many mappings.
@@ -234,6 +294,72 @@ mod tests {
         assert_eq!(
             fixed(&topology, cluster, &Secret::value)["kubeadmConfigPatches"],
             json!(["kind: Mine"])
+        );
+    }
+
+    fn cluster_of(cluster: Value) -> Topology {
+        serde_json::from_value(json!({ "name": "dev", "cluster": cluster })).expect("a topology")
+    }
+
+    fn nodes(topology: &Topology) -> Vec<Value> {
+        let cluster = topology.cluster.as_ref().expect("a cluster");
+        let workers: Vec<Worker> = cluster
+            .groups
+            .iter()
+            .map(|group| Worker { name: String::new(), group: group.name.to_string() })
+            .collect();
+        whole(topology, cluster, &workers, Kubelet::Fixed, &Secret::value)["nodes"]
+            .as_array()
+            .expect("a list")
+            .clone()
+    }
+
+    #[test]
+    fn control_planes_and_groups_have_labels_taints_and_patches() {
+        let patch = "kind: JoinConfiguration\n";
+        let topology = cluster_of(json!({
+            "controlPlane": { "labels": { "tier": "system" }, "taints": [], "kubeadmConfigPatches": [patch] },
+            "groups": [{ "name": "gpu", "taints": ["gpu=yes:NoSchedule"], "kubeadmConfigPatches": [patch] }],
+        }));
+        let [plane, worker] = &nodes(&topology)[..] else { panic!("two nodes") };
+        assert_eq!(plane["labels"], json!({ "tier": "system" }));
+        assert_eq!(
+            plane["kubeadmConfigPatches"],
+            json!([
+                patch,
+                r#"{"kind":"InitConfiguration","nodeRegistration":{"taints":[]}}"#,
+                r#"{"kind":"JoinConfiguration","nodeRegistration":{"taints":[]}}"#,
+            ])
+        );
+        assert_eq!(
+            worker["kubeadmConfigPatches"],
+            json!([
+                patch,
+                r#"{"kind":"JoinConfiguration","nodeRegistration":{"taints":[{"key":"gpu","value":"yes","effect":"NoSchedule"}]}}"#,
+            ])
+        );
+    }
+
+    #[test]
+    fn a_node_that_is_alone_keeps_the_taint_that_kind_takes_off() {
+        let topology = cluster_of(json!({ "controlPlane": { "taints": [] } }));
+        let patches = nodes(&topology)[0]["kubeadmConfigPatches"].to_string();
+        assert!(patches.contains("node-role.kubernetes.io/control-plane"), "{patches}");
+    }
+
+    #[test]
+    fn mounts_say_what_is_not_as_usual() {
+        let topology = cluster_of(json!({ "mounts": [
+            { "hostPath": "/a", "containerPath": "/a" },
+            { "hostPath": "/b", "containerPath": "/b", "propagation": "HostToContainer", "selinuxRelabel": true },
+        ] }));
+        let mounts = nodes(&topology)[0]["extraMounts"].as_array().expect("a list").clone();
+        assert_eq!(
+            mounts[..2],
+            [
+                json!({ "hostPath": "/a", "containerPath": "/a", "readOnly": false }),
+                json!({ "hostPath": "/b", "containerPath": "/b", "readOnly": false, "propagation": "HostToContainer", "selinuxRelabel": true }),
+            ]
         );
     }
 

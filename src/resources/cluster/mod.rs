@@ -32,6 +32,7 @@ use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::service;
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, node_names};
 use crate::topology::{Guarded, Listen, MASK, Secret, Target, Topology};
@@ -84,7 +85,7 @@ pub struct ClusterKind;
 impl ResourceKind for ClusterKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         if let Some(machine) = from.machine {
             elsewhere::refuse_folders(from.topology, machine)?;
         }

@@ -17,6 +17,7 @@ use crate::plan::{
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::pulled;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::templates::{TemplateError, Templates};
@@ -49,7 +50,7 @@ pub struct ConnectorKind;
 impl ResourceKind for ConnectorKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology).into_iter().collect())
     }
 

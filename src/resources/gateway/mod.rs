@@ -29,6 +29,7 @@ use crate::resources::base::docker::own_image::{self, OwnImage};
 use crate::resources::base::docker::ownership::{self, Whose};
 use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::templates::{TemplateError, Templates};
@@ -75,7 +76,7 @@ impl ResourceKind for GatewayKind {
         image::ROLE.builds(resource, snapshot)
     }
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         let keys = keys::authorized_keys(from.topology)?;
         let gateway = desired(from.topology, from.templates, &keys).map_err(unrendered)?;
         Ok(gateway.into_iter().collect())

@@ -27,6 +27,7 @@ use crate::resources::base::docker::ownership::BUILT;
 use crate::resources::base::docker::{built, kind_nodes, pulled};
 use crate::resources::base::in_cluster::CONTAINERD;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::{ids, node_names};
 use crate::topology::{Build, Cluster, Guarded, Topology, canonical_image};
 
@@ -59,9 +60,9 @@ impl ResourceKind for ImageKind {
         resource.fields.get("build").is_some().then(|| resource.id.name())
     }
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         let nodes = node_names::all(from.topology, from.claim);
-        desired(from.topology, &nodes, from.snapshot, from.key)
+        Ok(desired(from.topology, &nodes, from.snapshot, from.key)?)
     }
 
     async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use crate::resources::base::in_cluster::in_cluster;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::objects::Objects;
+use crate::resources::base::objection::Objections;
 use crate::topology::Topology;
 
 const TABLE: Table = Table::plain(ids::MANIFEST);
@@ -20,7 +21,7 @@ pub struct ManifestKind;
 impl ResourceKind for ManifestKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology, from.objects))
     }
 

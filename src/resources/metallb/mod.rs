@@ -28,6 +28,7 @@ use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::kube::inside::{Inside, Listed, unseen};
 use crate::resources::base::kube::listing::{self, Listing};
 use crate::resources::base::kube::{drift, ready};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::{ids, marks};
 use crate::topology::Topology;
 
@@ -48,7 +49,7 @@ pub struct MetallbKind;
 impl ResourceKind for MetallbKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology)?.into_iter().collect())
     }
 

@@ -21,6 +21,7 @@ use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::ownership::{self, CLUSTER_LABEL, Whose};
 use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::{ids, marks};
 use crate::topology::{AddressRange, GatewayMode, Subnet, Topology, Via};
 
@@ -48,7 +49,7 @@ pub struct NetworkKind;
 impl ResourceKind for NetworkKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(is_needed(from.topology).then(|| desired(from.topology)).into_iter().collect())
     }
 

@@ -8,7 +8,7 @@ use serde_yaml::{Mapping, Value};
 use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse};
 use crate::backend::docker::{Archived, Container, Error, Labels, Snapshot};
 use crate::engine::{Deadline, Failure, Turn};
-use crate::plan::{Record, State};
+use crate::plan::{Id, Record, State};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
 use crate::resources::base::docker::kind_nodes::{
@@ -33,8 +33,7 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
     let name = turn.id().name();
     let failed = |error: Error| Failure::because(format!("cannot add the node `{name}`"), &error);
     let plane = running_control_plane(cx, snapshot)?;
-    // A worker is the better pattern: a control plane publishes the API's port.
-    let pattern = containers(snapshot, &cx.name).find(|node| is_worker(node)).unwrap_or(plane);
+    let pattern = pattern_for(cx, turn, snapshot).await.unwrap_or(plane);
     let inspected = cx.docker.inspect_container(&pattern.id).await.map_err(failed)?;
     let network = network_of(pattern).ok_or_else(|| {
         Failure::new(format!("`{}` is on no network, so nothing can join it", pattern.name))
@@ -65,6 +64,7 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
     let labels = labels_of(turn);
     let adaptation =
         if image == pattern.image { None } else { Kubelet::of_image(&image).adaptation() };
+    let patches = turn.value("spec").map(join_patches).unwrap_or_default();
     let joining = Joining {
         cluster: &cx.name,
         name,
@@ -72,6 +72,7 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
         token: token.map_err(failed)?.trim().to_owned(),
         labels: &labels,
         is_adapted: adaptation.is_some(),
+        patches: &patches,
     };
     let config = joining
         .config(&String::from_utf8_lossy(&config))
@@ -195,6 +196,79 @@ fn labels_of(turn: &Turn) -> String {
     pairs.join(",")
 }
 
+/// A worker is the better pattern: a control plane publishes the API's port. The best one has the same
+/// patches; the patches of another group would stay in what is taken over from it.
+async fn pattern_for<'a>(
+    cx: &'a Context,
+    turn: &Turn,
+    snapshot: &'a Snapshot,
+) -> Option<&'a Container> {
+    let claim = cx.claim().await;
+    let recorded = |node: &Container| {
+        let record = claim.as_ref()?.records.get(&Id::new(turn.id().kind(), &node.name))?;
+        record.fields.get("spec").map(join_patches)
+    };
+    let wanted = turn.value("spec").map(join_patches).unwrap_or_default();
+    let workers: Vec<&Container> =
+        containers(snapshot, &cx.name).filter(|node| is_worker(node)).collect();
+    let with = |patches: &[Value]| {
+        let is_it = |node: &&Container| recorded(node).unwrap_or_default() == patches;
+        workers.iter().copied().find(is_it)
+    };
+    with(&wanted).or_else(|| with(&[]))
+}
+
+/// The patches of a node in kind's configuration that change how it joins.
+fn join_patches(spec: &serde_json::Value) -> Vec<Value> {
+    use serde::Deserialize;
+    let texts = spec["kubeadmConfigPatches"].as_array().into_iter().flatten();
+    texts
+        .filter_map(serde_json::Value::as_str)
+        .flat_map(serde_yaml::Deserializer::from_str)
+        .filter_map(|document| Value::deserialize(document).ok())
+        .filter(|patch| patch.get("kind").and_then(Value::as_str) == Some("JoinConfiguration"))
+        .collect()
+}
+
+/// RFC 7386: maps merge, `null` removes, anything else replaces. Arguments of the kubelet merge by name.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Mapping(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_mapping() {
+        *target = Value::Mapping(Mapping::new());
+    }
+    let Value::Mapping(target) = target else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else if key.as_str() == Some("kubeletExtraArgs") {
+            let arguments = target.entry(key.clone()).or_insert(Value::Null);
+            for (name, value) in arguments_of(value) {
+                set_argument(arguments, &name, &value);
+            }
+        } else {
+            merge(target.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Names and values of arguments in either form.
+fn arguments_of(arguments: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match arguments {
+        Value::Mapping(map) => {
+            map.iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+        }
+        Value::Sequence(list) => list
+            .iter()
+            .filter_map(|pair| Some((text(&pair["name"])?, text(&pair["value"])?)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// What is different about the node that joins.
 struct Joining<'a> {
     cluster: &'a str,
@@ -204,6 +278,7 @@ struct Joining<'a> {
     labels: &'a str,
     /// Whether its image is another than the pattern's, and its kubelet needs other settings for that.
     is_adapted: bool,
+    patches: &'a [Value],
 }
 
 impl Joining<'_> {
@@ -217,9 +292,10 @@ impl Joining<'_> {
                 self.adapt(&mut document)
                     .ok_or("its JoinConfiguration is not as kind writes it")?;
             }
-            documents.push(serde_yaml::to_string(&document).map_err(|error| error.to_string())?);
+            // As JSON, in which `yes` is text to every reader.
+            documents.push(serde_json::to_string(&document).map_err(|error| error.to_string())?);
         }
-        Ok(documents.join("---\n"))
+        Ok(documents.join("\n---\n"))
     }
 
     fn adapt(&self, document: &mut Value) -> Option<()> {
@@ -244,6 +320,15 @@ impl Joining<'_> {
             ("provider-id", provider.as_str()),
         ] {
             set_argument(arguments, name, value);
+        }
+        registration.remove("taints");
+        let mut joined = Value::Mapping(std::mem::take(document));
+        let version = joined.get("apiVersion").cloned();
+        let fits =
+            |patch: &&Value| patch.get("apiVersion").is_none_or(|it| Some(it) == version.as_ref());
+        self.patches.iter().filter(fits).for_each(|patch| merge(&mut joined, patch));
+        if let Value::Mapping(joined) = joined {
+            *document = joined;
         }
         Some(())
     }
@@ -279,6 +364,16 @@ nodeRegistration:
 ";
 
     fn adapted(arguments: &str) -> Value {
+        patched(arguments, &[])
+    }
+
+    fn patched(arguments: &str, patches: &[Value]) -> Value {
+        let config = config(arguments, patches);
+        let (_, join) = config.split_once("---\n").expect("two documents");
+        serde_yaml::from_str(join).expect("yaml")
+    }
+
+    fn config(arguments: &str, patches: &[Value]) -> String {
         let joining = Joining {
             cluster: "dev",
             name: "dev-worker2",
@@ -286,11 +381,17 @@ nodeRegistration:
             token: "new.token".to_owned(),
             labels: "a=b",
             is_adapted: true,
+            patches,
         };
-        let config =
-            joining.config(&PATTERN.replace("ARGS", arguments)).expect("as kind writes it");
-        let (_, join) = config.split_once("---\n").expect("two documents");
-        serde_yaml::from_str(join).expect("yaml")
+        joining.config(&PATTERN.replace("ARGS", arguments)).expect("as kind writes it")
+    }
+
+    #[test]
+    fn a_word_that_some_readers_of_yaml_take_for_a_boolean_stays_text() {
+        let taint = r#"{"kind": "JoinConfiguration", "nodeRegistration": {"taints": [{"key": "gpu", "value": "yes"}]}}"#;
+        let patches = join_patches(&serde_json::json!({ "kubeadmConfigPatches": [taint] }));
+        let config = config("{}", &patches);
+        assert!(config.contains(r#""value":"yes""#), "{config}");
     }
 
     #[test]
@@ -304,6 +405,20 @@ nodeRegistration:
         assert_eq!(arguments["provider-id"], "kind://docker/dev/dev-worker2");
         assert_eq!(arguments["node-labels"], "a=b");
         assert_eq!(join["patches"]["directory"], "/kind/patches");
+    }
+
+    #[test]
+    fn patches_of_its_group_change_how_a_node_joins() {
+        let taint = r#"{"kind": "JoinConfiguration", "nodeRegistration": {"taints": [{"key": "gpu", "effect": "NoSchedule"}]}}"#;
+        let arguments = "kind: JoinConfiguration\nnodeRegistration: { kubeletExtraArgs: { v: '6' } }\n---\nkind: KubeletConfiguration\n";
+        let spec = serde_json::json!({ "kubeadmConfigPatches": [taint, arguments] });
+        let patches = join_patches(&spec);
+        assert_eq!(patches.len(), 2);
+        let join = patched("{v: '4'}", &patches);
+        assert_eq!(join["nodeRegistration"]["taints"][0]["key"], "gpu");
+        let arguments = &join["nodeRegistration"]["kubeletExtraArgs"];
+        assert_eq!((&arguments["v"], &arguments["node-labels"]), (&"6".into(), &"a=b".into()));
+        assert_eq!(join["discovery"]["bootstrapToken"]["token"], "new.token");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::resources::base::claim::Claim;
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::kind_nodes;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::{ids, marks, node_names};
 use crate::resources::cluster::{self, Roster, worker_config};
 use crate::topology::Topology;
@@ -43,7 +44,7 @@ pub struct NodeKind;
 impl ResourceKind for NodeKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology, from.claim))
     }
 

@@ -27,6 +27,7 @@ use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::inventory::{self, Gone};
 use crate::resources::base::kube::objects::{Objects, id, parts, target};
 use crate::resources::base::kube::{listing, pods, ready, service};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::resources::{manifest, pool};
@@ -57,7 +58,7 @@ pub struct ObjectKind;
 impl ResourceKind for ObjectKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology, from.objects, from.key))
     }
 

@@ -28,6 +28,7 @@ use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::{Inside, Listed, unseen};
 use crate::resources::base::kube::listing::{self, Listing};
 use crate::resources::base::kube::service;
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::resources::metallb;
@@ -49,7 +50,7 @@ pub struct PoolKind;
 impl ResourceKind for PoolKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology))
     }
 

@@ -13,6 +13,7 @@ use crate::resources::base::ids;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::kube::objects::Objects;
 use crate::resources::base::kube::service::{self, ADDRESS, ADDRESS6, PORTS, Reached};
+use crate::resources::base::objection::{Objection, Objections};
 use crate::resources::gateway::{self, Edit, Entry, Forward, Live, Saved, Writer};
 use crate::topology::gateway::ServiceRef;
 use crate::topology::{GatewayForwarding, Listen, Port, PortRange, Target, TargetPort, Topology};
@@ -30,7 +31,7 @@ impl ResourceKind for PortKind {
     /// All forwards of a gateway are written in one transaction.
     const IS_GATHERED: bool = true;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         desired(from.topology, from.objects)
     }
 
@@ -45,9 +46,9 @@ impl ResourceKind for PortKind {
     }
 }
 
-fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Failure> {
+fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Objections> {
     let mut resources = Vec::new();
-    let mut faults = Vec::new();
+    let mut objections = Vec::new();
     let aim = |port: &Port| match &port.to {
         Target::Service { service, port } => aim_at(objects, service, port),
         Target::NodePort(_) | Target::Address { .. } => Ok(Aim::ByNumber),
@@ -66,14 +67,14 @@ fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Fail
                 }
                 resources.push(resource);
             }
-            Err(why) => faults.push(format!("`{}` leads to {}: {why}", ids::port(port), port.to)),
+            Err(why) => {
+                let what = format!("`{}` leads to {}: {why}", ids::port(port), port.to);
+                let key = format!("gateway.ports.{at}.to");
+                objections.push(Objection::at(key, Failure::new(what)));
+            }
         }
     }
-    let mut faults = faults.into_iter();
-    match faults.next() {
-        None => Ok(resources),
-        Some(first) => Err(faults.fold(Failure::new(first), Failure::caused_by)),
-    }
+    Objections::or(resources, objections)
 }
 
 /// How the number of the target's port is found.
@@ -343,7 +344,8 @@ mod tests {
         ]));
         let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n\
             ---\napiVersion: v1\nkind: Service\nmetadata: {name: lb}\nspec: {type: LoadBalancer, ports: [{port: 80, name: http}]}\n";
-        let failure = desired(&file, &objects(text)).expect_err("is refused");
+        let objections = desired(&file, &objects(text)).expect_err("is refused");
+        let failure = objections.failure(&|_| None);
         assert!(failure.message.contains("it is of type ClusterIP"), "{failure}");
         assert!(failure.message.contains("test.yaml:1"), "{failure}");
         assert!(failure.causes[0].contains("no port `81`; it has http, 80"), "{failure:?}");

@@ -24,6 +24,7 @@ use crate::resources::base::claim::{Claim, Reservation};
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::{networks, own_image};
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::templates::TemplateError;
@@ -53,7 +54,7 @@ impl ResourceKind for ServerKind {
         image::ROLE.builds(resource, snapshot)
     }
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from)?.into_iter().collect())
     }
 

@@ -11,7 +11,7 @@ use crate::engine::Failure;
 use crate::resources::base::claim::Claim;
 use crate::resources::base::docker::kind_nodes;
 use crate::resources::base::ids;
-use crate::topology::{Access, Mount, Owner, Share, Topology, Via};
+use crate::topology::{Access, Mount, Owner, Propagation, Share, Topology, Via};
 
 /// A topology in which every share has its way, and the nodes have the mounts that follow from it.
 #[derive(Debug)]
@@ -146,6 +146,8 @@ fn mount(share: &Share) -> Option<Mount> {
         host_path: path.clone(),
         container_path: node_folder(share.name.as_str()).parse().ok()?,
         read_only: share.access == Access::Ro,
+        propagation: Propagation::default(),
+        selinux_relabel: false,
     })
 }
 
@@ -166,6 +168,8 @@ fn read_mount(mount: &Value) -> Option<Mount> {
         host_path: mount["hostPath"].as_str()?.parse().ok()?,
         container_path: inside.parse().ok()?,
         read_only: mount["readOnly"].as_bool().unwrap_or_default(),
+        propagation: Propagation::default(),
+        selinux_relabel: false,
     })
 }
 

@@ -29,6 +29,7 @@ use crate::resources::base::in_cluster::inside;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::{Inside, Listed, unseen};
 use crate::resources::base::kube::{listing, objects, ready};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::resources::server;
@@ -67,7 +68,7 @@ pub struct ShareKind;
 impl ResourceKind for ShareKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from))
     }
 

@@ -22,6 +22,7 @@ use crate::resources::base::context::Context;
 use crate::resources::base::docker::own_image::short;
 use crate::resources::base::ids;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
+use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::gateway::{self, ADDRESS, HOST_KEY};
 
@@ -37,8 +38,8 @@ pub struct TunnelKind;
 impl ResourceKind for TunnelKind {
     const TABLE: Table = TABLE;
 
-    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Failure> {
-        desired(from)
+    fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
+        Ok(desired(from)?)
     }
 
     fn rendered(

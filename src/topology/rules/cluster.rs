@@ -1,6 +1,8 @@
 //! The cluster: what excludes what, and what kind could not make.
 
-use super::super::{Cluster, PortMapping, Topology, kind_config};
+use std::collections::BTreeMap;
+
+use super::super::{Cluster, HostPath, PortMapping, Topology, kind_config, node_label};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -14,15 +16,17 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
             .warning(
                 "even-control-planes",
                 "cluster.controlPlanes",
-                format!("{count} control planes bear no more failures than {}", count - 1),
+                format!("{count} control planes tolerate no more failures than {}", count - 1),
             )
             .write(format!("{} or {}", count - 1, count + 1));
         rules.report(problem);
     }
     groups(cluster, rules);
+    labels("cluster.controlPlane.labels", &cluster.control_plane.labels, rules);
     for (path, mapping) in mappings(cluster) {
         same_length(&path, mapping, rules);
     }
+    both_families(cluster, rules);
     for (path, mounts) in std::iter::once(("cluster".to_owned(), &cluster.mounts)).chain(
         cluster
             .groups
@@ -33,20 +37,113 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
         let targets = mounts.iter().enumerate().map(|(at, mount)| {
             (format!("{path}.mounts.{at}.containerPath"), &mount.container_path)
         });
-        rules.unique("duplicate", "a mount at", targets);
+        rules.unique("duplicate", "the mount at", targets);
+        for (at, mount) in mounts.iter().enumerate() {
+            without_colon(&format!("{path}.mounts.{at}.hostPath"), &mount.host_path, rules);
+        }
     }
     if let Some(config) = &cluster.kind_config {
         for fault in kind_config::check(config) {
-            let problem = rules.misplaced(
-                "kind-config",
-                &format!("cluster.kindConfig.{}", fault.path),
-                fault.message,
-            );
+            let path = format!("cluster.kindConfig.{}", fault.path);
+            let problem = match fault.seen {
+                Some(seen) => rules.error("kind-config", &path, fault.message).seen(seen),
+                None => rules.misplaced("kind-config", &path, fault.message),
+            };
             rules.report(match fault.help {
                 Some(help) => problem.help(help),
                 None => problem,
             });
         }
+    }
+    networks_apart(topology, cluster, rules);
+    ipv6_is_there(topology, cluster, rules);
+}
+
+/// kind hands mounts to the engine as `FROM:TO`.
+fn without_colon(at: &str, path: &HostPath, rules: &mut Rules) {
+    if path.path().to_string_lossy().contains(':') {
+        let problem = rules
+            .error("host-path", at, "a path with `:` cannot be mounted into nodes")
+            .seen(path.written())
+            .help("rename the folder");
+        rules.report(problem);
+    }
+}
+
+/// kind takes `0.0.0.0` and `[::]` of one node for the same.
+fn both_families(cluster: &Cluster, rules: &mut Rules) {
+    let lists = std::iter::once(("cluster".to_owned(), &cluster.ports)).chain(
+        cluster
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(at, group)| (format!("cluster.groups.{at}"), &group.ports)),
+    );
+    for (path, ports) in lists {
+        for (at, here) in ports.iter().enumerate() {
+            let wild = |mapping: &PortMapping| mapping.listen_address.is_unspecified();
+            let meets = |before: &&PortMapping| {
+                before.protocol == here.protocol
+                    && before.host_port.meets(here.host_port)
+                    && before.listen_address.is_ipv4() != here.listen_address.is_ipv4()
+                    && (wild(before) || wild(here))
+            };
+            if let Some(before) = ports[..at].iter().position(|before| meets(&before)) {
+                let place = |at: usize| format!("{path}.ports.{at}.hostPort");
+                let problem = rules
+                    .error(
+                        "port-taken",
+                        &place(at),
+                        "kind cannot publish a port on all addresses of both IPv4 and IPv6",
+                    )
+                    .help("remove one of the two, or write single addresses")
+                    .related(rules.places.find(&place(before)), "already used here");
+                rules.report(problem);
+            }
+        }
+    }
+}
+
+/// Pods and Services have networks of their own, which nodes must not take for theirs.
+fn networks_apart(topology: &Topology, cluster: &Cluster, rules: &mut Rules) {
+    if cluster.exists() {
+        return;
+    }
+    for (key, subnet) in kind_config::subnets(cluster.kind_config.as_ref()) {
+        for (path, network) in super::network::written(topology) {
+            if !network.range().meets(subnet.range()) {
+                continue;
+            }
+            let of = if key == "podSubnet" { "pods" } else { "Services" };
+            let at = format!("cluster.kindConfig.networking.{key}");
+            let problem = rules
+                .error(
+                    "subnet",
+                    &path,
+                    format!("`{network}` overlaps the cluster's subnet for {of}, `{subnet}`"),
+                )
+                .write(format!("another subnet, or another `{key}` in `kindConfig.networking`"));
+            rules.report(if rules.places.has(&at) {
+                problem.related(rules.places.find(&at), format!("the subnet for {of}"))
+            } else {
+                problem
+            });
+        }
+    }
+}
+
+/// Nodes of a cluster with IPv6 need it on their network, and one that topo makes has it only if told so.
+fn ipv6_is_there(topology: &Topology, cluster: &Cluster, rules: &mut Rules) {
+    let at = "cluster.kindConfig.networking.ipFamily";
+    let config = cluster.kind_config.as_ref();
+    let family = config.and_then(|config| config.open()["networking"]["ipFamily"].as_str());
+    let Some(family @ ("ipv6" | "dual")) = family else { return };
+    let network = &topology.network;
+    if network.name.is_none() && !network.has_ipv6() && rules.places.is_whole("network") {
+        let problem = rules
+            .error("kind-config", at, format!("`ipFamily: {family}` requires a network with IPv6"))
+            .write("`network: { ipv6: true }`");
+        rules.report(problem);
     }
 }
 
@@ -63,8 +160,8 @@ fn needs_cluster(topology: &Topology, rules: &mut Rules) {
     ];
     for (block, _) in blocks.into_iter().filter(|(_, written)| *written) {
         let problem = rules
-            .misplaced("no-cluster", block, format!("`{block}` needs a cluster"))
-            .write("`cluster: {}` for one of one node, or `cluster: { context: NAME }` for one that exists");
+            .misplaced("no-cluster", block, format!("`{block}` requires `cluster`"))
+            .write("`cluster: {}` for a cluster of one node, or `cluster: { context: NAME }` for an existing one");
         rules.report(problem);
     }
 }
@@ -85,20 +182,26 @@ fn groups(cluster: &Cluster, rules: &mut Rules) {
                 .misplaced(
                     "port-taken",
                     &format!("cluster.groups.{at}.ports"),
-                    format!(
-                        "{} nodes cannot all listen on the same port of this machine",
-                        group.count
-                    ),
+                    format!("{} nodes cannot publish the same port of this machine", group.count),
                 )
                 .write("`count: 1`, or the gateway's `ports`");
             rules.report(problem);
         }
-        for (key, value) in &group.labels {
-            if let Err(fault) = label(key, value) {
-                let problem =
-                    rules.misplaced("label", &format!("cluster.groups.{at}.labels.{key}"), fault);
-                rules.report(problem);
-            }
+        labels(&format!("cluster.groups.{at}.labels"), &group.labels, rules);
+    }
+}
+
+fn labels(path: &str, labels: &BTreeMap<String, String>, rules: &mut Rules) {
+    for (key, value) in labels {
+        let at = format!("{path}.{key}");
+        if let Err(fault) = node_label::check(key, value) {
+            let problem = rules.misplaced("label", &at, fault);
+            rules.report(problem);
+        } else if node_label::is_reserved(key) {
+            let problem = rules
+                .misplaced("label", &at, format!("kubelet cannot set the reserved label `{key}`"))
+                .write("a label with another prefix, or with `node.kubernetes.io/`");
+            rules.report(problem);
         }
     }
 }
@@ -128,51 +231,10 @@ fn same_length(path: &str, mapping: &PortMapping, rules: &mut Rules) {
                 "range-length",
                 &format!("{path}.containerPort"),
                 format!(
-                    "{container} ports stand against {host} of this machine; they map one to one"
+                    "ranges of different lengths: {host} ports of this machine, {container} of the node"
                 ),
             )
-            .related(rules.places.find(&format!("{path}.hostPort")), "these");
+            .related(rules.places.find(&format!("{path}.hostPort")), "ports of this machine");
         rules.report(problem);
-    }
-}
-
-/// A label as Kubernetes takes it: `[prefix/]name`, and a value of 63 characters at most.
-fn label(key: &str, value: &str) -> Result<(), String> {
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
-    };
-    if let Some(prefix) = prefix {
-        prefix
-            .parse::<super::super::Subdomain>()
-            .map_err(|fault| format!("the prefix of the label `{key}`: {fault}"))?;
-    }
-    if name.is_empty() {
-        return Err(format!("the label `{key}` has no name"));
-    }
-    qualified(name).map_err(|fault| format!("the label `{key}`: {fault}"))?;
-    if value.is_empty() {
-        Ok(())
-    } else {
-        qualified(value).map_err(|fault| format!("the value `{value}`: {fault}"))
-    }
-}
-
-/// Letters of both cases, digits, and `-`, `_`, `.` between.
-fn qualified(text: &str) -> Result<(), String> {
-    const LENGTH: usize = 63;
-    if text.len() > LENGTH {
-        return Err(format!("{LENGTH} characters at most"));
-    }
-    if let Some(other) =
-        text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-    {
-        return Err(format!("only letters, digits, `-`, `_` and `.` are allowed, not {other:?}"));
-    }
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    if edge(text.chars().next()) && edge(text.chars().next_back()) {
-        Ok(())
-    } else {
-        Err("it begins and ends with a letter or digit".to_owned())
     }
 }

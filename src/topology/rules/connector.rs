@@ -11,14 +11,14 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
             .warning(
                 "direct-access-blocked",
                 "connector",
-                "engines from 28 on drop what comes to this network over a route",
+                "Docker 28 and later drop packets that are routed to this network",
             )
             .write("`network: { gatewayMode: nat-unprotected }`");
         rules.report(problem);
     }
     if !tunnel.addr().is_ipv4() {
         let problem = rules
-            .error("address", "connector.addr", "the tunnel speaks IPv4 only")
+            .error("address", "connector.addr", "the tunnel supports IPv4 only")
             .write("`192.168.251.1/24`")
             .seen(tunnel.to_string());
         rules.report(problem);
@@ -31,7 +31,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                     "address",
                     "connector.addr",
                     format!(
-                        "the tunnel's network {} meets the network `{subnet}`",
+                        "the tunnel's network `{}` overlaps the network `{subnet}`",
                         tunnel.subnet()
                     ),
                 )

@@ -67,9 +67,9 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
                 .error(
                     "static-address-refused",
                     "gateway.address",
-                    "a fixed address needs a network with a subnet of its own",
+                    "a fixed address requires a network with a `subnet`",
                 )
-                .write("`network: { subnet: … }` that holds the address")
+                .write("`network: { subnet: … }` with a subnet that contains the address")
                 .seen(addr.to_string());
             rules.report(problem);
         }
@@ -81,9 +81,9 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
         .find(|subnet| subnet.contains(addr))
         .map(|subnet| topology.network.gateway_in(*subnet));
     let taken = if host == Some(addr) {
-        Some("the network's own gateway has this address")
+        Some("the address is already in use by the network's own gateway")
     } else if topology.network.ip_range.is_some_and(|range| range.contains(addr)) {
-        Some("Docker hands out addresses of `ipRange` by itself, this one too")
+        Some("the address is inside `ipRange`, from which Docker assigns addresses by itself")
     } else {
         None
     };
@@ -93,7 +93,7 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
     }
 }
 
-/// The gateway's container must not bear the name of a node.
+/// The gateway's container must not have the name of a node.
 fn name(topology: &Topology, rules: &mut Rules) {
     let name = topology.gateway_name();
     let Some(rest) = name.strip_prefix(topology.name.as_str()) else { return };
@@ -119,7 +119,7 @@ fn single_ports(gateway: &Gateway, rules: &mut Rules) {
     for (path, listen) in ssh.chain(proxy) {
         if listen.ports.count() > 1 || listen.proto == Proto::Udp {
             let problem = rules
-                .error("listen", path, "one TCP port listens here")
+                .error("listen", path, "expected a single TCP port")
                 .seen(listen.to_string())
                 .write(format!("`{}`", listen.ports.first()));
             rules.report(problem);
@@ -161,9 +161,9 @@ fn overlap(first: &Listener, second: &Listener, rules: &mut Rules) {
     let (before, here, place) =
         if a.span.start <= b.span.start { (first, second, a) } else { (second, first, b) };
     let problem = rules
-        .error("port-taken", &here.path, format!("`{}` meets `{}`", here.listen, before.listen))
+        .error("port-taken", &here.path, format!("`{}` overlaps `{}`", here.listen, before.listen))
         .seen(here.listen.to_string())
-        .related(place, "this one");
+        .related(place, "already used here");
     rules.report(problem);
 }
 
@@ -223,7 +223,7 @@ fn neighbours<T>(sorted: &[T], range: impl Fn(&T) -> PortRange, mut met: impl Fn
 fn budget(gateway: &Gateway, rules: &mut Rules) {
     const SLOW: u32 = 200;
     const TOO_SLOW: u32 = 500;
-    const WHY: &str = "999 ports took 59 s to start and 65 s to stop, with 2000 processes and 1.4 GB; 100 take under 3 s";
+    const WHY: &str = "999 ports took 59s to start and 65s to stop, with 2000 processes and 1.4 GB; 100 take less than 3s";
     let published: u32 =
         gateway.publications().map(|(listen, _)| listen.ports.count()).fold(0, u32::saturating_add);
     let message = format!(
@@ -232,12 +232,11 @@ fn budget(gateway: &Gateway, rules: &mut Rules) {
     if published >= TOO_SLOW && !gateway.allow_large_range {
         let problem = rules
             .error("range-is-slow", "gateway.publish", message)
-            .write("the ports that forwards need, with some room, or `allowLargeRange: true` where it must be");
+            .write("a smaller range, or `allowLargeRange: true`");
         rules.report(problem);
     } else if published >= SLOW {
-        let problem = rules
-            .warning("range-is-slow", "gateway.publish", message)
-            .write("the ports that forwards need, with some room");
+        let problem =
+            rules.warning("range-is-slow", "gateway.publish", message).write("a smaller range");
         rules.report(problem);
     }
 }
@@ -248,7 +247,11 @@ fn keys(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
         gateway.expose.is_some() || topology.shares.iter().any(|share| share.via == Via::Ssh);
     if ssh.authorized_keys.is_empty() && !tunnel && rules.places.is_whole("gateway.ssh") {
         let problem = rules
-            .warning("nobody-may-log-in", "gateway.ssh", "sshd takes keys only, and none is given")
+            .warning(
+                "nobody-may-log-in",
+                "gateway.ssh",
+                "no key can log in: `authorizedKeys` is empty",
+            )
             .write("`authorizedKeys: [~/.ssh/id_ed25519.pub]`");
         rules.report(problem);
     }
@@ -281,20 +284,20 @@ fn expose(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
     }
     if gateway.ssh.is_none() && rules.places.is_whole("gateway") {
         let problem = rules
-            .error(
-                "no-sshd",
-                "gateway.expose",
-                "the tunnel ends at the gateway's sshd, and there is none",
-            )
-            .write("`ssh: { listen: \"0.0.0.0:122\" }` beside it");
+            .error("no-sshd", "gateway.expose", "`expose` requires the gateway's sshd")
+            .write("`ssh: { listen: \"0.0.0.0:122\" }` in `gateway`");
         rules.report(problem);
     }
     for (at, port) in gateway.ports.iter().enumerate() {
         if port.listen.proto == Proto::Udp && port.listen().addr.is_loopback() {
             let path = format!("gateway.ports.{at}.listen");
             let problem = rules
-                .warning("udp-stays-there", &path, "ssh carries TCP only, so this port stays on the loopback of the engine's machine")
-                .write("an address of that machine in `publish`, `0.0.0.0:…/udp`");
+                .warning(
+                    "udp-stays-there",
+                    &path,
+                    "ssh carries TCP only: this port is reachable on the engine's machine alone",
+                )
+                .write("an address of that machine in `publish`, such as `0.0.0.0:…/udp`");
             rules.report(problem);
         }
     }
@@ -310,7 +313,7 @@ fn expose(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
                 format!("`{EXPOSED}` is the name of the tunnel of `gateway.expose`"),
             )
             .write("another name")
-            .related(rules.places.find("gateway.expose"), "which has a tunnel too");
+            .related(rules.places.find("gateway.expose"), "has a tunnel of that name");
         rules.report(problem);
     }
 }
@@ -321,16 +324,16 @@ fn forward(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules
     if listening != leading {
         let message = match &port.to {
             Target::Service { port: TargetPort::Name(name), .. } => {
-                format!("`{name}` names one port, and {listening} listen; they map one to one")
+                format!("ranges of different lengths: {listening} ports listen, `{name}` is one")
             }
             _ => format!(
-                "ports map one to one, and {listening} on this side stand against {leading} of the target"
+                "ranges of different lengths: {listening} listening, {leading} of the target"
             ),
         };
         let key = if matches!(port.to, Target::NodePort(_)) { "to.nodePort" } else { "to.port" };
         let problem = rules
             .error("range-length", &path(key), message)
-            .related(rules.places.find(&path("listen")), "what listens");
+            .related(rules.places.find(&path("listen")), "the listening ports");
         rules.report(problem);
     }
     if port.proxy_protocol
@@ -340,9 +343,9 @@ fn forward(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules
             .misplaced(
                 "proxy-protocol",
                 &path("proxyProtocol"),
-                "only nginx speaks the PROXY protocol, and only over TCP",
+                "`proxyProtocol` requires `mode: proxy` and a TCP port",
             )
-            .write("`mode: proxy` for the gateway, and a tcp port");
+            .write("`mode: proxy` in `gateway`");
         rules.report(problem);
     }
     inner_ports(gateway, &path("listen"), port, rules);
@@ -368,10 +371,10 @@ fn family(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
         .error(
             "another-family",
             &format!("gateway.ports.{at}.to.{key}"),
-            format!("`{}` comes to the gateway over {comes}, and this is {leads}", port.listen()),
+            format!("`mode: dnat` cannot forward from {comes} to {leads}"),
         )
-        .write(format!("an {leads} address to listen on, or `mode: proxy` for the gateway"))
-        .related(rules.places.find(&format!("gateway.ports.{at}.listen")), "what listens");
+        .write(format!("an {leads} address to listen on, or `mode: proxy` in `gateway`"))
+        .related(rules.places.find(&format!("gateway.ports.{at}.listen")), "listens here");
     rules.report(problem);
 }
 
@@ -385,9 +388,13 @@ fn inner_ports(gateway: &Gateway, path: &str, port: &Port, rules: &mut Rules) {
         *runs && port.listen.proto == Proto::Tcp && port.listen.ports.contains(*inner)
     }) {
         let problem = rules
-            .error("port-taken", path, format!("inside the gateway port {inner} is {program}'s"))
+            .error(
+                "port-taken",
+                path,
+                format!("port {inner} is already in use by {program} inside the gateway"),
+            )
             .write("another port to listen on")
-            .related(rules.places.find(at), "which is reached from here");
+            .related(rules.places.find(at), format!("enables {program}"));
         rules.report(problem);
     }
 }
@@ -400,7 +407,7 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
         Target::Service { .. } | Target::NodePort(_) if no_cluster => {
             let key = if matches!(port.to, Target::NodePort(_)) { "nodePort" } else { "service" };
             let problem = rules
-                .error("no-cluster", &path(key), "a Service needs a cluster")
+                .error("no-cluster", &path(key), format!("`{key}` requires `cluster`"))
                 .write("a `cluster` block, or `to: { address: …, port: … }`");
             rules.report(problem);
         }
@@ -413,12 +420,12 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
                     "node-port-range",
                     &path("nodePort"),
                     format!(
-                        "`{range}` is no node port: they are {} to {}",
+                        "`{range}` is outside the node port range {}-{}",
                         NODE_PORTS.0, NODE_PORTS.1
                     ),
                 )
                 .seen(range.to_string())
-                .write("a port of that range, or `service-node-port-range` in `kindConfig`");
+                .write("a port of that range, or set `service-node-port-range` in `kindConfig`");
             rules.report(problem);
         }
         Target::Address { address, .. } if gateway.address == Some(*address) => {
@@ -426,7 +433,7 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
                 .error(
                     "forward-to-itself",
                     &path("address"),
-                    format!("`{address}` is the gateway itself"),
+                    format!("`{address}` is the gateway itself: the forward would loop"),
                 )
                 .related(rules.places.find("gateway.address"), "its address");
             rules.report(problem);
@@ -436,7 +443,7 @@ fn target(topology: &Topology, gateway: &Gateway, at: usize, port: &Port, rules:
                 .error(
                     "address",
                     &path("address"),
-                    format!("`{address}` would be the gateway's own container"),
+                    format!("`{address}` is the gateway's own container"),
                 )
                 .write("an address of the network, or `service` or `nodePort`");
             rules.report(problem);
@@ -513,30 +520,23 @@ fn in_published(gateway: &Gateway, rules: &mut Rules) {
         let other_proto = if listen.proto == Proto::Tcp { Proto::Udp } else { Proto::Tcp };
         let help = if published.holder(other_proto, listen.ports).is_some() {
             format!(
-                "that range is published for {other_proto} only: `publish` needs `{}/{}` too",
+                "the range is published for {other_proto} only: add `{}/{}` to `publish`",
                 listen.ports, listen.proto
             )
         } else if let Some(addr) = published.holder(listen.proto, listen.ports) {
             format!(
-                "that range is published on {addr} only: listen there, or publish `{listen}` too"
+                "the range is published on {addr} only: listen there, or add `{listen}` to `publish`"
             )
         } else {
-            format!(
-                "write `publish: [{}]`, beside what is there",
-                port.listen.to_string().trim_end_matches("/tcp")
-            )
+            format!("add `{}` to `publish`", port.listen.to_string().trim_end_matches("/tcp"))
         };
         let path = format!("gateway.ports.{at}.listen");
         let mut problem = rules
-            .error(
-                "not-published",
-                &path,
-                format!("`{listen}` does not lie in an entry of `publish`"),
-            )
+            .error("not-published", &path, format!("`{listen}` is outside every `publish` range"))
             .seen(listen.to_string())
             .help(help);
         if rules.places.has("gateway.publish") {
-            problem = problem.related(rules.places.key("gateway.publish"), "what is published");
+            problem = problem.related(rules.places.key("gateway.publish"), "published ranges");
         }
         rules.report(problem);
     }
@@ -564,9 +564,9 @@ fn told_apart(ports: &[Port], rules: &mut Rules) {
         let path = |at: usize| format!("gateway.ports.{at}.listen");
         let (here, before) = (ports[second].listen(), ports[first].listen());
         let problem = rules
-            .error("same-port-elsewhere", &path(second), format!("`{here}` and `{before}` lead to different targets, and the gateway cannot tell them apart"))
-            .write("one target for both, or another port")
-            .related(rules.places.find(&path(first)), "the other one");
+            .error("same-port-elsewhere", &path(second), format!("`{here}` and `{before}` have different targets, and the gateway cannot tell them apart"))
+            .write("the same target for both, or another port")
+            .related(rules.places.find(&path(first)), "the other forward");
         rules.report(problem);
     }
 }

@@ -23,10 +23,10 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
             .misplaced(
                 "existing-cluster",
                 "images",
-                "images are brought onto the nodes of clusters that topo makes, not of one that exists",
+                "`images` is not supported for an existing cluster",
             )
-            .help("leave `images` out, and push them to a registry that the cluster pulls from")
-            .related(rules.places.find("cluster.context"), "the cluster exists already");
+            .help("remove `images`, and push them to a registry that the cluster pulls from")
+            .related(rules.places.find("cluster.context"), "the existing cluster");
         rules.report(problem);
     }
     for (at, image) in topology.images.iter().enumerate() {
@@ -35,7 +35,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                 .error(
                     "image-reference",
                     &format!("images.{at}.name"),
-                    "an image that is built cannot be named by its digest",
+                    "an image that is built cannot have a digest in its name",
                 )
                 .write(format!("`{}:TAG`", image.name.name()));
             rules.report(problem);

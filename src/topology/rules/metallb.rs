@@ -51,8 +51,8 @@ fn apart(ranges: &[(String, AddressRange)], rules: &mut Rules) {
             let (first, second) =
                 if path_order(before, here, rules) { (before, here) } else { (here, before) };
             let problem = rules
-                .error("pools-overlap", &second.0, format!("`{}` meets `{}`", second.1, first.1))
-                .help("MetalLB refuses pools that overlap: give each address to one of them")
+                .error("pools-overlap", &second.0, format!("`{}` overlaps `{}`", second.1, first.1))
+                .help("MetalLB rejects overlapping pools: write each address in one of them")
                 .related(rules.places.find(&first.0), "the other range");
             rules.report(problem);
         }
@@ -77,7 +77,7 @@ fn within(path: &str, range: AddressRange, subnets: &[Subnet], rules: &mut Rules
         .error(
             "outside-subnet",
             path,
-            format!("`{range}` does not lie in {names}: nobody on the network would look for it"),
+            format!("`{range}` is outside {names}: it would be unreachable from the network"),
         )
         .seen(range.to_string());
     let suggestion = same_family
@@ -99,7 +99,11 @@ fn reserved_paths(topology: &Topology) -> Vec<(String, String, AddressRange)> {
         Some(("the network's own gateway".to_owned(), at, one(network.gateway_in(subnet))?))
     });
     let own_range = network.ip_range.map(|range| {
-        ("what Docker hands out by itself".to_owned(), "network.ipRange".to_owned(), range.range())
+        (
+            "the addresses that Docker assigns".to_owned(),
+            "network.ipRange".to_owned(),
+            range.range(),
+        )
     });
     let gateway = topology.gateway.as_ref().and_then(|gateway| gateway.address).and_then(one);
     hosts
@@ -127,9 +131,9 @@ fn clear_of(
         let shown =
             if reserved.count() == 1 { reserved.first().to_string() } else { reserved.to_string() };
         let problem = rules
-            .error("pool-taken", path, format!("`{range}` holds {shown}, {what}"))
+            .error("pool-taken", path, format!("`{range}` overlaps {shown}, {what}"))
             .seen(range.to_string())
-            .related(rules.places.find(at), "this one");
+            .related(rules.places.find(at), "defined here");
         rules.report(problem);
     }
 }
@@ -156,14 +160,14 @@ fn sizes_fit(topology: &Topology, rules: &mut Rules) {
             .error(
                 "no-room",
                 &format!("metallb.pools.{at}.size"),
-                format!("{subnet} has {free} addresses left for a pool, not {size}"),
+                format!("the pool needs {size} addresses, and {subnet} has {free} left"),
             )
             .seen(size.to_string());
         rules.report(problem);
     }
 }
 
-/// Addresses can be named only where it is known which there will be: topo chooses a subnet if nobody does.
+/// Addresses can be named only where it is known which there will be: without a subnet topo chooses one.
 fn subnet_known(topology: &Topology, rules: &mut Rules) {
     let network = &topology.network;
     let elsewhere = topology.cluster.as_ref().is_some_and(Cluster::exists);
@@ -182,9 +186,9 @@ fn subnet_known(topology: &Topology, rules: &mut Rules) {
             .error(
                 "unknown-subnet",
                 &format!("metallb.pools.{at}.addresses"),
-                "the network has no subnet written, so topo chooses one, and these addresses would not lie in it",
+                "`addresses` requires a `subnet`: without one topo chooses the network's",
             )
-            .write("`network: { subnet: … }` that holds them, or a `size` instead of `addresses`");
+            .write("`network: { subnet: … }` with a subnet that contains them, or `size` instead of `addresses`");
         rules.report(problem);
     }
 }
@@ -203,10 +207,10 @@ fn sizes_have_a_network(topology: &Topology, rules: &mut Rules) {
             .misplaced(
                 "unknown-subnet",
                 &format!("metallb.pools.{at}.size"),
-                "the cluster exists already, and nothing says on which network its nodes are",
+                "`size` requires a network, and that of an existing cluster is unknown",
             )
-            .write("`addresses` that the nodes' network leaves free, or `network: { name: … }` if it is one of this engine, such as `kind`")
-            .related(rules.places.find("cluster.context"), "the cluster exists already");
+            .write("free `addresses` of the nodes' network, or `network: { name: … }` if it is a network of this engine, such as `kind`")
+            .related(rules.places.find("cluster.context"), "the existing cluster");
         rules.report(problem);
     }
 }

@@ -67,7 +67,7 @@ impl Rules<'_> {
         self.problems.push(problem);
     }
 
-    /// Reports every value that has stood before, with both places.
+    /// Reports every value that was there before, with both places.
     fn unique<T: Eq + Hash + std::fmt::Display>(
         &mut self,
         code: &'static str,
@@ -79,12 +79,8 @@ impl Rules<'_> {
             match first.get(&value) {
                 Some(before) => {
                     let problem = self
-                        .error(
-                            code,
-                            &path,
-                            format!("{what} `{value}` stands here for the second time"),
-                        )
-                        .related(self.places.find(before), "the first one");
+                        .error(code, &path, format!("{what} `{value}` is defined twice"))
+                        .related(self.places.find(before), "first defined here");
                     self.report(problem);
                 }
                 None => {
@@ -110,7 +106,7 @@ fn whole(topology: &Topology, rules: &mut Rules) {
             .all(|block| !rules.places.has(block));
     if nothing && rules.places.is_whole("") {
         let problem = rules
-            .warning("nothing-to-make", "name", "nothing but a network would be made")
+            .warning("nothing-to-make", "name", "this topology creates nothing")
             .write("a block such as `cluster: {}`");
         rules.report(problem);
     }
@@ -125,7 +121,7 @@ fn whole(topology: &Topology, rules: &mut Rules) {
                 .misplaced(
                     "reserved-name",
                     &path,
-                    format!("templates are given a `{name}` of topo's own"),
+                    format!("`{name}` is reserved: topo gives templates a value of that name"),
                 )
                 .write("another name");
             rules.report(problem);

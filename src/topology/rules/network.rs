@@ -14,9 +14,9 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
             .error(
                 "reserved-name",
                 "network.name",
-                format!("Docker's own network `{name}` cannot carry a cluster"),
+                format!("Docker's own network `{name}` cannot be used"),
             )
-            .help("leave `name` out for a network of its own, or `kind` for the one of kind");
+            .help("remove `name` for a network of its own, or write `kind` to share kind's");
         rules.report(problem);
     }
     families(&network.subnets, rules);
@@ -50,7 +50,7 @@ fn families(subnets: &[Subnet], rules: &mut Rules) {
                 .error(
                     "two-subnets",
                     &format!("network.subnets.{at}"),
-                    format!("a network has one {family} subnet"),
+                    format!("a network can have only one {family} subnet"),
                 )
                 .seen(subnet.to_string())
                 .related(rules.places.find(&format!("network.subnets.{before}")), "the first one");
@@ -68,17 +68,17 @@ fn usable(path: &str, subnet: Subnet, rules: &mut Rules) {
     let first = subnet.net().addr();
     if first.is_loopback() || first.is_multicast() || first.is_unspecified() {
         let problem = rules
-            .error("subnet", path, format!("`{subnet}` cannot be a network's"))
-            .write("a private one such as `172.22.0.0/16`");
+            .error("subnet", path, format!("`{subnet}` cannot be used for a network"))
+            .write("a private subnet such as `172.22.0.0/16`");
         rules.report(problem);
     } else if subnet.net().prefix_len() > smallest {
         let problem = rules
             .error(
                 "subnet",
                 path,
-                format!("`{subnet}` has no room for nodes, a gateway and a pool"),
+                format!("`{subnet}` is too small for nodes, a gateway and a pool"),
             )
-            .write(format!("/{smallest} or larger"));
+            .write(format!("a prefix length of {smallest} or less"));
         rules.report(problem);
     }
 }
@@ -91,30 +91,20 @@ fn inside(topology: &Topology, rules: &mut Rules) {
     let unwritten = !rules.places.has("network.subnet") && !rules.places.has("network.subnets");
     if let Some(range) = network.ip_range {
         if unwritten {
-            let problem = rules.error(
-                "no-subnet",
-                "network.ipRange",
-                "`ipRange` needs a `subnet` that it is a part of",
-            );
+            let problem =
+                rules.error("no-subnet", "network.ipRange", "`ipRange` requires `subnet`");
             rules.report(problem);
         } else if known && !subnets.iter().any(|subnet| subnet.range().covers(range.range())) {
             let problem = rules
-                .error(
-                    "outside-subnet",
-                    "network.ipRange",
-                    format!("`{range}` does not lie in {names}"),
-                )
+                .error("outside-subnet", "network.ipRange", format!("`{range}` is outside {names}"))
                 .seen(range.to_string());
             rules.report(problem);
         }
     }
     if let Some(gateway) = network.gateway {
         if unwritten {
-            let problem = rules.error(
-                "no-subnet",
-                "network.gateway",
-                "`gateway` needs a `subnet` that it lies in",
-            );
+            let problem =
+                rules.error("no-subnet", "network.gateway", "`gateway` requires `subnet`");
             rules.report(problem);
         } else if known {
             host_address("network.gateway", gateway, subnets, rules);
@@ -127,7 +117,7 @@ pub(super) fn host_address(path: &str, addr: IpAddr, subnets: &[Subnet], rules: 
     let problem = match subnets.iter().find(|subnet| subnet.contains(addr)) {
         None => {
             let names = subnets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-            rules.error("outside-subnet", path, format!("`{addr}` does not lie in {names}"))
+            rules.error("outside-subnet", path, format!("`{addr}` is outside {names}"))
         }
         Some(subnet) if addr == subnet.net().network() => {
             rules.error("address", path, format!("`{addr}` is the address of the network itself"))

@@ -1,6 +1,6 @@
 //! Paths of this machine: made absolute, then looked for.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::super::files::{FileKind, Files};
 use super::super::interpolate::UNQUOTE;
@@ -28,11 +28,7 @@ pub(super) fn resolve(topology: &mut Topology, input: &Input, rules: &mut Rules)
     for Named { at, path, .. } in named(topology) {
         if path.needs_home() && input.home.is_none() {
             let problem = rules
-                .error(
-                    "no-home",
-                    &at,
-                    "`~` is the user's home, and there is none in the environment",
-                )
+                .error("no-home", &at, "`~` cannot be resolved: `HOME` is not set")
                 .write("the absolute path");
             rules.report(problem);
         }
@@ -50,6 +46,17 @@ pub(super) fn check(topology: &mut Topology, files: &dyn Files, rules: &mut Rule
     }
     for (at, image) in topology.images.iter().enumerate() {
         let Some(build) = &image.build else { continue };
+        if build.dockerfile.as_deref().is_some_and(leads_out) {
+            let problem = rules
+                .error(
+                    "host-path",
+                    &format!("images.{at}.dockerfile"),
+                    "the Dockerfile must be inside the build folder",
+                )
+                .write("a path inside `build`, or a `build` folder that contains both");
+            rules.report(problem);
+            continue;
+        }
         let dockerfile =
             build.folder.path().join(build.dockerfile.as_deref().unwrap_or("Dockerfile"));
         if files.kind(build.folder.path()) == Some(FileKind::Folder)
@@ -63,7 +70,7 @@ pub(super) fn check(topology: &mut Topology, files: &dyn Files, rules: &mut Rule
             let problem = rules.error(
                 "missing-file",
                 &path,
-                format!("there is no file {}", dockerfile.display()),
+                format!("file not found: {}", dockerfile.display()),
             );
             rules.report(problem);
         }
@@ -75,29 +82,35 @@ pub(super) fn check(topology: &mut Topology, files: &dyn Files, rules: &mut Rule
     }
 }
 
+/// Only what is in the folder is sent to the engine.
+fn leads_out(dockerfile: &str) -> bool {
+    let path = Path::new(dockerfile);
+    path.is_absolute() || path.components().any(|part| part == Component::ParentDir)
+}
+
 fn stands(at: &str, wanted: Wanted, path: &HostPath, files: &dyn Files, rules: &mut Rules) {
     let found = files.kind(path.path());
     let message = match (found, wanted) {
         (None, _) => format!(
-            "there is no {} {}",
+            "{} not found: {}",
             if wanted == Wanted::Folder { "folder" } else { "file" },
             path.path().display()
         ),
         (Some(FileKind::File), Wanted::Folder) => {
-            format!("{} is a file, and a folder is wanted", path.path().display())
+            format!("expected a folder, found a file: {}", path.path().display())
         }
         (Some(FileKind::Folder), Wanted::File) => {
-            format!("{} is a folder, and a file is wanted", path.path().display())
+            format!("expected a file, found a folder: {}", path.path().display())
         }
         (Some(FileKind::Other), _) => {
-            format!("{} is neither a file nor a folder", path.path().display())
+            format!("neither a file nor a folder: {}", path.path().display())
         }
         _ => return,
     };
     let code = if found.is_none() { "missing-file" } else { "wrong-file" };
     let problem = rules.error(code, at, message).seen(path.written());
     let problem = match sibling(path.path(), files).filter(|_| found.is_none()) {
-        Some(near) => problem.write(format!("`{near}`, which is there")),
+        Some(near) => problem.write(format!("`{near}`, which exists")),
         None if found.is_none() && path.written().contains("${") => problem.help(UNQUOTE),
         None => problem,
     };
@@ -126,7 +139,7 @@ fn inside(at: &str, folder: &Path, files: &dyn Files, rules: &mut Rules) {
                 let target = files.canonical(&entry.path);
                 if target.as_ref().is_none_or(|target| !target.starts_with(&root)) {
                     let leads = target.map_or_else(
-                        || "nowhere".to_owned(),
+                        || "to a file that does not exist".to_owned(),
                         |target| format!("out of the folder, to {}", target.display()),
                     );
                     let problem = rules
@@ -135,7 +148,7 @@ fn inside(at: &str, folder: &Path, files: &dyn Files, rules: &mut Rules) {
                             at,
                             format!("the symlink {} leads {leads}", entry.path.display()),
                         )
-                        .help("name the file itself under `manifests`, or copy it");
+                        .help("name the file itself under `manifests`, or copy it into the folder");
                     rules.report(problem);
                 }
             } else if files.kind(&entry.path) == Some(FileKind::Folder) {

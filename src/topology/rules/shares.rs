@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
+use super::super::share::NfsClient;
 use super::super::{NfsSystem, NfsVersion, Owner, Proto, Share, Topology, Via};
 use super::Rules;
 
@@ -31,7 +32,12 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     rules.unique("duplicate", "the claim", claims);
     for (at, share) in shares.iter().enumerate() {
         let path = format!("shares.{at}");
+        // What the rest is measured by is not known.
+        if !rules.places.is_whole(&format!("{path}.via")) {
+            continue;
+        }
         belongs(&path, share, rules);
+        folder(topology, &path, share, rules);
         reachable(topology, &path, share, rules);
         if share.via.foreign_server() {
             nfs(topology, &path, share, rules);
@@ -54,7 +60,7 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
         (
             "owner",
             share.via == Via::Mount && matches!(share.owner, Owner::Ids { .. }),
-            "`via: server`, since a mount knows the pod's own ids only",
+            "`via: server`, since a mount keeps the pod's own ids",
         ),
         (
             "mountOptions",
@@ -67,9 +73,9 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
             .misplaced(
                 "exclusive-keys",
                 &format!("{path}.{key}"),
-                format!("`{key}` does not go with `via: {}`", share.via),
+                format!("`{key}` cannot be used with `via: {}`", share.via),
             )
-            .write(format!("{wanted}, or no `{key}`"));
+            .help(format!("write {wanted}, or remove `{key}`"));
         rules.report(problem);
     }
     if !external {
@@ -77,17 +83,13 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
     }
     if share.server.is_none() && rules.places.is_whole(path) {
         let problem = rules
-            .error(
-                "missing-key",
-                &format!("{path}.via"),
-                "`via: external` needs `server` beside it",
-            )
+            .error("missing-key", &format!("{path}.via"), "`via: external` requires `server`")
             .write("`server: nas.local`, or its address");
         rules.report(problem);
     }
     if let Some(export) = share.path.as_ref().filter(|export| !export.written().starts_with('/')) {
         let problem = rules
-            .error("host-path", &format!("{path}.path"), "an exported path begins with `/`")
+            .error("host-path", &format!("{path}.path"), "an exported path must be absolute")
             .seen(export.written())
             .write("the path as the server exports it");
         rules.report(problem);
@@ -102,7 +104,7 @@ fn reachable(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) 
     {
         let at = format!("{path}.via");
         let problem = rules
-            .error("no-gateway", &at, "the tunnel ends at the gateway's sshd, and there is none")
+            .error("no-gateway", &at, "`via: ssh` requires the gateway's sshd")
             .write("`gateway: { ssh: { listen: 122 } }`");
         rules.report(problem);
     }
@@ -113,12 +115,34 @@ fn reachable(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) 
             .error(
                 "no-mount",
                 &format!("{path}.via"),
-                "a folder can be mounted only into nodes that topo makes",
+                "`via: mount` cannot be used with an existing cluster",
             )
             .write("`via: server`, `ssh` or `external`")
-            .related(rules.places.find("cluster.context"), "the cluster exists already");
+            .related(rules.places.find("cluster.context"), "the existing cluster");
         rules.report(problem);
     }
+}
+
+/// What the path of a folder cannot hold by some ways: a mount's is parted by colons, and exports
+/// files have escapes of their own, which not every server takes back as they were meant.
+fn folder(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
+    let Some(folder) = &share.path else { return };
+    let text = folder.path().to_string_lossy();
+    let made = topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
+    let (what, instead) = match share.via {
+        Via::Mount | Via::Auto if made && text.contains(':') => {
+            ("a path with `:` cannot be mounted into nodes", "`via: server`, or rename the folder")
+        }
+        Via::Host | Via::Ssh if text.contains('\\') => {
+            ("a path with a backslash cannot be exported", "`via: server`, or rename the folder")
+        }
+        _ => return,
+    };
+    let problem = rules
+        .error("host-path", &format!("{path}.path"), what)
+        .seen(folder.written())
+        .write(instead);
+    rules.report(problem);
 }
 
 /// Each is a set-up that ends in an error of mount.nfs that does not say why.
@@ -146,9 +170,9 @@ fn ports(path: &str, share: &Share, rules: &mut Rules) {
         .error(
             "unprivileged-port-refused",
             &format!("{path}.nfs.unprivilegedPorts"),
-            "the server is asked from a port above 1023, and refuses that: access denied by server",
+            "mounts come from a port above 1023, which the server refuses: access denied by server",
         )
-        .write(fix);
+        .help(format!("set {fix}, and write `unprivilegedPorts: true`"));
     rules.report(problem);
 }
 
@@ -156,29 +180,27 @@ fn ports(path: &str, share: &Share, rules: &mut Rules) {
 fn clients(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
     let clients = share.nfs.as_ref().map_or(&[][..], |nfs| &nfs.clients);
     let at = format!("{path}.nfs.clients");
-    let wide =
-        clients.iter().position(|client| matches!(client.as_str(), "*" | "0.0.0.0/0" | "::/0"));
-    if let Some(index) = wide {
+    for (index, _) in clients.iter().enumerate().filter(|(_, client)| client.is_everybody()) {
         let problem = rules
             .error(
                 "export-to-the-world",
                 &format!("{at}.{index}"),
                 "the export is open to every machine",
             )
-            .write("the addresses that need it, or 127.0.0.1 for a tunnel");
+            .write("the addresses that need it, or `127.0.0.1` for a tunnel");
         rules.report(problem);
     }
-    if clients.is_empty() {
+    if clients.is_empty() || !rules.places.is_whole(&at) {
         return;
     }
-    let admits = |who: IpNet| clients.iter().any(|client| admits(client.as_str(), who));
+    let admits = |who: IpNet| clients.iter().any(|client| admits(client, who));
     match (share.via, topology.network.ipv4_subnet()) {
         (Via::Ssh, _) if !admits(IpAddr::from(Ipv4Addr::LOCALHOST).into()) => {
             let problem = rules
                 .error(
                     "export-excludes-tunnel",
                     &at,
-                    "the server sees the end of the tunnel, 127.0.0.1, and the export leaves it out",
+                    "the tunnel's end, 127.0.0.1, is not among the export's clients",
                 )
                 .write("`clients: [127.0.0.1]`");
             rules.report(problem);
@@ -190,9 +212,9 @@ fn clients(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
                 .error(
                     "export-excludes-client",
                     &at,
-                    format!("the nodes come from {subnet}, and the export leaves it out"),
+                    format!("the nodes' subnet {subnet} is not among the export's clients"),
                 )
-                .write(format!("`clients: [{subnet}]`, or no `clients`"));
+                .help(format!("write `clients: [{subnet}]`, or remove `clients`"));
             rules.report(problem);
         }
         _ => {}
@@ -215,8 +237,8 @@ fn transport(path: &str, share: &Share, rules: &mut Rules) {
         None => return,
     };
     let problem = rules
-        .error("udp-only-port-forwarded", &at, "ssh carries TCP only, and mountd is asked over UDP")
-        .write("`tcp`, and the server's fixed TCP port");
+        .error("udp-only-port-forwarded", &at, "ssh carries TCP only, and this uses UDP")
+        .write("`tcp`, with the server's fixed TCP port");
     rules.report(problem);
 }
 
@@ -229,8 +251,12 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
             |at| format!("{path}.mountOptions.{at}"),
         );
         let problem = rules
-            .error("v4-not-served", &at, "macOS serves NFS 2 and 3 only: Protocol not supported")
-            .write("version 3");
+            .error(
+                "v4-not-served",
+                &at,
+                "macOS serves NFS versions 2 and 3 only: Protocol not supported",
+            )
+            .write("`version: \"3\"`");
         rules.report(problem);
     }
     if !three {
@@ -242,9 +268,9 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
             .error(
                 "statd-missing",
                 &format!("{path}.mountOptions"),
-                "version 3 locks through rpc.statd, which nodes do not run",
+                "version 3 locks files through rpc.statd, which is not running on nodes",
             )
-            .write("`nolock` among the options, or version 4");
+            .help("add `nolock` to `mountOptions`, or use version 4");
         rules.report(problem);
     }
     if share.via != Via::Ssh {
@@ -256,9 +282,9 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
             .error(
                 "mount-port-moves",
                 &format!("{path}.mountOptions"),
-                "without `mountport` version 3 asks the server's port mapper, which no tunnel carries",
+                "version 3 without `mountport` asks the server's port mapper, which a tunnel does not carry",
             )
-            .write("`mountport=20048` among the options, or whichever port its mountd is fixed to");
+            .help("add `mountport=20048` to `mountOptions`, or the port that the server's mountd is fixed to");
         rules.report(problem);
     } else if !written
         && nfs.is_some_and(|nfs| nfs.mount_port.is_none() && nfs.system == Some(NfsSystem::Linux))
@@ -267,10 +293,10 @@ fn versions(path: &str, share: &Share, rules: &mut Rules) {
             .error(
                 "mount-port-moves",
                 &format!("{path}.nfs"),
-                "version 3 needs mountd too, whose port on Linux is another after every start",
+                "version 3 requires mountd, whose port changes at every start on Linux",
             )
             .write(
-                "`mountPort: 20048`, with the same `port` under [mountd] in the server's nfs.conf",
+                "`mountPort: 20048`, and `port=20048` under `[mountd]` in the server's nfs.conf",
             );
         rules.report(problem);
     }
@@ -283,15 +309,11 @@ fn option(share: &Share, name: &str) -> Option<usize> {
 
 /// Whether an entry of an exports file may let in somebody there, as far as its text can tell: most
 /// names could be anybody's.
-fn admits(client: &str, who: IpNet) -> bool {
-    if client.starts_with('-') {
-        return false;
-    }
+fn admits(client: &NfsClient, who: IpNet) -> bool {
     let is_loopback = who.addr().is_loopback();
-    let net = client.parse::<IpAddr>().map(IpNet::from).or_else(|_| client.parse::<IpNet>());
-    match net {
-        Ok(net) => net.contains(&who) || who.contains(&net),
-        Err(_) if is_loopback => matches!(client, "localhost" | "*"),
-        Err(_) => client != "localhost",
+    match client.network() {
+        Some(net) => net.contains(&who) || who.contains(&net),
+        None if is_loopback => client.as_str() == "localhost" || client.is_everybody(),
+        None => client.as_str() != "localhost",
     }
 }

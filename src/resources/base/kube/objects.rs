@@ -1,6 +1,6 @@
 //! What a topology's manifests are made of, read once and asked by id, and the ids of objects.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -17,6 +17,7 @@ use crate::manifest::{self, Fault, Kind, Kinds, Manifests, Object, Source};
 use crate::plan::{Id, IdMap};
 use crate::resources::base::ids;
 use crate::resources::base::kube::inventory::Members;
+use crate::resources::base::objection::{Objection, Objections};
 use crate::resources::base::variables::Variables;
 use crate::topology::manifest::Source as Written;
 use crate::topology::{Guarded, SHORTEST_SOUGHT, ServiceRef, Target as Forward, Topology};
@@ -54,31 +55,31 @@ impl Objects {
         topology: Option<&Topology>,
         downloads: &Downloads,
         variable: &Variables,
-    ) -> Result<Self, Failure> {
-        let mut sources = Vec::new();
-        let mut faults = Vec::new();
+    ) -> Result<Self, Objections> {
+        let mut sources: Vec<Source> = Vec::new();
+        let mut objections = Vec::new();
         let mut secrets = Vec::new();
         if let Some(topology) = topology {
             let values = template_values(topology);
             for (entry, written) in topology.manifests.iter().enumerate() {
                 match sources_of(downloads, entry, written, &values).await? {
                     Ok(read) => sources.extend(read),
-                    Err(wrong) => faults.extend(wrong),
+                    Err(wrong) => objections.extend(wrong.iter().map(|it| unreadable(entry, it))),
                 }
             }
             secrets.extend(topology.sensitive.iter().filter_map(|name| variable(name.as_str())));
             secrets.retain(|value| value.len() >= SHORTEST_SOUGHT);
         }
-        let manifests = manifest::read(sources, &mut Kinds::default(), &secrets);
-        let manifests = match manifests {
-            Ok(manifests) if faults.is_empty() => manifests,
-            Ok(_) => return Err(unreadable(&faults)),
-            Err(more) => {
-                faults.extend(more);
-                return Err(unreadable(&faults));
-            }
-        };
-        Ok(Self::of(manifests))
+        let entries: HashMap<Arc<str>, usize> =
+            sources.iter().map(|source| (source.name.clone(), source.entry)).collect();
+        match manifest::read(sources, &mut Kinds::default(), &secrets) {
+            Ok(manifests) if objections.is_empty() => return Ok(Self::of(manifests)),
+            Ok(_) => {}
+            Err(faults) => objections.extend(faults.iter().map(|fault| {
+                unreadable(entries.get(&fault.place.file).copied().unwrap_or_default(), fault)
+            })),
+        }
+        Err(Objections(objections))
     }
 
     fn of(manifests: Manifests) -> Self {
@@ -184,13 +185,16 @@ async fn sources_of(
     }
 }
 
-fn unreadable(faults: &[Fault]) -> Failure {
-    let mut lines = faults.iter().map(|fault| match &fault.hint {
-        Some(hint) => format!("{fault}; {hint}"),
-        None => fault.to_string(),
-    });
-    let first = lines.next().unwrap_or_default();
-    lines.fold(Failure::new(first), Failure::caused_by)
+/// What is wrong in a manifest, at the entry of the file that names it.
+fn unreadable(entry: usize, fault: &Fault) -> Objection {
+    let failure = Failure::new(fault.to_string());
+    Objection::at(
+        format!("manifests.{entry}"),
+        match &fault.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        },
+    )
 }
 
 /// What templates among the manifests may name.

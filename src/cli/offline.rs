@@ -1,0 +1,36 @@
+//! What a file asks for, as far as that can be told without an engine and a cluster.
+
+use super::load;
+use crate::backend::docker::Snapshot;
+use crate::backend::download::Downloads;
+use crate::error::Error;
+use crate::plan::{Graph, Resource, SecretKey};
+use crate::resources::{self, Ground, Ingredients, Objections, Objects};
+use crate::topology::Topology;
+
+/// Its resources, which can be put in an order; or why they cannot.
+pub async fn desired(
+    topology: Topology,
+    downloads: &Downloads,
+) -> Result<Result<Vec<Resource>, Objections>, Error> {
+    let topology = &resources::settle(topology, &Ground::nowhere())?.topology;
+    let templates = load::templates(topology)?;
+    let objects = match Objects::read(Some(topology), downloads, &load::environment).await {
+        Ok(objects) => objects,
+        Err(objections) => return Ok(Err(objections)),
+    };
+    let desired = resources::desired(&Ingredients {
+        topology,
+        objects: &objects,
+        templates: &templates,
+        claim: None,
+        snapshot: &Snapshot::default(),
+        machine: None,
+        state: None,
+        key: &SecretKey::new(b""),
+    });
+    Ok(desired.and_then(|desired| match Graph::of(&desired).and_then(|graph| graph.order()) {
+        Ok(_) => Ok(desired),
+        Err(error) => Err(resources::of_graph(error, &desired, topology)),
+    }))
+}
