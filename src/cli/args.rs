@@ -1,20 +1,23 @@
 //! Options that several commands share, and those of the commands that plan.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::session::Wanted;
+use super::{load, variables};
+use crate::error::Error;
 use crate::view::{Format, Settings, Verbosity};
 
-/// The file that is read where none is named.
+/// The file that is read where none is named, and the variable that names another.
 const DEFAULT_FILE: &str = "topo.yaml";
+const FILE_VARIABLE: &str = "TOPO_FILE";
 
 /// Which topology file.
 #[derive(Debug, Clone, Args)]
 pub struct FileArgs {
-    /// The topology file [default: topo.yaml in this folder]
+    /// The topology file, `-` for standard input [default: $TOPO_FILE, or topo.yaml]
     #[arg(value_name = "FILE")]
     positional: Option<PathBuf>,
     /// The topology file, as an option
@@ -23,13 +26,55 @@ pub struct FileArgs {
 }
 
 impl FileArgs {
-    /// The file that was named, if any.
-    pub fn named(&self) -> Option<&Path> {
-        self.positional.as_deref().or(self.file.as_deref())
+    pub fn path(&self) -> PathBuf {
+        let named = self.positional.as_ref().or(self.file.as_ref());
+        named.cloned().unwrap_or_else(Self::unnamed)
     }
 
-    pub fn path(&self) -> &Path {
-        self.named().unwrap_or(Path::new(DEFAULT_FILE))
+    /// The file that is meant where none is named.
+    pub fn unnamed() -> PathBuf {
+        let set = load::environment(FILE_VARIABLE).filter(|path| !path.is_empty());
+        set.map_or_else(|| DEFAULT_FILE.into(), PathBuf::from)
+    }
+}
+
+/// Which topology file, for commands whose first argument is another.
+#[derive(Debug, Clone, Args)]
+pub struct FileOption {
+    /// The topology file, `-` for standard input [default: $TOPO_FILE, or topo.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl FileOption {
+    pub fn path(&self) -> PathBuf {
+        self.file.clone().unwrap_or_else(FileArgs::unnamed)
+    }
+}
+
+/// Where a command is run, and what fills the variables of its file.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Input")]
+pub struct InputArgs {
+    /// Run as if topo had been started in this folder
+    #[arg(short = 'C', long, global = true, value_name = "DIR")]
+    chdir: Option<PathBuf>,
+    /// Fill in this value for `${NAME}` in the file, whatever the environment has; may be repeated
+    #[arg(long = "var", global = true, value_name = "NAME=VALUE", value_parser = variables::assignment)]
+    vars: Vec<(String, String)>,
+    /// Read values for `${NAME}` from this file, where the environment has none; may be repeated
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+}
+
+impl InputArgs {
+    pub fn take(&self) -> Result<(), Error> {
+        if let Some(folder) = &self.chdir {
+            std::env::set_current_dir(folder).map_err(|error| {
+                Error::because(format!("cannot change to `{}`", folder.display()), &error)
+            })?;
+        }
+        variables::give(&self.vars, &self.env_file)
     }
 }
 

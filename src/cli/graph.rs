@@ -38,7 +38,7 @@ enum FormatName {
 }
 
 pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
-    let Loaded { topology, places, .. } = load::load(args.file.path(), &load::environment, view)?;
+    let Loaded { topology, places, .. } = load::load(&args.file.path(), view)?;
     let name = topology.name.to_string();
     let place = |key: &str| load::place(&places, key);
     let resources = offline::desired(topology, &Downloads::of(&load::environment))

@@ -1,30 +1,30 @@
 //! Reads the topology file for a command, and shows what is wrong with it.
 
-use std::io::ErrorKind;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::variables::variable;
 use crate::backend::host::Disk;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
-use crate::resources::Variables;
 use crate::templates::Templates;
 use crate::topology::{self, Input, Loaded, Places, Problems, Topology};
 use crate::view::{Sources, View};
 
+/// The file that is read from standard input.
+pub const STDIN: &str = "-";
+
 /// The topology, or everything that is wrong with its file, which the view has then shown.
-pub fn load(path: &Path, variable: &Variables, view: &mut dyn View) -> Result<Loaded, Error> {
-    let loaded = load_openly(path, variable, view)?;
+pub fn load(path: &Path, view: &mut dyn View) -> Result<Loaded, Error> {
+    let loaded = load_openly(path, view)?;
     view.hide(&loaded.secrets);
     Ok(loaded)
 }
 
 /// As `load`, for a command that was asked to show secrets.
-pub fn load_openly(
-    path: &Path,
-    variable: &Variables,
-    view: &mut dyn View,
-) -> Result<Loaded, Error> {
-    let (sources, result) = check(path, variable)?;
+pub fn load_openly(path: &Path, view: &mut dyn View) -> Result<Loaded, Error> {
+    let (sources, result) = check(path)?;
     match result {
         Ok(loaded) => {
             if !loaded.warnings.is_empty() {
@@ -49,18 +49,16 @@ pub fn templates(topology: &Topology) -> Result<Templates, Error> {
 }
 
 /// What reading the file comes to, and its text to show what is wrong in it.
-pub fn check(
-    path: &Path,
-    variable: &Variables,
-) -> Result<(Sources, Result<Loaded, Problems>), Error> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    let home = variable("HOME").map(PathBuf::from);
+pub fn check(path: &Path) -> Result<(Sources, Result<Loaded, Problems>), Error> {
+    let bytes = bytes(path).map_err(|error| unreadable(path, &error))?;
+    let home = environment("HOME").map(PathBuf::from);
     let absolute = std::path::absolute(path).map_err(|error| unreadable(path, &error))?;
+    let path = Path::new(name(path));
     let result = topology::load(&Input {
         path,
         folder: absolute.parent().unwrap_or(path),
         bytes: &bytes,
-        vars: &|name| variable(name),
+        vars: &variable,
         home: home.as_deref(),
         files: &Disk,
     });
@@ -70,6 +68,20 @@ pub fn check(
         Err(_) => Sources::default(),
     };
     Ok((sources, result))
+}
+
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    if path != Path::new(STDIN) {
+        return std::fs::read(path);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a file is called where something is said of it.
+pub fn name(path: &Path) -> &OsStr {
+    if path == Path::new(STDIN) { OsStr::new("<stdin>") } else { path.as_os_str() }
 }
 
 /// `topo.yaml:31:5`, of a key that the file has.

@@ -17,15 +17,17 @@ mod schema;
 mod session;
 mod status;
 mod tunnel;
+mod usage;
 mod validate;
+mod variables;
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use args::OutputArgs;
 pub use args::{ApplyArgs, DestroyArgs, DiffArgs, FileArgs, StatusArgs};
+use args::{InputArgs, OutputArgs};
 
 use crate::error::{Error, Exit};
 use crate::view::{self, Console, Shape, View};
@@ -42,6 +44,8 @@ use crate::view::{self, Console, Shape, View};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    input: InputArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -89,12 +93,17 @@ impl Command {
 
 /// Reads the command line and does what it says.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if args.len() < 2 {
+        return Console::introduce(&usage::next_step());
+    }
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(usage) => return Console::usage(&usage),
+        Err(usage) => return Console::usage(&usage::led_on(usage, &args)),
     };
     let mut view = view::of(&cli.output.settings(), cli.command.shape());
-    let exit = dispatch(&cli.command, view.as_mut()).unwrap_or_else(|error| {
+    let done = cli.input.take().and_then(|()| dispatch(&cli.command, view.as_mut()));
+    let exit = done.unwrap_or_else(|error| {
         view.error(&error);
         error.exit
     });

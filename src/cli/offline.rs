@@ -1,6 +1,7 @@
 //! What a file asks for, as far as that can be told without an engine and a cluster.
 
 use super::load;
+use super::variables::variable;
 use crate::backend::docker::Snapshot;
 use crate::backend::download::Downloads;
 use crate::error::Error;
@@ -15,7 +16,7 @@ pub async fn desired(
 ) -> Result<Result<Vec<Resource>, Objections>, Error> {
     let topology = &resources::settle(topology, &Ground::nowhere())?.topology;
     let templates = load::templates(topology)?;
-    let objects = match Objects::read(Some(topology), downloads, &load::environment).await {
+    let objects = match Objects::read(Some(topology), downloads, &variable).await {
         Ok(objects) => objects,
         Err(objections) => return Ok(Err(objections)),
     };

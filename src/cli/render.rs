@@ -1,10 +1,10 @@
 //! `topo render`
 
-use std::path::PathBuf;
-
 use clap::ValueEnum;
 
+use super::args::FileOption;
 use super::load;
+use super::variables::variable;
 use crate::backend::docker::{Docker, Snapshot, Surroundings, candidates};
 use crate::backend::download::Downloads;
 use crate::backend::host::StateFolder;
@@ -28,9 +28,8 @@ pub struct Args {
     /// What to print; everything if left out
     #[arg(value_enum, value_name = "WHAT")]
     what: Option<What>,
-    /// The topology file
-    #[arg(short, long, value_name = "FILE", default_value = "topo.yaml")]
-    file: PathBuf,
+    #[command(flatten)]
+    file: FileOption,
     /// Print Secrets and sensitive values too
     #[arg(long)]
     show_secrets: bool,
@@ -71,14 +70,14 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         return Ok(Exit::Done);
     }
     let loaded = if args.show_secrets {
-        load::load_openly(&args.file, &load::environment, view)?
+        load::load_openly(&args.file.path(), view)?
     } else {
-        load::load(&args.file, &load::environment, view)?
+        load::load(&args.file.path(), view)?
     };
     let topology = &resources::settle(loaded.topology, &Ground::nowhere())?.topology;
     let downloads = Downloads::of(&load::environment);
     let place = |key: &str| load::place(&loaded.places, key);
-    let objects = Objects::read(Some(topology), &downloads, &load::environment)
+    let objects = Objects::read(Some(topology), &downloads, &variable)
         .await
         .map_err(|objections| objections.failure(&place))?;
     let machine = engines_machine().await?;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::load;
+use super::load::{self, STDIN};
+use super::variables::variable;
 use crate::backend::docker::{self, Docker, Snapshot, Surroundings};
 use crate::backend::download::Downloads;
 use crate::backend::host::{Kubeconfig, Lock, StateError, StateFolder};
@@ -12,7 +13,7 @@ use crate::engine::Failure;
 use crate::error::Error;
 use crate::plan::{Id, NotOne, Plan, PlanError, Request, Resource, SecretKey, World};
 use crate::resources::{
-    self, Claim, Claims, Context, Existing, Ground, Hands, Held, Ingredients, Inventory, Variables,
+    self, Claim, Claims, Context, Existing, Ground, Hands, Held, Ingredients, Inventory,
 };
 use crate::templates::Templates;
 use crate::topology::{Cluster, Places, Topology, TopologyName, nearest};
@@ -27,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Which topology a command is about.
 pub enum Which<'a> {
-    File(&'a Path),
+    File(PathBuf),
     /// Its file is gone; what is claimed on the engine speaks for it.
     Name(&'a str),
 }
@@ -46,7 +47,7 @@ pub struct Session {
     pub claims: Claims,
     /// Listed once for claims, plan and status.
     snapshot: Snapshot,
-    /// The topology file as an absolute path.
+    /// The topology file as an absolute path, unless it came from standard input.
     file: Option<PathBuf>,
     places: Option<Places>,
     /// Another run has kept something of this topology here, if only what a destroy removes last.
@@ -67,14 +68,10 @@ impl Session {
         command: &str,
         view: &mut dyn View,
     ) -> Result<Self, Error> {
-        let variable: Arc<Variables> = Arc::new(load::environment);
-        let (file, loaded) = match which {
+        let (file, loaded) = match &which {
             Which::File(path) => {
-                let loaded = load::load(path, variable.as_ref(), view)?;
-                let absolute = std::fs::canonicalize(path).map_err(|error| {
-                    Error::because(format!("cannot find `{}`", path.display()), &error)
-                })?;
-                (Some(absolute), Some(loaded))
+                let loaded = load::load(path, view)?;
+                (Some(absolute(path)?), Some(loaded))
             }
             Which::Name(name) => {
                 topology_name(name)?;
@@ -95,7 +92,7 @@ impl Session {
             (None, Which::File(path)) => path.display().to_string(),
         };
 
-        let state = match StateFolder::of(&name, variable.as_ref()) {
+        let state = match StateFolder::of(&name, &load::environment) {
             // A look writes nothing, so it needs no place for that.
             Err(StateError::Homeless) if purpose == Purpose::Look => StateFolder::usual(&name),
             state => {
@@ -107,7 +104,7 @@ impl Session {
             Purpose::Look => None,
             Purpose::Change => Some(take_lock(&state, command, view).await?),
         };
-        let docker = Docker::connect(&Surroundings::read(variable.as_ref()))
+        let docker = Docker::connect(&Surroundings::read(load::environment))
             .await
             .map_err(|error| unreached(&error))?;
         let snapshot = docker.snapshot().await.map_err(|error| {
@@ -136,11 +133,11 @@ impl Session {
             file: topology.clone(),
             docker,
             state,
-            kubeconfig: Kubeconfig::of(variable.as_ref()),
+            kubeconfig: Kubeconfig::of(&load::environment),
             key,
             templates,
-            downloads: Downloads::of(variable.as_ref()),
-            variable,
+            downloads: Downloads::of(&load::environment),
+            variable: Arc::new(variable),
             held: Held::of(claim, lock),
             name,
         };
@@ -200,7 +197,9 @@ impl Session {
         }
         let Some(claim) = self.claims.of(self.name()) else { return Ok(()) };
         let Some(file) = &self.file else { return Ok(()) };
-        if !moved && Path::new(&claim.file) != file {
+        let has_path = |file: &Path| file != Path::new(STDIN);
+        let is_other = Path::new(&claim.file) != file;
+        if !moved && is_other && has_path(file) && has_path(Path::new(&claim.file)) {
             return Err(Error::refused(
                 Failure::new(format!(
                     "topology `{}` was applied from another file, `{}`",
@@ -328,6 +327,14 @@ impl Session {
         claim.vias = resources::ways(topology);
         Ok(self.cx().stake(&claim).await?)
     }
+}
+
+fn absolute(file: &Path) -> Result<PathBuf, Error> {
+    if file == Path::new(STDIN) {
+        return Ok(file.to_owned());
+    }
+    std::fs::canonicalize(file)
+        .map_err(|error| Error::because(format!("cannot find `{}`", file.display()), &error))
 }
 
 /// An engine that is cut off fails whatever is asked, which says little of why.

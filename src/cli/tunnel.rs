@@ -1,11 +1,11 @@
 //! `topo tunnel`: the processes that keep ssh to the gateway up.
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Subcommand;
 use serde_json::json;
 
+use super::args::FileOption;
 use super::load;
 use super::session::topology_name;
 use crate::backend::docker::{Docker, Surroundings};
@@ -52,15 +52,8 @@ struct WhichArgs {
     /// The tunnel: the name of its share, or `gateway`; all of the topology if left out
     #[arg(value_name = "TUNNEL")]
     tunnel: Option<String>,
-    /// The topology file [default: topo.yaml in this folder]
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "topo.yaml",
-        hide_default_value = true
-    )]
-    file: PathBuf,
+    #[command(flatten)]
+    file: FileOption,
     /// The name of the topology, instead of its file
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
     name: Option<String>,
@@ -117,7 +110,7 @@ impl WhichArgs {
     fn state(&self, view: &mut dyn View) -> Result<StateFolder, Error> {
         let name = match &self.name {
             Some(name) => topology_name(name)?,
-            None => load::load(&self.file, &load::environment, view)?.topology.name,
+            None => load::load(&self.file.path(), view)?.topology.name,
         };
         StateFolder::of(name.as_str(), &load::environment)
             .map_err(|error| Error::because("cannot look for tunnels", &error))

@@ -20,7 +20,7 @@ pub struct Args {
 
 pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let path = args.file.path();
-    let (sources, result) = load::check(path, &load::environment)?;
+    let (sources, result) = load::check(&path)?;
     let Loaded { mut topology, places, warnings, secrets } = match result {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -46,7 +46,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     for url in unread {
         view.note(&format!("not checked, since it is not downloaded yet: {url}"));
     }
-    view.note(&format!("`{}` is a valid topology", path.display()));
+    view.note(&format!("`{}` is a valid topology", load::name(&path).display()));
     Ok(Exit::Done)
 }
 

@@ -10,7 +10,7 @@ use crate::error::Exit;
 use crate::topology::{MASK, SHORTEST_SOUGHT};
 
 /// What the person asked for on the command line.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Settings {
     pub format: Format,
     pub color: ColorChoice,
@@ -77,6 +77,13 @@ impl Console {
         // A closed stream cannot be complained to.
         let _ = usage.print();
         if usage.use_stderr() { Exit::Refused } else { Exit::Done }
+    }
+
+    /// For somebody who typed nothing but the program's name.
+    pub fn introduce(text: &str) -> Exit {
+        let mut console = Self::new(&Settings::default());
+        console.out(text);
+        console.close(Exit::Done)
     }
 
     pub fn out(&mut self, text: &str) {

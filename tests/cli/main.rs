@@ -3,6 +3,7 @@
 mod commands;
 mod engine;
 mod help;
+mod input;
 mod interrupt;
 mod problems;
 mod secrets;
@@ -52,6 +53,11 @@ impl Machine {
     }
 
     fn topo_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+        self.topo_reading("", args, environment)
+    }
+
+    /// As `topo_with`, with this on standard input.
+    fn topo_reading(&self, input: &str, args: &[&str], environment: &[(&str, &str)]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_topo"))
             .args(args)
             .current_dir(self.path())
@@ -60,6 +66,7 @@ impl Machine {
             .env("COLUMNS", "80")
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
             .envs(environment.iter().copied())
+            .write_stdin(input)
             .output()
             .expect("topo can be started");
         Ran {
