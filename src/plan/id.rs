@@ -46,9 +46,12 @@ impl Id {
         self.text.split_once('/').map_or(&self.text, |(_, name)| name)
     }
 
-    /// Whether `typed` is a shorthand for this id: its last part, and any of those before it in
-    /// their order. `Service/web` stands for `object/core/Service/default/web`.
+    /// Whether `typed` is a shorthand for this id: its kind, or its last part and any of those before
+    /// it in their order. `Service/web` stands for `object/core/Service/default/web`.
     pub fn answers_to(&self, typed: &str) -> bool {
+        if self.kind() == typed {
+            return true;
+        }
         let answers =
             |part: &str, typed: &str| part == typed || part.rsplit(':').next() == Some(typed);
         let mut parts = self.text.rsplit('/');
@@ -56,6 +59,16 @@ impl Id {
         let last = parts.next().zip(typed.next());
         last.is_some_and(|(part, typed)| answers(part, typed))
             && typed.all(|typed| parts.any(|part| answers(part, typed)))
+    }
+
+    /// Whether `typed` is made of any parts of this id in their order, the last one or not, and of what
+    /// colons part in them: `port/10001` of `port/127.0.0.1:10001/tcp`, `image/web` of `image/web:1`.
+    pub fn contains(&self, typed: &str) -> bool {
+        let has = |part: &str, typed: &str| {
+            part == typed || (!typed.is_empty() && part.split(':').any(|piece| piece == typed))
+        };
+        let mut parts = self.text.split('/');
+        typed.split('/').all(|typed| parts.any(|part| has(part, typed)))
     }
 }
 
@@ -165,5 +178,7 @@ mod tests {
         let id = Id::new("object", "core/Service/default/web");
         assert!(id.answers_to("web") && id.answers_to("default/web"));
         assert!(!id.answers_to("eb") && !id.answers_to("core") && !id.answers_to("web/default"));
+        assert!(id.answers_to("object") && !id.answers_to(""));
+        assert!(id.contains("core/default") && !id.contains("default/core") && !id.contains(""));
     }
 }

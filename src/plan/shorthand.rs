@@ -6,7 +6,7 @@ use super::Id;
 pub enum NotOne {
     #[error("no resource is called `{typed}`{}", did_you_mean(.nearest.as_ref()))]
     None { typed: String, nearest: Option<Id> },
-    #[error("`{typed}` may be any of {}: write more of it", list(.candidates))]
+    #[error("`{typed}` is ambiguous: write one of {}", list(.candidates))]
     Several { typed: String, candidates: Vec<Id> },
 }
 
@@ -34,10 +34,17 @@ impl Id {
         if let Some(exact) = ids.iter().find(|id| id.as_str() == typed) {
             return Ok((*exact).clone());
         }
-        let mut candidates: Vec<Self> =
-            ids.iter().filter(|id| id.answers_to(typed)).map(|id| (*id).clone()).collect();
-        candidates.sort_unstable();
-        candidates.dedup();
+        let those = |is_it: &dyn Fn(&Self) -> bool| {
+            let mut those: Vec<Self> =
+                ids.iter().copied().filter(|id| is_it(id)).cloned().collect();
+            those.sort_unstable();
+            those.dedup();
+            those
+        };
+        let mut candidates = those(&|id| id.answers_to(typed));
+        if candidates.is_empty() {
+            candidates = those(&|id| id.contains(typed));
+        }
         match candidates.len() {
             1 => Ok(candidates.remove(0)),
             0 => Err(NotOne::None { typed: typed.to_owned(), nearest: nearest(typed, &ids) }),
@@ -69,6 +76,7 @@ mod tests {
             "pool/edge",
             "object/core/Service/default/web",
             "port/127.0.0.1:10001/tcp",
+            "image/localhost/echo:1",
         ]
         .iter()
         .map(|text| text.parse().expect("valid"))
@@ -88,6 +96,10 @@ mod tests {
             ("web", "object/core/Service/default/web"),
             ("Service/web", "object/core/Service/default/web"),
             ("10001/tcp", "port/127.0.0.1:10001/tcp"),
+            ("port/10001", "port/127.0.0.1:10001/tcp"),
+            ("10001", "port/127.0.0.1:10001/tcp"),
+            ("gateway", "gateway/dev"),
+            ("image/echo", "image/localhost/echo:1"),
         ] {
             assert_eq!(find(typed).as_deref(), Ok(meant));
         }
@@ -97,7 +109,7 @@ mod tests {
     fn several_that_answer_are_named() {
         assert_eq!(
             find("dev").expect_err("two"),
-            "`dev` may be any of `cluster/dev`, `gateway/dev`: write more of it"
+            "`dev` is ambiguous: write one of `cluster/dev`, `gateway/dev`"
         );
     }
 

@@ -1,8 +1,10 @@
 //! The one place that knows every kind of resource: the list of them, and what is done to all.
 
+use std::collections::HashSet;
+
 use crate::backend::docker::{self, Snapshot};
 use crate::engine::{Driver, Failure, Turn};
-use crate::plan::{Action, Id, Item, Outputs, Plan, Resource, Table, World};
+use crate::plan::{Action, Bond, Id, Item, Outputs, Plan, Resource, Table, World};
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
 use crate::resources::base::holdings::Holdings;
@@ -27,6 +29,7 @@ macro_rules! kinds {
                 Ok(more) => resources.extend(more),
                 Err(more) => objections.extend(more.0),
             })+
+            spell_out(&mut resources);
             Objections::or(resources, objections)
         }
 
@@ -130,6 +133,21 @@ kinds!(
     super::tunnel::TunnelKind,
     super::connector::ConnectorKind,
 );
+
+/// Puts whole ids in the place of short ones under `needs`. What stands for no resource, or for several,
+/// is refused with the graph.
+fn spell_out(resources: &mut [Resource]) {
+    let ids: Vec<Id> = resources.iter().map(|resource| resource.id.clone()).collect();
+    let known: HashSet<&Id> = ids.iter().collect();
+    for bond in resources.iter_mut().flat_map(|resource| &mut resource.bonds) {
+        if let Bond::Uses(id) = bond
+            && !known.contains(id)
+            && let Ok(whole) = Id::find(id.as_str(), &ids)
+        {
+            *id = whole;
+        }
+    }
+}
 
 /// Looks once more, just before anything is removed, whether all that the plan makes can be made:
 /// the question to a person may have stood for long.

@@ -94,3 +94,23 @@ fn what_would_have_to_be_fetched_is_left_out_and_said() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("https://example.invalid/x.yaml"), "{}", ran.stderr);
 }
+
+#[test]
+fn needs_take_ids_in_any_short_form_that_is_one_resource() {
+    let machine = Machine::new();
+    machine.folder("web");
+    machine.write("web/Dockerfile", "FROM scratch\n");
+    machine.write("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n");
+    let file = |needs: &str| {
+        format!(
+            "name: dev\ncluster: {{}}\nimages:\n  - {{ name: localhost/echo:1, build: web }}\n  - {{ name: localhost/echo:2, build: web }}\n  - {{ name: localhost/web:1, build: web }}\nmanifests: [{{ path: a.yaml, needs: [{needs}] }}]\n"
+        )
+    };
+    machine.write("topo.yaml", &file("image/web"));
+    let drawn = machine.topo(&["graph", "--format", "dot"]);
+    assert_eq!(drawn.code, 0, "{}", drawn.stderr);
+    machine.write("topo.yaml", &file("image/echo"));
+    let several = machine.topo(&["graph"]);
+    assert_eq!(several.code, 2, "{}", several.stdout);
+    assert!(several.stderr.contains("`image/echo` is ambiguous"), "{}", several.stderr);
+}

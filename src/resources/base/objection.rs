@@ -1,7 +1,7 @@
 //! Why a file that reads well cannot be carried out, each reason with the key that asks for it.
 
 use crate::engine::Failure;
-use crate::plan::{GraphError, Id, Origin, Resource};
+use crate::plan::{GraphError, Id, NotOne, Origin, Resource};
 use crate::topology::{Diagnostic, NeedId, Places, Severity, Topology, nearest};
 
 /// The code of a need that nothing of the file meets.
@@ -85,16 +85,16 @@ pub fn of_graph(error: GraphError, desired: &[Resource], topology: &Topology) ->
     let failure = Failure::new(error.to_string());
     let objection = match error {
         GraphError::Missing { by, needed } => {
-            let ids = desired.iter().map(|resource| resource.id.as_str());
-            Objection {
-                code: MISSING,
-                key: asking(topology, |need| need == needed.as_str())
-                    .or_else(|| origin(&by, desired)),
-                failure: failure.hint(match nearest::to(needed.as_str(), ids) {
+            let ids = || desired.iter().map(|resource| &resource.id);
+            let failure = match Id::find(needed.as_str(), ids()) {
+                Err(several @ NotOne::Several { .. }) => Failure::new(several.to_string()),
+                _ => failure.hint(match nearest::to(needed.as_str(), ids().map(Id::as_str)) {
                     Some(near) => format!("write `{near}`"),
                     None => "`topo graph` lists the ids once this need is removed".to_owned(),
                 }),
-            }
+            };
+            let key = asking(topology, |need| need == needed.as_str());
+            Objection { code: MISSING, key: key.or_else(|| origin(&by, desired)), failure }
         }
         GraphError::Cycle(members) => {
             let member = |need: &str| members.iter().any(|id| id.as_str() == need);
