@@ -1,11 +1,13 @@
 //! A worker that comes to a cluster that runs, and one that leaves it: with kind's own labels, so
 //! that `kind get nodes` and `kind delete cluster` stay true.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
-use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse};
+use crate::backend::docker::api::{ContainerCreateBody, ContainerInspectResponse, PortBinding};
 use crate::backend::docker::{Archived, Container, Error, Labels, Snapshot};
 use crate::engine::{Deadline, Failure, Turn};
 use crate::plan::{Id, Record, State};
@@ -33,19 +35,23 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
     let name = turn.id().name();
     let failed = |error: Error| Failure::because(format!("cannot add the node `{name}`"), &error);
     let plane = running_control_plane(cx, snapshot)?;
-    let pattern = pattern_for(cx, turn, snapshot).await.unwrap_or(plane);
+    let Pattern { container: pattern, spec: pattern_spec } =
+        pattern_for(cx, turn, snapshot, plane).await;
+    let spec = turn.value("spec").cloned().unwrap_or_default();
     let inspected = cx.docker.inspect_container(&pattern.id).await.map_err(failed)?;
     let network = network_of(pattern).ok_or_else(|| {
         Failure::new(format!("`{}` is on no network, so nothing can join it", pattern.name))
     })?;
 
     turn.say("starting its container");
-    let image = turn
-        .value("spec")
-        .and_then(|spec| spec.get("image")?.as_str())
-        .unwrap_or(&pattern.image)
-        .to_owned();
-    let body = like(&inspected, name, &image, labels(cx, turn)?);
+    let image = spec["image"].as_str().unwrap_or(&pattern.image);
+    let mut body = like(&inspected, name, image, labels(cx, turn)?);
+    if let Some(host) = &mut body.host_config {
+        host.binds = Some(binds(host.binds.take().unwrap_or_default(), &pattern_spec, &spec));
+        let ports = published(&spec);
+        body.exposed_ports = Some(ports.keys().cloned().collect());
+        host.port_bindings = Some(ports);
+    }
     cx.create_container(name, body, &network, None).await.map_err(failed)?;
     cx.docker.start_container(name).await.map_err(failed)?;
     let address = address_of(cx, name, &network).await?;
@@ -63,8 +69,8 @@ pub async fn join(cx: &Context, turn: &Turn, snapshot: &Snapshot) -> Result<(), 
         cx.docker.exec(&plane.id, &["kubeadm", "token", "create", "--ttl", "10m", ADMIN]).await;
     let labels = labels_of(turn);
     let adaptation =
-        if image == pattern.image { None } else { Kubelet::of_image(&image).adaptation() };
-    let patches = turn.value("spec").map(join_patches).unwrap_or_default();
+        if image == pattern.image { None } else { Kubelet::of_image(image).adaptation() };
+    let patches = join_patches(&spec);
     let joining = Joining {
         cluster: &cx.name,
         name,
@@ -160,8 +166,6 @@ fn like(
     labels: Labels,
 ) -> ContainerCreateBody {
     let config = pattern.config.clone().unwrap_or_default();
-    let mut host = pattern.host_config.clone().unwrap_or_default();
-    host.port_bindings = None;
     ContainerCreateBody {
         image: Some(image.to_owned()),
         hostname: Some(name.to_owned()),
@@ -169,9 +173,51 @@ fn like(
         tty: Some(true),
         volumes: config.volumes,
         labels: Some(labels.into_iter().collect()),
-        host_config: Some(host),
+        host_config: Some(pattern.host_config.clone().unwrap_or_default()),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Folders as kind mounts them: what every node has, and what this one is to have in place of what the
+/// pattern has for itself.
+fn binds(of_pattern: Vec<String>, pattern: &Json, spec: &Json) -> Vec<String> {
+    let places: HashSet<&str> = [pattern, spec]
+        .into_iter()
+        .flat_map(|spec| spec["extraMounts"].as_array().into_iter().flatten())
+        .filter_map(|mount| mount["containerPath"].as_str())
+        .collect();
+    let is_everybodys =
+        |bind: &String| bind.split(':').nth(1).is_none_or(|at| !places.contains(at));
+    let own = spec["extraMounts"].as_array().into_iter().flatten().filter_map(bind);
+    of_pattern.into_iter().filter(is_everybodys).chain(own).collect()
+}
+
+fn bind(mount: &Json) -> Option<String> {
+    let whether = |key: &str, option| mount[key].as_bool().filter(|is| *is).map(|_| option);
+    let propagation = match mount["propagation"].as_str() {
+        Some("Bidirectional") => Some("rshared"),
+        Some("HostToContainer") => Some("rslave"),
+        _ => None,
+    };
+    let options = [whether("readOnly", "ro"), whether("selinuxRelabel", "Z"), propagation];
+    let options: Vec<&str> = options.into_iter().flatten().collect();
+    let from_to = format!("{}:{}", mount["hostPath"].as_str()?, mount["containerPath"].as_str()?);
+    Some(if options.is_empty() { from_to } else { format!("{from_to}:{}", options.join(",")) })
+}
+
+/// Ports of this machine that lead to the node, by the node's port.
+fn published(spec: &Json) -> HashMap<String, Option<Vec<PortBinding>>> {
+    let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for mapping in spec["extraPortMappings"].as_array().into_iter().flatten() {
+        let protocol = mapping["protocol"].as_str().unwrap_or("TCP").to_lowercase();
+        let binding = PortBinding {
+            host_ip: mapping["listenAddress"].as_str().map(str::to_owned),
+            host_port: Some(mapping["hostPort"].to_string()),
+        };
+        let inside = format!("{}/{protocol}", mapping["containerPort"]);
+        ports.entry(inside).or_default().get_or_insert_default().push(binding);
+    }
+    ports
 }
 
 /// kind's, by which the node counts as one of the cluster, and topo's own: a node that bears them and
@@ -196,26 +242,37 @@ fn labels_of(turn: &Turn) -> String {
     pairs.join(",")
 }
 
+/// A node that another is made like.
+struct Pattern<'a> {
+    container: &'a Container,
+    /// What it was made from, in kind's configuration; nothing where that is not recorded.
+    spec: Json,
+}
+
 /// A worker is the better pattern: a control plane publishes the API's port. The best one has the same
 /// patches; the patches of another group would stay in what is taken over from it.
 async fn pattern_for<'a>(
     cx: &'a Context,
     turn: &Turn,
     snapshot: &'a Snapshot,
-) -> Option<&'a Container> {
+    plane: &'a Container,
+) -> Pattern<'a> {
     let claim = cx.claim().await;
     let recorded = |node: &Container| {
         let record = claim.as_ref()?.records.get(&Id::new(turn.id().kind(), &node.name))?;
-        record.fields.get("spec").map(join_patches)
+        record.fields.get("spec").cloned()
     };
     let wanted = turn.value("spec").map(join_patches).unwrap_or_default();
-    let workers: Vec<&Container> =
-        containers(snapshot, &cx.name).filter(|node| is_worker(node)).collect();
-    let with = |patches: &[Value]| {
-        let is_it = |node: &&Container| recorded(node).unwrap_or_default() == patches;
-        workers.iter().copied().find(is_it)
-    };
-    with(&wanted).or_else(|| with(&[]))
+    let mut workers: Vec<Pattern> = containers(snapshot, &cx.name)
+        .filter(|node| is_worker(node))
+        .map(|container| Pattern { container, spec: recorded(container).unwrap_or_default() })
+        .collect();
+    let with =
+        |patches: &[Value]| workers.iter().position(|worker| join_patches(&worker.spec) == patches);
+    match with(&wanted).or_else(|| with(&[])) {
+        Some(at) => workers.swap_remove(at),
+        None => Pattern { container: plane, spec: Json::Null },
+    }
 }
 
 /// The patches of a node in kind's configuration that change how it joins.
@@ -419,6 +476,36 @@ nodeRegistration:
         let arguments = &join["nodeRegistration"]["kubeletExtraArgs"];
         assert_eq!((&arguments["v"], &arguments["node-labels"]), (&"6".into(), &"a=b".into()));
         assert_eq!(join["discovery"]["bootstrapToken"]["token"], "new.token");
+    }
+
+    #[test]
+    fn a_node_has_the_folders_and_ports_of_its_own_group() {
+        let mount = |from: &str, to: &str| serde_json::json!({ "hostPath": from, "containerPath": to, "readOnly": true });
+        let pattern =
+            serde_json::json!({ "extraMounts": [mount("/a", "/all"), mount("/b", "/other")] });
+        let mut gpu = mount("/g", "/gpu");
+        gpu["propagation"] = "HostToContainer".into();
+        let spec = serde_json::json!({
+            "extraMounts": [mount("/a", "/all"), gpu],
+            "extraPortMappings": [{ "containerPort": 80, "hostPort": 8080, "listenAddress": "127.0.0.1", "protocol": "TCP" }],
+        });
+        let there =
+            ["/lib/modules:/lib/modules:ro", "/a:/all:ro", "/b:/other:ro", "/dev/null:/mark:ro"];
+        assert_eq!(
+            binds(there.map(str::to_owned).to_vec(), &pattern, &spec),
+            [
+                "/lib/modules:/lib/modules:ro",
+                "/dev/null:/mark:ro",
+                "/a:/all:ro",
+                "/g:/gpu:ro,rslave"
+            ]
+        );
+        let ports = published(&spec);
+        let binding = &ports["80/tcp"].as_ref().expect("bound")[0];
+        assert_eq!(
+            (binding.host_ip.as_deref(), binding.host_port.as_deref()),
+            (Some("127.0.0.1"), Some("8080"))
+        );
     }
 
     #[test]
