@@ -10,4 +10,5 @@ pub mod plan;
 pub mod resources;
 pub mod templates;
 pub mod topology;
+pub mod trace;
 pub mod view;

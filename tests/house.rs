@@ -96,7 +96,46 @@ fn resources_reach_the_world_through_the_backends() {
 
 #[test]
 fn backends_know_nothing_of_what_uses_them() {
-    refuse(&["src/backend"], &["crate::resources", "crate::cli", "crate::view"], &[]);
+    let above = ["crate::resources", "crate::trace", "crate::cli", "crate::view"];
+    refuse(&["src/backend"], &above, &[]);
+}
+
+/// A trace stands between the resources and what shows it: it looks by what they and the backends
+/// offer, changes nothing, and judges without looking.
+#[test]
+fn a_trace_looks_in_one_place_judges_in_another_and_changes_nothing() {
+    let around = [
+        "bollard",
+        "kube::Client",
+        "Api::<",
+        "tokio::fs",
+        "tokio::net",
+        "tokio::process",
+        "std::fs",
+        "std::process",
+        "std::env",
+        "crate::view",
+        "crate::cli",
+    ];
+    refuse(&["src/trace"], &around, &[]);
+    let changing = [
+        "kube.apply",
+        "kube.patch",
+        "kube.delete",
+        "docker.remove_",
+        "docker.create_",
+        "docker.start_",
+        "docker.put_files",
+        "exec_with",
+        "remember(",
+        "change_claim",
+    ];
+    refuse(&["src/trace"], &changing, &[]);
+    let looking = ["async", "cx.", "Context", "tokio", "kube.list", "docker."];
+    let judging =
+        ["src/trace/judge", "src/trace/rules.rs", "src/trace/sight.rs", "src/trace/finding.rs"];
+    refuse(&judging, &looking, &[]);
+    refuse(&["src/resources", "src/engine", "src/plan", "src/topology"], &["crate::trace"], &[]);
 }
 
 /// Folders and keys that the file names are read where they are needed, and nowhere else.

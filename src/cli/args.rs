@@ -173,6 +173,20 @@ pub struct StatusArgs {
     pub name: Option<String>,
 }
 
+/// Follow one connection hop by hop, and name the first that is broken
+///
+/// From the port of this machine over the gateway, the Service's address and the node to the pod's own
+/// port. Each hop is looked at and nothing is changed. Says what was seen, why it matters and what
+/// mends it. Ends with 0 when every hop is fine and with 1 when one is broken.
+#[derive(Debug, Clone, Args)]
+pub struct TraceArgs {
+    /// A port (`10001`, `127.0.0.1:10053/udp`), a Service (`web`, `shop/web:80`) or `share/NAME`
+    #[arg(value_name = "PORT|SERVICE|share/NAME")]
+    pub target: String,
+    #[command(flatten)]
+    pub file: FileArgs,
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let duration: crate::topology::Duration =
         text.parse().map_err(|error: crate::topology::text::Malformed| match error.instead {

@@ -16,6 +16,7 @@ mod run;
 mod schema;
 mod session;
 mod status;
+mod trace;
 mod tunnel;
 mod usage;
 mod validate;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{ApplyArgs, DestroyArgs, DiffArgs, FileArgs, StatusArgs};
+pub use args::{ApplyArgs, DestroyArgs, DiffArgs, FileArgs, StatusArgs, TraceArgs};
 use args::{InputArgs, OutputArgs};
 
 use crate::error::{Error, Exit};
@@ -53,7 +54,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or in sync
-  1    `diff` found changes or drift
+  1    `diff` found changes or drift, `trace` a broken hop
   2    nothing was changed: wrong usage, invalid file or unusable environment
   3    failed part-way; says what was done and what was not
   130  interrupted";
@@ -64,6 +65,7 @@ enum Command {
     Diff(DiffArgs),
     Destroy(DestroyArgs),
     Status(StatusArgs),
+    Trace(TraceArgs),
     Tunnel(tunnel::Args),
     Graph(graph::Args),
     Validate(validate::Args),
@@ -80,6 +82,7 @@ impl Command {
             Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
             Self::Diff(_)
             | Self::Status(_)
+            | Self::Trace(_)
             | Self::Tunnel(_)
             | Self::Graph(_)
             | Self::Render(_)
@@ -115,6 +118,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Apply(args) => in_runtime(apply::apply(args, view)),
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
         Command::Status(args) => in_runtime(status::status(args, view)),
+        Command::Trace(args) => in_runtime(trace::trace(args, view)),
         Command::Tunnel(args) => in_runtime(tunnel::run(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),

@@ -22,19 +22,23 @@ mod tunnel;
 
 pub use base::claim::{Claim, Claims, Reservation};
 pub use base::context::{Context, Held};
+pub use base::docker::kind_nodes;
+pub use base::docker::ownership::{Whose, of_container};
 pub use base::existing::Existing;
 pub use base::kind::{Ingredients, ResourceKind};
 pub use base::kube::inventory::Inventory;
-pub use base::kube::objects::Objects;
+pub use base::kube::objects::{Objects, id as object_id};
+pub use base::kube::pods;
 pub use base::objection::{MISSING, Objections, of_graph};
 pub use base::rendered::{Content, Part, Rendered};
 pub use base::variables::Variables;
 pub use cluster::leave_kubeconfigs;
 pub use conflicts::settled;
+pub use gateway::leads as gateway_leads;
 pub use network::foresee;
 pub use port::leads_to;
 pub use registry::{
     Hands, check_tools, desired, explain, held_by_others, named, observe, observe_ports,
     refuse_impossible, render, table,
 };
-pub use share::{Doing, Ground, Health, Scene, Settled, healths, settle, ways};
+pub use share::{Doing, Ground, Health, Scene, Settled, health, healths, settle, ways};

@@ -16,6 +16,7 @@ use crate::engine::{Cancel, Event, StepPhase};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
 use crate::topology::{Diagnostic, Severity};
+use crate::trace::Trace;
 
 pub struct Human {
     console: Console,
@@ -197,6 +198,16 @@ impl View for Human {
             let width = self.console.out_width();
             self.console.out(&super::status::render(status, width));
         }
+    }
+
+    fn trace(&mut self, trace: &Trace) {
+        let width = self.console.out_width();
+        let text = if self.is_quiet() {
+            super::trace::finding(trace, width)
+        } else {
+            super::trace::render(trace, width)
+        };
+        self.console.out(&text);
     }
 
     fn note(&mut self, text: &str) {

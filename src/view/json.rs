@@ -12,6 +12,7 @@ use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
 use crate::topology::{Diagnostic, Place, Severity};
+use crate::trace::Trace;
 
 /// A step that measures itself is passed on at most this often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
@@ -143,6 +144,16 @@ impl View for Json {
             status: &'a Status,
         }
         self.line(&Document { format: "topo.status/v1", status });
+    }
+
+    fn trace(&mut self, trace: &Trace) {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            format: &'static str,
+            #[serde(flatten)]
+            trace: &'a Trace,
+        }
+        self.line(&Document { format: "topo.trace/v1", trace });
     }
 
     fn note(&mut self, _text: &str) {}
@@ -283,6 +294,13 @@ mod tests {
         let text = shown(Shape::Result, |view| view.status(&samples::status()));
         assert_eq!(text.lines().count(), 1);
         assert_eq!(faults("status", &text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_trace_is_one_document_of_its_schema() {
+        let text = shown(Shape::Result, |view| view.trace(&samples::trace()));
+        assert_eq!(text.lines().count(), 1);
+        assert_eq!(faults("trace", &text), Vec::<String>::new());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod samples;
 mod status;
 mod summary;
 mod text;
+mod trace;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use crate::engine::{Cancel, Event, Report};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
 use crate::topology::Diagnostic;
+use crate::trace::Trace;
 
 pub trait View: Send {
     /// A finished text that was asked for: a schema, a picture, a rendered file.
@@ -50,6 +52,7 @@ pub trait View: Send {
     fn tick(&mut self);
     fn summary(&mut self, ending: &Ending);
     fn status(&mut self, status: &Status);
+    fn trace(&mut self, trace: &Trace);
     fn note(&mut self, text: &str);
     fn warning(&mut self, text: &str);
     fn error(&mut self, error: &Error);

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::engine::{Failure, Outcome, Report};
 use crate::plan::{Action, Bond, Cause, Change, Id, Item, Plan, Shown};
+use crate::trace::{Finding, Hop, State, Trace};
 
 pub fn id(text: &str) -> Id {
     text.parse().expect("a sample id is valid")
@@ -136,6 +137,39 @@ pub fn ending(report: &Report) -> Ending<'_> {
         report,
         elapsed: Duration::from_millis(3210),
         ports: &[],
+    }
+}
+
+/// Of a Service that pods are missing behind: what a trace of it says.
+pub fn trace() -> Trace {
+    let hop = |hop, at: &str, state, saw: &str| Hop::new(hop, at, state, saw);
+    let finding = Finding::new(
+        "no-ready-pods",
+        "the Deployment `web` is scaled to 0",
+        "a Service without a ready pod answers nobody, which from outside looks like a fault of the network",
+        "`kubectl --context kind-dev -n default scale deployment/web --replicas=1`",
+    );
+    Trace {
+        topology: "dev".to_owned(),
+        target: "127.0.0.1:10001/tcp to service default/web:80".to_owned(),
+        hops: vec![
+            hop(
+                "host",
+                "127.0.0.1:10001",
+                State::Fine,
+                "docker-proxy (pid 4711) listens; a connection is taken",
+            ),
+            hop("gateway", "dev-gw", State::Fine, "Up 3 minutes (healthy), publishes the port"),
+            hop(
+                "address",
+                "172.22.255.201",
+                State::Follows,
+                "nobody on the network answers for 172.22.255.201",
+            ),
+            hop("endpoints", "web", State::Broken, &finding.saw),
+            hop("pod", "web", State::Unexamined, "its node is not looked into"),
+        ],
+        finding: Some(finding),
     }
 }
 

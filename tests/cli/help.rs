@@ -2,11 +2,12 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "apply",
     "diff",
     "destroy",
     "status",
+    "trace",
     "tunnel",
     "graph",
     "validate",

@@ -83,6 +83,8 @@ pub struct Address {
     pub v6: Option<IpAddr>,
     /// Asked for when the container was connected, so it is kept over restarts.
     pub fixed: Option<IpAddr>,
+    /// Its address on the wire, while the container runs: `02:42:ac:14:00:02`.
+    pub hardware: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,6 +263,7 @@ impl From<EndpointSettings> for Address {
             network_id: endpoint.network_id.unwrap_or_default(),
             v4: parsed(endpoint.ip_address),
             v6: parsed(endpoint.global_ipv6_address),
+            hardware: endpoint.mac_address.filter(|address| !address.is_empty()),
             fixed: parsed(endpoint.ipam_config.and_then(|config| config.ipv4_address)),
         }
     }

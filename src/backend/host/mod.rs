@@ -7,6 +7,7 @@ mod process;
 mod reach;
 mod routes;
 mod signals;
+pub mod sockets;
 mod state;
 
 pub use files::{Disk, exports, owner};

@@ -249,11 +249,16 @@ impl Kube {
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
 
-    /// What the cluster warned of about a pod, the latest last: `FailedMount: …`.
-    pub async fn warnings(&self, namespace: &str, pod: &str) -> Result<Vec<String>, KubeError> {
+    /// What the cluster warned of about an object, the latest last: `FailedMount: …`.
+    pub async fn warnings(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Vec<String>, KubeError> {
         let events: Api<k8s_openapi::api::core::v1::Event> =
             Api::namespaced(self.client.clone(), namespace);
-        let fields = format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning");
+        let fields = format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning");
         let params = ListParams::default().fields(&fields);
         let listed = self.call(|| events.list(&params)).await?;
         let mut warnings = listed.items;

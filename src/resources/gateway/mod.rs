@@ -40,7 +40,7 @@ use scripts::Scripts;
 
 pub use container::put;
 pub use keys::read;
-pub use state::{Entry, Forward, Live, Saved};
+pub use state::{Entry, Forward, Live, Saved, leads};
 pub use writer::{Edit, Writer};
 
 const TABLE: Table = Table {

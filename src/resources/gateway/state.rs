@@ -1,13 +1,13 @@
 //! What is saved in the gateway's volume, the rules made of it, and the rules that are in force.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::container::{LOAD, STATE, put};
-use crate::backend::docker::{Archived, Error};
+use crate::backend::docker::{Archived, Container, Error};
 use crate::engine::Failure;
 use crate::plan::{Id, Record};
 use crate::resources::base::context::Context;
@@ -181,6 +181,35 @@ impl Live {
         }
         Self(live)
     }
+}
+
+/// Where one port of a gateway leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leads {
+    /// As it was applied.
+    pub saved: Option<SocketAddr>,
+    /// By the rules in force; none where nginx forwards, which tells nothing.
+    pub live: Option<SocketAddr>,
+}
+
+/// Looks at one port of a gateway that runs.
+pub async fn leads(
+    cx: &Context,
+    gateway: &Container,
+    proto: Proto,
+    listen: u16,
+) -> Result<Leads, Failure> {
+    let saved = Saved::read(cx, &gateway.id).await?.unwrap_or_default();
+    let mut entries = saved.forwards.values().flat_map(|forward| &forward.entries);
+    let is_it = |entry: &&Entry| entry.proto == proto && entry.listen == listen;
+    let Some(entry) = entries.find(is_it) else { return Ok(Leads::default()) };
+    let mode = cx.file.as_ref().and_then(|topology| topology.gateway.as_ref()).map(|it| it.mode);
+    let live = match mode {
+        Some(GatewayForwarding::Proxy) => None,
+        _ => Live::read(cx, &gateway.name).await?.target(entry),
+    };
+    let place = |(address, port)| SocketAddr::new(address, port);
+    Ok(Leads { saved: Some(place((entry.address, entry.port))), live: live.map(place) })
 }
 
 /// `[{"concat": ["tcp", 10001]}, {"concat": ["172.22.255.201", 22]}]`; the protocol is a number

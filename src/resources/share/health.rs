@@ -54,7 +54,8 @@ pub async fn healths(cx: &Context, scene: Scene<'_>) -> Vec<Health> {
     join_all(scene.topology.shares.iter().map(|share| health(cx, scene, share))).await
 }
 
-async fn health(cx: &Context, scene: Scene<'_>, share: &Share) -> Health {
+/// One of them.
+pub async fn health(cx: &Context, scene: Scene<'_>, share: &Share) -> Health {
     let server = share.server.as_ref().map(|server| format!("{server}:"));
     let claim = format!("{}/{}", share.claim.namespace, share.claim_name());
     Health {

@@ -38,7 +38,7 @@ use check::{How, Outcome};
 use volume::{Pair, kinds};
 
 pub use choice::{Ground, Settled, settle, ways};
-pub use health::{Doing, Health, Scene, healths};
+pub use health::{Doing, Health, Scene, health, healths};
 pub use sight::held_by;
 
 /// Sources of volumes cannot be changed, nor much of a claim.

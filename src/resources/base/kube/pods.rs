@@ -107,7 +107,7 @@ pub async fn why(kube: &Kube, target: &Target<'_>) -> Vec<String> {
 }
 
 /// A pod that waits for a volume, or whose probes fail, says nothing itself: its events do.
-async fn complaint_or_warning(
+pub async fn complaint_or_warning(
     kube: &Kube,
     namespace: &str,
     name: &str,
@@ -115,7 +115,7 @@ async fn complaint_or_warning(
 ) -> Option<String> {
     match complaint(body) {
         Some(complaint) => Some(complaint),
-        None => kube.warnings(namespace, name).await.unwrap_or_default().pop(),
+        None => kube.warnings("Pod", namespace, name).await.unwrap_or_default().pop(),
     }
 }
 

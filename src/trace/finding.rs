@@ -1,0 +1,97 @@
+//! What is wrong, for a person to read and mend.
+
+use serde::Serialize;
+
+/// Why a connection ends where it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// As the troubleshooting page lists it.
+    pub name: &'static str,
+    /// What was seen, as a sentence without its end.
+    pub saw: String,
+    /// Why that breaks the connection.
+    pub why: String,
+    /// What to do, with the command where there is one.
+    pub fix: String,
+}
+
+impl Finding {
+    pub fn new(
+        name: &'static str,
+        saw: impl Into<String>,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self { name, saw: saw.into(), why: why.into(), fix: fix.into() }
+    }
+}
+
+/// The names under which findings are known, each with an entry on the troubleshooting page.
+pub mod name {
+    macro_rules! names {
+        ($($constant:ident = $name:literal;)*) => {
+            $(pub const $constant: &str = $name;)*
+            #[cfg(test)]
+            pub const ALL: &[&str] = &[$($name),*];
+        };
+    }
+
+    names! {
+        ADDRESS_ANSWERED_TWICE = "address-answered-twice";
+        ADDRESS_NOT_IN_POOLS = "address-not-in-pools";
+        ADDRESS_TAKEN = "address-taken";
+        API_SILENT = "api-silent";
+        DROPPED_IN_GATEWAY = "dropped-in-gateway";
+        DROPPED_ON_NODE = "dropped-on-node";
+        FORWARD_NOT_IN_FORCE = "forward-not-in-force";
+        GATEWAY_MISSING = "gateway-missing";
+        GATEWAY_STOPPED = "gateway-stopped";
+        HANGS_UP = "hangs-up-at-once";
+        IP_FORWARD_OFF = "ip-forward-off";
+        KUBE_PROXY_BEHIND = "kube-proxy-behind";
+        KUBE_PROXY_MISSING = "kube-proxy-missing";
+        METALLB_NOT_READY = "metallb-not-ready";
+        NETWORK_POLICY = "network-policy";
+        NOBODY_HAS_ADDRESS = "nobody-has-address";
+        NODE_STOPPED = "node-stopped";
+        NODES_EXCLUDED = "nodes-excluded";
+        NO_ADDRESS = "no-address";
+        NO_LOAD_BALANCER = "no-load-balancer";
+        NO_LOCAL_PODS = "no-local-pods";
+        NO_READY_PODS = "no-ready-pods";
+        NO_SUCH_PORT = "no-such-port";
+        NO_SUCH_TARGET_PORT = "no-such-target-port";
+        NOT_ADVERTISED = "not-advertised";
+        POD_NOT_LISTENING = "pod-not-listening";
+        POD_ON_IPV6_ONLY = "pod-on-ipv6-only";
+        POD_ON_LOOPBACK = "pod-on-loopback";
+        POOL_MISSING = "pool-missing";
+        PORT_HELD = "port-held";
+        PORT_NOT_PUBLISHED = "port-not-published";
+        PROXY_NOT_RUNNING = "proxy-not-running";
+        SELECTOR_MATCHES_NOTHING = "selector-matches-nothing";
+        SELECTOR_TOO_WIDE = "selector-too-wide";
+        SERVICE_MISSING = "service-missing";
+        SERVICE_NOT_REACHABLE = "service-not-reachable";
+        SHARE_NOT_READY = "share-not-ready";
+        SOURCE_RANGES = "source-ranges";
+        SPEAKER_MISSING = "speaker-missing";
+        STALE_TARGET = "stale-target";
+        TWO_LOAD_BALANCERS = "two-load-balancers";
+        UNEXPLAINED = "unexplained";
+        WRONG_PROTOCOL = "wrong-protocol";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn every_name_has_its_entry_on_the_troubleshooting_page() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        for name in name::ALL {
+            assert!(page.contains(&format!("\n| **{name}** |")), "{name} has no entry");
+        }
+    }
+}
