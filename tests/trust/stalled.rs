@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::files::File;
-use crate::lane::Lane;
+use crate::lane::{Lane, Ran};
 use crate::proxy::{Among, Fault, Order, What};
 use crate::rounds::{self, Row};
 
@@ -35,5 +35,15 @@ fn stalled(lane: &Lane, file: &str, at: usize) -> Result<(), String> {
     let fault = Fault { what: What::Stalled, at, among: Among::All };
     let ran = other.begin(Order::Strike(fault), &["diff", file]).end_within(PATIENCE);
     let call = ran.run.struck().unwrap_or_default();
-    ran.ends(2, "the diff").map_err(|why| format!("{fault} ({call}): {why}"))
+    is_said(&ran).map_err(|why| format!("{fault} ({call}): {why}"))
+}
+
+/// As the reason to refuse, or to call unknown what that call would have told.
+fn is_said(ran: &Ran) -> Result<(), String> {
+    ran.sane("the diff")?;
+    let is_told = ran.out.contains("no answer") || ran.err.contains("no answer");
+    if is_told && matches!(ran.code, Some(1 | 2)) {
+        return Ok(());
+    }
+    Err(format!("it ended with {} and without a word of it:\n{}", ran.ending(), ran.said()))
 }
