@@ -10,7 +10,8 @@ use super::stages::{Reached, Stages};
 use super::step::{Performed, Shared, Stop};
 use super::{Cancel, Driver, Event, Events, Failure, StepPhase};
 use crate::plan::{
-    Action, Id, Item, Outputs, Phase, Plan, Resource, SecretKey, Step, StepGraph, World, steps,
+    Action, Id, Item, Outputs, Phase, Plan, Record, Resource, SecretKey, Step, StepGraph, World,
+    steps,
 };
 
 /// One carrying-out of a plan.
@@ -332,13 +333,19 @@ impl<D: Driver> Queue<D> {
         self.ended[at] = Some(outcome);
     }
 
+    /// Removed by itself, or with what it was in: by the plan, or by what was recorded when it was made,
+    /// since what goes with another and is not wanted any more has no item of its own.
     fn is_gone(&self, id: &Id) -> bool {
-        let mut place = Some(id);
-        while let Some(id) = place {
+        let mut open = vec![id];
+        let mut met = HashSet::new();
+        while let Some(id) = open.pop() {
             if self.removed.contains(id) {
                 return true;
             }
-            place = self.holders.get(id);
+            if met.insert(id) {
+                open.extend(self.holders.get(id));
+                open.extend(self.shared.world.record(id).into_iter().flat_map(Record::holders));
+            }
         }
         false
     }
