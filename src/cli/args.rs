@@ -17,7 +17,7 @@ const FILE_VARIABLE: &str = "TOPO_FILE";
 /// Which topology file.
 #[derive(Debug, Clone, Args)]
 pub struct FileArgs {
-    /// The topology file, `-` for standard input [default: $TOPO_FILE, or topo.yaml]
+    /// The topology file, `-` for standard input [default: `$TOPO_FILE`, or topo.yaml]
     #[arg(value_name = "FILE")]
     positional: Option<PathBuf>,
     /// The topology file, as an option
@@ -41,7 +41,7 @@ impl FileArgs {
 /// Which topology file, for commands whose first argument is another.
 #[derive(Debug, Clone, Args)]
 pub struct FileOption {
-    /// The topology file, `-` for standard input [default: $TOPO_FILE, or topo.yaml]
+    /// The topology file, `-` for standard input [default: `$TOPO_FILE`, or topo.yaml]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ pub async fn trace(args: &TraceArgs, view: &mut dyn View) -> Result<Exit, Error>
     let session = Session::open(Which::File(path), Purpose::Look, "topo trace", view).await?;
     session.check_claims(true)?;
     let target = Target::find(session.cx().topology()?, &args.target)?;
-    let found = trace::trace(session.cx(), session.snapshot(), &target, apply).await?;
+    let found = Box::pin(trace::trace(session.cx(), session.snapshot(), &target, apply)).await?;
     view.trace(&found);
     Ok(if found.finding.is_some() { Exit::Differs } else { Exit::Done })
 }

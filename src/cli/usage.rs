@@ -1,6 +1,7 @@
 //! What is said where no command was typed, or one that other programs have: which one does it here.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::CommandFactory;
 use clap::builder::StyledStr;
@@ -73,7 +74,8 @@ fn is_first(typed: &str, args: &[OsString]) -> bool {
 }
 
 fn tip(typed: &str) -> Option<String> {
-    if typed.ends_with(".yaml") || typed.ends_with(".yml") {
+    let extension = Path::new(typed).extension().unwrap_or_default();
+    if extension == "yaml" || extension == "yml" {
         return Some(format!("write a command before the file: 'topo apply {typed}'"));
     }
     if typed == "version" {

@@ -118,7 +118,6 @@ impl Scalars {
                         (self.quote, from) = (None, at + 1);
                     }
                 }
-                (Some(_), _) => {}
                 (None, '"' | '\'') if before.is_whitespace() || "[{,:".contains(before) => {
                     plain.push((from, at - from));
                     self.quote = Some(c);
@@ -127,7 +126,7 @@ impl Scalars {
                     plain.push((from, at - from));
                     return plain;
                 }
-                (None, _) => {}
+                (Some(_) | None, _) => {}
             }
             before = c;
         }

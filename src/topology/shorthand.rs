@@ -91,16 +91,13 @@ fn port_mapping(text: &str) -> Option<String> {
 }
 
 fn forward(text: &str) -> Option<String> {
-    let (listen, there) = match published(text) {
-        Some(Published { addr, here, there, udp }) => {
-            let addr = addr.map(|addr| format!("{addr}:")).unwrap_or_default();
-            let udp = if udp { "/udp" } else { "" };
-            (format!("{addr}{here}{udp}"), there)
-        }
-        None => {
-            let listen: ListenSpec = text.parse().ok()?;
-            (text.to_owned(), if listen.ports.count() == 1 { "80" } else { return None })
-        }
+    let (listen, there) = if let Some(Published { addr, here, there, udp }) = published(text) {
+        let addr = addr.map(|addr| format!("{addr}:")).unwrap_or_default();
+        let udp = if udp { "/udp" } else { "" };
+        (format!("{addr}{here}{udp}"), there)
+    } else {
+        let listen: ListenSpec = text.parse().ok()?;
+        (text.to_owned(), if listen.ports.count() == 1 { "80" } else { return None })
     };
     Some(format!("{{ listen: {}, to: {{ service: NAME, port: {there} }} }}", quoted(&listen)))
 }

@@ -130,7 +130,7 @@ pub async fn trace(
     match target {
         Target::Share(name) => share::trace(cx, snapshot, name, &apply).await,
         Target::Way(way) => {
-            let sight = look::look(cx, snapshot, way, apply).await;
+            let sight = Box::pin(look::look(cx, snapshot, way, apply)).await;
             Ok(Trace::of(&cx.name, way.to_string(), judge::hops(&sight)))
         }
     }

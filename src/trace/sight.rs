@@ -322,8 +322,8 @@ pub fn endpoints(slices: &[DynamicObject], port: Option<&ServicePort>, v4: bool)
             })
             .find_map(|one| u16::try_from(one["port"].as_u64()?).ok());
         for endpoint in slice.data["endpoints"].as_array().into_iter().flatten() {
-            let addresses = endpoint["addresses"].as_array().into_iter().flatten();
-            let address = addresses.filter_map(|one| one.as_str()?.parse::<IpAddr>().ok()).next();
+            let mut addresses = endpoint["addresses"].as_array().into_iter().flatten();
+            let address = addresses.find_map(|one| one.as_str()?.parse::<IpAddr>().ok());
             let Some(address) = address.filter(|address| address.is_ipv4() == v4) else { continue };
             found.push(Endpoint {
                 pod: text(&endpoint["targetRef"]["name"]),

@@ -16,13 +16,12 @@ pub fn render(trace: &Trace, columns: Option<usize>) -> String {
         text.push_str(&line(hop, hop_width, columns));
     }
     text.push('\n');
-    match &trace.finding {
-        Some(_) => text.push_str(&finding(trace, columns)),
-        None => {
-            let unexamined = trace.hops.iter().any(|hop| hop.state == State::Unexamined);
-            let which = if unexamined { "that was examined " } else { "" };
-            let _ = writeln!(text, "every hop {which}is fine");
-        }
+    if trace.finding.is_some() {
+        text.push_str(&finding(trace, columns));
+    } else {
+        let unexamined = trace.hops.iter().any(|hop| hop.state == State::Unexamined);
+        let which = if unexamined { "that was examined " } else { "" };
+        let _ = writeln!(text, "every hop {which}is fine");
     }
     text
 }

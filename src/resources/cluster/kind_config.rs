@@ -50,7 +50,9 @@ pub fn whole(
         .collect();
     if let Some(taints) = &cluster.control_plane.taints {
         let patch = control_plane_taints(taints, nodes.len() + workers.len() == 1);
-        nodes.iter_mut().for_each(|node| add_patches(node, patch.clone()));
+        for node in &mut nodes {
+            add_patches(node, patch.clone());
+        }
     }
     nodes.extend(workers.iter().map(|worker| self::worker(cluster, &worker.group)));
     for node in &mut nodes {

@@ -191,29 +191,22 @@ fn no_address(sight: &Sight, cluster: &Cluster) -> Option<Finding> {
     }
     let allocation =
         cluster.warnings.iter().rev().find(|warning| warning.starts_with("AllocationFailed"));
-    match allocation {
-        Some(warning) => {
-            let id = cluster.service_id()?;
-            let fix = sight
-                .remedy
-                .of_object(&id, "ask for an address of a pool, or widen the pool in the file");
-            Some(Finding::new(
-                ADDRESS_NOT_IN_POOLS,
-                format!("{pending}: {warning}"),
-                "MetalLB gives only what its pools have, to whom they are for",
-                fix,
-            ))
-        }
-        None => {
-            let fix = format!("`{kubectl} -n metallb-system logs deployment/controller` says why");
-            Some(Finding::new(
-                NO_ADDRESS,
-                pending,
-                "MetalLB has not given one, and says nothing of it",
-                fix,
-            ))
-        }
+    if let Some(warning) = allocation {
+        let id = cluster.service_id()?;
+        let fix = "ask for an address of a pool, or widen the pool in the file";
+        return Some(Finding::new(
+            ADDRESS_NOT_IN_POOLS,
+            format!("{pending}: {warning}"),
+            "MetalLB gives only what its pools have, to whom they are for",
+            sight.remedy.of_object(&id, fix),
+        ));
     }
+    Some(Finding::new(
+        NO_ADDRESS,
+        pending,
+        "MetalLB has not given one, and says nothing of it",
+        format!("`{kubectl} -n metallb-system logs deployment/controller` says why"),
+    ))
 }
 
 /// Why nobody on the network may hear of the address.

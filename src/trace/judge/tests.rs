@@ -172,11 +172,11 @@ fn inside(sight: &mut Sight) -> &mut Inside {
 }
 
 fn cluster_of(sight: &mut Sight) -> &mut Cluster {
-    sight.cluster.as_mut().ok().expect("a cluster")
+    sight.cluster.as_mut().expect("a cluster")
 }
 
 fn on_node(sight: &mut Sight) -> &mut NodeInside {
-    sight.nodes[0].inside.as_mut().ok().expect("a node")
+    sight.nodes[0].inside.as_mut().expect("a node")
 }
 
 fn spec(sight: &mut Sight, key: &str, value: Value) {

@@ -41,7 +41,7 @@ async fn ask(kube: &Kube, way: &Way) -> Result<Cluster, KubeError> {
         list("metallb.io/v1beta1", "L2Advertisement", Some(METALLB), ""),
     )?;
     let mut cluster =
-        Cluster { service, nodes, metallb, proxies, pools, advertisements, ..Cluster::default() };
+        Cluster { service, nodes, metallb, pools, advertisements, proxies, ..Cluster::default() };
     behind(kube, way, &mut cluster).await?;
     Ok(cluster)
 }

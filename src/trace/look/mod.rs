@@ -160,7 +160,7 @@ async fn cluster_of(cx: &Context, way: &Way) -> Look<Cluster> {
     if !has_cluster(cx) {
         return Err("the file has no cluster".to_owned());
     }
-    within(API_LIMIT, cluster::look(cx, way)).await
+    within(API_LIMIT, Box::pin(cluster::look(cx, way))).await
 }
 
 async fn within<T>(limit: Duration, look: impl Future<Output = Look<T>>) -> Look<T> {
