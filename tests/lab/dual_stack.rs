@@ -117,7 +117,7 @@ fn a_proxy_leads_from_one_family_to_the_other(lab: &Lab) {
     let crossed = TOPOLOGY.replace("\"[::1]:12451\", to", "\"127.0.0.1:12451\", to");
     let file = write(lab, &crossed);
     let ran = lab.expect(2, &["diff", &file]);
-    assert!(ran.err.contains("comes to the gateway over IPv4, and this is IPv6"), "{}", ran.err);
+    assert!(ran.err.contains("`mode: dnat` cannot forward from IPv4 to IPv6"), "{}", ran.err);
     write(lab, &crossed.replace("  publish:", "  mode: proxy\n  publish:"));
     lab.expect(0, &["apply", "--yes", &file]);
     for door in ["127.0.0.1:12450", "[::1]:12450", "127.0.0.1:12451"] {
