@@ -66,6 +66,9 @@ const PINNED: &str = "pinned";
 
 /// Loading the rules and starting sshd takes less than a second; squid takes a few.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the engine may take to notice that a container has ended.
+const ENDING: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub struct GatewayKind;
 
@@ -478,7 +481,10 @@ async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let ready = cx.docker.exec(name, &["sh", "-c", UNTIL_HEALTHY]);
     match tokio::time::timeout(limit, ready).await {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(explain(cx, name, &error.to_string()).await),
+        Ok(Err(error)) => {
+            let _ = tokio::time::timeout(ENDING, until_ended(cx, name)).await;
+            return Err(explain(cx, name, &error.to_string()).await);
+        }
         Err(_) => {
             let late = format!("timed out after {} s waiting for its services", limit.as_secs());
             return Err(explain(cx, name, &late).await);
@@ -494,6 +500,18 @@ async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     let mut outputs = snapshot.container(name).map(outputs_of).unwrap_or_default();
     outputs.extend(host_key(cx, name).await?);
     Ok(outputs)
+}
+
+/// What was run in it ends before its time with the container alone, which the engine may take a
+/// moment to notice.
+async fn until_ended(cx: &Context, name: &str) {
+    let runs = async || {
+        let snapshot = cx.snapshot().await.unwrap_or_default();
+        snapshot.container(name).is_some_and(Container::is_running)
+    };
+    while runs().await {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Forwards that nobody on this machine can use, since another machine publishes them on its loopback.
