@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::backend::host::kubeconfig::{Entry, Mark, Tell, Written, take_out};
 use crate::backend::host::{Kubeconfig, KubeconfigError};
 use crate::engine::{Failure, Turn};
+use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
 
 /// What is known of the entries that topo wrote.
@@ -64,8 +65,14 @@ pub async fn merge(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let file = kubeconfig(cx)?;
     let known = known(cx).await;
     let entry = own_entry(cx).await?;
+    // The last topology in a file takes it away, whichever of them made it.
+    let claims = Claims::read(&cx.snapshot().await?);
     for (path, is_new) in file.goes_into(&entry, &known.marks).map_err(failure)? {
-        let made = is_new || known.written.get(&path).is_some_and(|before| before.made);
+        let by_any = || {
+            let mut written = claims.current.values().filter_map(|it| it.kubeconfigs.get(&path));
+            written.any(|written| written.made)
+        };
+        let made = is_new || known.written.get(&path).is_some_and(|before| before.made) || by_any();
         let written = Written { mark: entry.mark(), made };
         cx.change_claim(|claim| {
             claim.kubeconfigs.insert(path, written);
