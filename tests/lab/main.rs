@@ -32,5 +32,6 @@ mod refuser;
 mod routed_host;
 mod served;
 mod small;
+mod trace;
 mod two_teams;
 mod workloads;

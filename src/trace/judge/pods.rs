@@ -361,7 +361,12 @@ fn foreign(sight: &Sight, cluster: &Cluster, deaf: &Endpoint, saw: &str) -> Opti
     let owner = |endpoint: &Endpoint| {
         let pod =
             cluster.pods.iter().find(|pod| pod.metadata.name.as_ref() == Some(&endpoint.pod))?;
-        let owner = pod.metadata.owner_references.as_ref()?.first()?.name.clone();
+        let owners = pod.metadata.owner_references.as_ref();
+        // A pod that nobody made but a person is its own.
+        let Some(owner) = owners.and_then(|owners| owners.first()) else {
+            return Some(endpoint.pod.clone());
+        };
+        let owner = owner.name.clone();
         let hash = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
         Some(match hash {
             Some(hash) => owner.trim_end_matches(hash.as_str()).trim_end_matches('-').to_owned(),
