@@ -1,13 +1,14 @@
 //! `topo apply`.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
-use super::ports::{self, Services};
+use super::ports::{self, ReadyPods};
 use super::session::{Planned, Purpose, Session, Which};
 use super::{ApplyArgs, run};
 use crate::engine::{Cancel, Failure};
 use crate::error::{Error, Exit};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Id, Plan, World};
 use crate::resources;
 use crate::view::{Answer, Doing, Ending, PortStatus, View};
 
@@ -21,6 +22,8 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     }
 
     let Planned { plan, desired, world } = planned;
+    let touched = plan.touched();
+    let seen = plan.in_sync().then(|| ports::only_forwards(&world));
     let report = run::carry_out(&session, plan, desired, world, &args.run, &cancel, view).await;
     if report.interrupted
         && report.changed_nothing()
@@ -32,7 +35,8 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     let ports = if report.interrupted {
         Vec::new()
     } else {
-        run::unless_interrupted(&cancel, try_ports(&session, view)).await.unwrap_or_default()
+        let looked = look_at_ports(&session, seen, &touched, view);
+        run::unless_interrupted(&cancel, looked).await.unwrap_or_default()
     };
     view.summary(&Ending {
         doing: Doing::Apply,
@@ -67,14 +71,28 @@ async fn prepare(
     Ok((session, planned))
 }
 
-/// What nobody answers is told and no failure: what stands behind it may just be slow.
-async fn try_ports(session: &Session, view: &mut dyn View) -> Vec<PortStatus> {
+/// Tries the forwards that were touched. What nobody answers is told and no failure: what stands
+/// behind it may just be slow. Of the others is told what was `seen` before, where nothing has changed
+/// since.
+async fn look_at_ports(
+    session: &Session,
+    seen: Option<World>,
+    touched: &HashSet<Id>,
+    view: &mut dyn View,
+) -> Vec<PortStatus> {
     if session.topology.as_ref().is_none_or(|topology| topology.ports().is_empty()) {
         return Vec::new();
     }
-    let Ok(world) = resources::observe_ports(session.cx()).await else { return Vec::new() };
-    let services = Services::look(session.cx()).await;
-    let ports = ports::try_all(session, &world, &services, ports::PATIENCE).await;
+    let forwards = async {
+        match seen {
+            Some(world) => Some(world),
+            None => resources::observe_ports(session.cx()).await.ok(),
+        }
+    };
+    let (world, ready_pods) = tokio::join!(forwards, ReadyPods::look(session.cx()));
+    let Some(world) = world else { return Vec::new() };
+    let is_tried = |id: &Id, _| touched.contains(id);
+    let ports = ports::look(session, &world, &ready_pods, &is_tried, ports::PATIENCE).await;
     for port in ports.iter().filter(|port| port.address.is_some()) {
         if let (Some(false), Some(detail)) = (port.reachable, &port.detail) {
             view.warning(&format!("port {} {detail}", port.listen));

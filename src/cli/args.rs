@@ -171,6 +171,9 @@ pub struct StatusArgs {
     /// The name of the topology, when its file is gone
     #[arg(long, value_name = "NAME", conflicts_with_all = ["positional", "file"])]
     pub name: Option<String>,
+    /// Try every forward with a connection
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// Follow one connection hop by hop, and name the first that is broken

@@ -1,6 +1,6 @@
 //! The forwards as they are now: where each leads, how many pods stand behind it, whether it answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -17,59 +17,92 @@ use crate::backend::host::{self, Reach, Route};
 use crate::manifest::Kinds;
 use crate::plan::{Id, World};
 use crate::resources::{Context, leads_to};
-use crate::topology::{Listen, Port, Proto, Target};
+use crate::topology::gateway::ServiceRef;
+use crate::topology::{GatewayForwarding, Listen, Port, Proto, Target};
 use crate::view::PortStatus;
 
 /// How long forwards that were just made are tried before it is said that nobody answers.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-const TRY_AGAIN: Duration = Duration::from_millis(250);
+/// At first and at most: what was just made answers soon, or has to be waited for.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+const TRY_SELDOM: Duration = Duration::from_millis(250);
+/// The label of an EndpointSlice that names its Service.
+const SERVICE_OF_SLICE: &str = "kubernetes.io/service-name";
 /// Connections that are tried at the same time.
 const AT_ONCE: usize = 64;
 
-/// The ready pods behind each Service and the addresses in use, in two lists.
+/// The ready pods behind the Services that forwards lead to, in one list. None where they could not be
+/// listed; a Service that is not in it has none.
 #[derive(Default)]
-pub struct Services {
-    ready_pods: HashMap<String, u32>,
-    /// None where the Services cannot be listed.
-    pub addresses: Option<Vec<IpAddr>>,
-}
+pub struct ReadyPods(Option<HashMap<String, u32>>);
 
-impl Services {
-    /// What cannot be asked is left out, and shown as such.
+impl ReadyPods {
     pub async fn look(cx: &Context) -> Self {
-        let mut services = Self::default();
-        let Ok(kube) = cx.kube().await else { return services };
+        let ports = cx.file.iter().flat_map(|topology| topology.ports());
+        let services: BTreeSet<&str> =
+            ports.filter_map(service).map(|to| to.name.as_str()).collect();
+        if services.is_empty() {
+            return Self::default();
+        }
+        let Ok(kube) = cx.kube().await else { return Self::default() };
         let slices = Kinds::default().named(&"discovery.k8s.io/v1".into(), &"EndpointSlice".into());
-        let kind = Kinds::default().named(&"v1".into(), &"Service".into());
-        let (slices, all) = tokio::join!(kube.list(&slices, ""), kube.list(&kind, ""));
-        services.count_pods(&slices.unwrap_or_default());
-        services.addresses = all.ok().map(|all| all.iter().flat_map(given).collect());
-        services
+        let slices = kube.list(&slices, &selector(&services)).await;
+        Self(slices.ok().map(|slices| count_pods(&slices)))
     }
 
-    /// A Service may have several slices, and of each family its own: a pod that is in two counts once.
-    fn count_pods(&mut self, slices: &[DynamicObject]) {
-        let mut counted = HashSet::new();
-        for slice in slices {
-            let labels = slice.metadata.labels.as_ref();
-            let Some(name) = labels.and_then(|labels| labels.get("kubernetes.io/service-name"))
-            else {
-                continue;
-            };
-            let service =
-                format!("{}/{name}", slice.metadata.namespace.as_deref().unwrap_or_default());
-            let ready_pods = self.ready_pods.entry(service.clone()).or_default();
-            let endpoints = slice.data["endpoints"].as_array().into_iter().flatten();
-            for endpoint in endpoints.filter(|one| one["conditions"]["ready"] != false) {
-                // What is no pod is known by its addresses alone.
-                let uid = &endpoint["targetRef"]["uid"];
-                let who = if uid.is_null() { &endpoint["addresses"] } else { uid };
-                if counted.insert((service.clone(), who)) {
-                    *ready_pods += 1;
-                }
+    fn behind(&self, port: &Port) -> Option<u32> {
+        let service = service(port)?.to_string();
+        Some(self.0.as_ref()?.get(&service).copied().unwrap_or_default())
+    }
+}
+
+fn service(port: &Port) -> Option<&ServiceRef> {
+    match &port.to {
+        Target::Service { service, .. } => Some(service),
+        Target::NodePort(_) | Target::Address { .. } => None,
+    }
+}
+
+/// Their slices alone, since a cluster may have many more, while the names fit into a request.
+fn selector(services: &BTreeSet<&str>) -> String {
+    const MANY: usize = 50;
+    if services.len() > MANY {
+        return SERVICE_OF_SLICE.to_owned();
+    }
+    let names: Vec<&str> = services.iter().copied().collect();
+    format!("{SERVICE_OF_SLICE} in ({})", names.join(","))
+}
+
+/// The addresses that Services of the cluster have been given; none where they cannot be listed.
+pub async fn addresses_in_use(cx: &Context) -> Option<Vec<IpAddr>> {
+    let kube = cx.kube().await.ok()?;
+    let kind = Kinds::default().named(&"v1".into(), &"Service".into());
+    let services = kube.list(&kind, "").await.ok()?;
+    Some(services.iter().flat_map(given).collect())
+}
+
+/// A Service may have several slices, and of each family its own: a pod that is in two counts once.
+fn count_pods(slices: &[DynamicObject]) -> HashMap<String, u32> {
+    let mut ready_pods = HashMap::new();
+    let mut counted = HashSet::new();
+    for slice in slices {
+        let labels = slice.metadata.labels.as_ref();
+        let Some(name) = labels.and_then(|labels| labels.get(SERVICE_OF_SLICE)) else {
+            continue;
+        };
+        let service = format!("{}/{name}", slice.metadata.namespace.as_deref().unwrap_or_default());
+        let pods: &mut u32 = ready_pods.entry(service.clone()).or_default();
+        let endpoints = slice.data["endpoints"].as_array().into_iter().flatten();
+        for endpoint in endpoints.filter(|one| one["conditions"]["ready"] != false) {
+            // What is no pod is known by its addresses alone.
+            let uid = &endpoint["targetRef"]["uid"];
+            let who = if uid.is_null() { &endpoint["addresses"] } else { uid };
+            if counted.insert((service.clone(), who)) {
+                *pods += 1;
             }
         }
     }
+    ready_pods
 }
 
 /// The addresses that a Service has been given.
@@ -79,22 +112,44 @@ fn given(service: &DynamicObject) -> Vec<IpAddr> {
     given.filter_map(|one| one["ip"].as_str()?.parse().ok()).collect()
 }
 
-/// Every forward of the file; the tcp ones are tried until they answer or `patience` is at its end.
-pub async fn try_all(
+/// The gateway and its forwards alone, of a look at everything.
+pub fn only_forwards(world: &World) -> World {
+    let is_one = |id: &Id| matches!(id.kind(), "gateway" | "port");
+    let things = world.things.iter().filter(|(id, _)| is_one(id));
+    let blind = world.blind.iter().filter(|(id, _)| is_one(id));
+    World {
+        things: things.map(|(id, seen)| (id.clone(), seen.clone())).collect(),
+        blind: blind.map(|(id, why)| (id.clone(), why.clone())).collect(),
+        ..World::default()
+    }
+}
+
+/// Which forwards are tried, by id and by the ready pods behind them, where those are known.
+pub type IsTried<'a> = &'a (dyn Fn(&Id, Option<u32>) -> bool + Sync);
+
+/// Every forward of the file. Those over tcp that are to be tried are, until they answer or
+/// `patience` is at its end; of the others is told what has been seen.
+pub async fn look(
     session: &Session,
     world: &World,
-    services: &Services,
+    ready_pods: &ReadyPods,
+    is_tried: IsTried<'_>,
     patience: Duration,
 ) -> Vec<PortStatus> {
     let Some(topology) = &session.topology else { return Vec::new() };
+    let mode = topology.gateway.as_ref().map(|gateway| gateway.mode).unwrap_or_default();
     let way = Way {
         cx: session.cx(),
+        by_rules: mode == GatewayForwarding::Dnat,
         is_here: session.cx().machine().await.is_none(),
         routes: host::routes().await,
         gateway: gateway_address(world),
         deadline: Instant::now() + patience,
     };
-    let forwards = topology.ports().iter().map(|port| forward(port, world, services, &way));
+    let forwards = topology.ports().iter().map(async |port| {
+        let pods = ready_pods.behind(port);
+        forward(port, pods, world, is_tried, &way).await
+    });
     join_all(forwards).await
 }
 
@@ -106,6 +161,8 @@ fn gateway_address(world: &World) -> Option<IpAddr> {
 /// How this machine comes to the ports.
 struct Way<'a> {
     cx: &'a Context,
+    /// Whether the gateway's kernel forwards, which takes a connection only once the target has.
+    by_rules: bool,
     /// Whether this machine is the one that the engine runs on.
     is_here: bool,
     routes: Vec<Route>,
@@ -124,6 +181,7 @@ impl Way<'_> {
     async fn unanswered(&self, host: &str, leads: &Leads) -> Vec<(u16, Missed)> {
         let mut left: Vec<(u16, Option<Missed>)> =
             leads.0.iter().map(|(port, _)| (*port, None)).collect();
+        let mut pause = TRY_AGAIN;
         loop {
             let tries = left.into_iter().map(async |(port, before)| {
                 let missed = self.miss(host, port, leads).await?;
@@ -135,14 +193,31 @@ impl Way<'_> {
                 return missed;
             }
             left = missed.into_iter().map(|(port, missed)| (port, Some(missed))).collect();
-            tokio::time::sleep(TRY_AGAIN).await;
+            tokio::time::sleep(pause).await;
+            pause = TRY_SELDOM.min(pause * 2);
         }
+    }
+
+    /// Known at once where this machine comes to the gateway past the engine: what its kernel
+    /// forwards is connected only when the target has taken the connection.
+    async fn is_through(&self, host: &str, port: u16, leads: &Leads) -> bool {
+        let gateway = self.gateway.filter(|gateway| {
+            let is_the_way =
+                leads.of(Some(port)).is_some_and(|target| target.is_ipv4() == gateway.is_ipv4());
+            self.by_rules && is_the_way && self.leads_straight_to(*gateway)
+        });
+        let Some(gateway) = gateway.map(|gateway| gateway.to_string()) else { return false };
+        let (door, gateway) = tokio::join!(host::opens(host, port), host::opens(&gateway, port));
+        door && gateway
     }
 
     /// One try. The engine's own proxy takes every connection, and holds it while the gateway looks
     /// for somebody, so a connection that is only held is tried past the engine and past the
     /// gateway too, where this machine has a route.
     async fn miss(&self, host: &str, port: u16, leads: &Leads) -> Option<Missed> {
+        if self.is_through(host, port, leads).await {
+            return None;
+        }
         let at_door = host::reach(host, port).await;
         if at_door == Reach::Answers {
             return None;
@@ -212,13 +287,22 @@ impl fmt::Display for Missed {
     }
 }
 
-async fn forward(port: &Port, world: &World, services: &Services, way: &Way<'_>) -> PortStatus {
+async fn forward(
+    port: &Port,
+    ready_pods: Option<u32>,
+    world: &World,
+    is_tried: IsTried<'_>,
+    way: &Way<'_>,
+) -> PortStatus {
     let listen = port.listen();
     let id = Id::new("port", listen);
     let leads = Leads(leads_to(world, &id));
     let tried = match world.blind.get(&id) {
         Some(why) => Tried { answers: None, detail: Some(format!("cannot be inspected: {why}")) },
-        None => try_one(listen, &leads, way).await,
+        None if leads.0.is_empty() => Tried::fails("it leads nowhere yet"),
+        None if is_tried(&id, ready_pods) => try_one(listen, &leads, way).await,
+        None if ready_pods == Some(0) => Tried::fails("no pod behind it is ready"),
+        None => Tried::default(),
     };
     let address = leads.in_words();
     let straight = leads.first().is_some_and(|target| way.leads_straight_to(target.ip()));
@@ -230,12 +314,7 @@ async fn forward(port: &Port, world: &World, services: &Services, way: &Way<'_>)
         },
         direct: address.clone().filter(|_| straight),
         address,
-        ready_pods: match &port.to {
-            Target::Service { service, .. } => {
-                services.ready_pods.get(&service.to_string()).copied()
-            }
-            Target::NodePort(_) | Target::Address { .. } => None,
-        },
+        ready_pods,
         reachable: tried.answers,
         detail: tried.detail,
     }
@@ -283,11 +362,13 @@ struct Tried {
     detail: Option<String>,
 }
 
-async fn try_one(listen: Listen, leads: &Leads, way: &Way<'_>) -> Tried {
-    if leads.0.is_empty() {
-        let detail = Some("it leads nowhere yet".to_owned());
-        return Tried { answers: Some(false), detail };
+impl Tried {
+    fn fails(why: &str) -> Self {
+        Self { answers: Some(false), detail: Some(why.to_owned()) }
     }
+}
+
+async fn try_one(listen: Listen, leads: &Leads, way: &Way<'_>) -> Tried {
     let door = way.cx.door(listen.addr).await.filter(|_| listen.proto == Proto::Tcp);
     let Some(host) = door else { return Tried::default() };
     let unanswered = way.unanswered(&host, leads).await;
@@ -350,9 +431,7 @@ mod tests {
         let pod = |address: &str, uid: &str, ready: bool| json!({"addresses": [address], "conditions": {"ready": ready}, "targetRef": {"uid": uid}});
         let v4 = slice(json!([pod("10.0.0.1", "a", true), pod("10.0.0.2", "b", false)]));
         let v6 = slice(json!([pod("fd00::1", "a", true), {"addresses": ["fd00::9"]}]));
-        let mut services = Services::default();
-        services.count_pods(&[v4, v6]);
-        assert_eq!(services.ready_pods.get("default/web"), Some(&2));
+        assert_eq!(count_pods(&[v4, v6]).get("default/web"), Some(&2));
     }
 
     fn leads(targets: &[&str]) -> Option<String> {

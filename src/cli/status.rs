@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::StatusArgs;
-use super::ports::{self, Services};
+use super::ports::{self, ReadyPods};
 use super::session::{Planned, Purpose, Session, Wanted, Which};
 use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
@@ -22,8 +22,13 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
     let session = Session::open(which, Purpose::Look, "topo status", view).await?;
     session.check_claims(true)?;
     let Planned { plan, world, .. } = session.plan(Wanted::default()).await?;
-    let services = Services::look(session.cx()).await;
-    let ports = ports::try_all(&session, &world, &services, Duration::ZERO).await;
+    let cx = session.cx();
+    let (ready_pods, addresses) = tokio::join!(ReadyPods::look(cx), ports::addresses_in_use(cx));
+    let touched = plan.touched();
+    // Nothing that was seen tells of what no pods are counted for.
+    let is_tried =
+        |id: &Id, pods: Option<u32>| args.probe || pods.is_none() || touched.contains(id);
+    let ports = ports::look(&session, &world, &ready_pods, &is_tried, Duration::ZERO).await;
     let shares = match &session.topology {
         Some(topology) => {
             let scene = Scene { topology, snapshot: session.snapshot(), world: &world };
@@ -43,7 +48,7 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
             .map(|item| resource(item, &world))
             .collect(),
         ports,
-        pools: pools(&world, &services),
+        pools: pools(&world, addresses.as_deref()),
         shares: shares.into_iter().map(share).collect(),
         tunnels: items
             .iter()
@@ -129,18 +134,18 @@ fn share(share: resources::Health) -> ShareStatus {
     }
 }
 
-fn pools(world: &World, services: &Services) -> Vec<PoolStatus> {
+fn pools(world: &World, in_use: Option<&[IpAddr]>) -> Vec<PoolStatus> {
     let mut pools: Vec<PoolStatus> = world
         .things
         .iter()
         .filter(|(id, _)| id.kind() == "pool")
-        .map(|(id, seen)| pool(id, seen, services))
+        .map(|(id, seen)| pool(id, seen, in_use))
         .collect();
     pools.sort_by(|a, b| a.name.cmp(&b.name));
     pools
 }
 
-fn pool(id: &Id, seen: &Seen, services: &Services) -> PoolStatus {
+fn pool(id: &Id, seen: &Seen, in_use: Option<&[IpAddr]>) -> PoolStatus {
     let written = seen.fields.get("addresses").and_then(Value::as_array);
     let addresses: Vec<String> =
         written.into_iter().flatten().filter_map(|one| Some(one.as_str()?.to_owned())).collect();
@@ -148,8 +153,7 @@ fn pool(id: &Id, seen: &Seen, services: &Services) -> PoolStatus {
         addresses.iter().filter_map(|text| text.parse().ok()).collect();
     let size: u128 = ranges.iter().map(|range| range.count()).sum();
     let is_in_it = |address: &&IpAddr| ranges.iter().any(|range| range.contains(**address));
-    let used = services.addresses.as_ref();
-    let used = used.map(|all| all.iter().filter(is_in_it).count() as u64);
+    let used = in_use.map(|all| all.iter().filter(is_in_it).count() as u64);
     let free = used.map(|used| u64::try_from(size).unwrap_or(u64::MAX).saturating_sub(used));
     PoolStatus { name: id.name().to_owned(), addresses, used, free }
 }

@@ -1,5 +1,6 @@
 //! The plan as data: what would be done to each resource, and why.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -254,6 +255,18 @@ impl Plan {
     /// Nothing to change and nothing that could not be seen.
     pub fn in_sync(&self) -> bool {
         self.items.iter().all(|item| !item.action.changes_something() && item.waits.is_none())
+    }
+
+    /// What this plan changes or waits for, and everything that is on it.
+    pub fn touched(&self) -> HashSet<Id> {
+        let mut touched = HashSet::new();
+        for item in &self.items {
+            let is_at_rest = item.action == Action::None && item.waits.is_none();
+            if !is_at_rest || item.bonds.iter().any(|bond| touched.contains(bond.id())) {
+                touched.insert(item.id.clone());
+            }
+        }
+        touched
     }
 
     pub fn summary(&self) -> Summary {

@@ -265,6 +265,14 @@ pub fn ports() -> Vec<PortStatus> {
                 Some("172.22.255.202:8080-8082"),
             )
         },
+        PortStatus {
+            ready_pods: Some(2),
+            ..port(
+                "127.0.0.1:10010/tcp",
+                "service default/fedora-dev-service:80",
+                Some("172.22.255.201:80"),
+            )
+        },
         port("127.0.0.1:10090/udp", "nodePort 30880", None),
     ]
 }

@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn of_many_forwards_those_that_do_not_answer_are_shown() {
-        let [answers, silent, _] = samples::ports().try_into().expect("three samples");
-        let mut ports = vec![answers; 40];
-        ports.push(silent);
+        let [answers, silent, ..] = &samples::ports()[..] else { panic!("samples") };
+        let mut ports = vec![answers.clone(); 40];
+        ports.push(silent.clone());
         let report = Report::default();
         let ending = Ending { ports: &ports, ..samples::ending(&report) };
         insta::assert_snapshot!(plain(&ending));

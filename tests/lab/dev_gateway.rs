@@ -1,5 +1,7 @@
 //! topologies/dev-gateway.yaml: the jump host before a cluster, from nothing to nothing.
 
+use serde_json::json;
+
 use crate::lab::Lab;
 
 const FILE: &str = "topologies/dev-gateway.yaml";
@@ -20,6 +22,7 @@ fn dev_gateway() {
     programs_are_told_what_they_were_promised(&lab);
     a_changed_forward_keeps_the_container(&lab);
     a_service_at_another_address_is_followed(&lab);
+    a_forward_without_pods_is_reported_untried(&lab);
 
     lab.expect(0, &["destroy", "--yes", FILE]);
     lab.is_as_before(&before);
@@ -171,11 +174,19 @@ fn programs_are_told_what_they_were_promised(lab: &Lab) {
         "{events:#?}"
     );
 
-    let status = lab.json(0, "status", &["status", FILE]);
-    let ports = status[0]["ports"].as_array().expect("ports");
-    assert_eq!(ports.len(), 3);
-    for port in ports {
-        assert_eq!((&port["reachable"], &port["readyPods"]), (&true.into(), &1.into()), "{port:#}");
+    for (status, reachable) in
+        [(&["status", FILE][..], json!(null)), (&["status", "--probe", FILE], json!(true))]
+    {
+        let status = lab.json(0, "status", status);
+        let ports = status[0]["ports"].as_array().expect("ports");
+        assert_eq!(ports.len(), 3);
+        for port in ports {
+            assert_eq!(
+                (&port["reachable"], &port["readyPods"]),
+                (&reachable, &json!(1)),
+                "{port:#}"
+            );
+        }
     }
     assert_eq!(lab.json(0, "diff", &["diff", FILE])[0]["inSync"], true);
 }
@@ -222,4 +233,20 @@ fn a_service_at_another_address_is_followed(lab: &Lab) {
     lab.expect(0, &["apply", FILE]);
     answers(lab);
     in_sync(lab);
+}
+
+/// Its rule is in force and its Service as it was; nothing but the endpoints tells.
+fn a_forward_without_pods_is_reported_untried(lab: &Lab) {
+    lab.run(
+        "kubectl",
+        &["--context", "kind-dev", "scale", "deployment/fedora-dev", "--replicas=0"],
+    );
+    Lab::eventually("forwards without pods", || {
+        let status = lab.expect(0, &["status", FILE]).out;
+        let without = status.matches("no pod behind it is ready").count();
+        if without == 3 { Ok(()) } else { Err(status) }
+    });
+    lab.expect(0, &["apply", FILE]);
+    answers(lab);
+    assert!(!lab.expect(0, &["status", FILE]).out.contains("silent"));
 }

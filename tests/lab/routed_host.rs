@@ -33,7 +33,7 @@ fn routed_host() {
     example.answers("http://127.0.0.1:12220/");
     example.settles();
 
-    let status = lab.expect(0, &["status", &example.path()]).out;
+    let status = lab.expect(0, &["status", "--probe", &example.path()]).out;
     let line = status.lines().find(|line| line.contains("12220")).unwrap_or_default();
     assert!(line.contains("answers") && line.ends_with("direct"), "{status}");
     it_is_run_as_its_makers_say(&lab);

@@ -14,7 +14,7 @@ pub use files::{Disk, exports, owner};
 pub use holder::Holder;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use process::{ProcessError, Program, Terminal, find_program, process_id};
-pub use reach::{Reach, reach};
+pub use reach::{Reach, opens, reach};
 pub use routes::{Route, routes};
 pub use signals::Interrupts;
 pub use state::{

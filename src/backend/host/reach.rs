@@ -10,6 +10,7 @@ use tokio::time::timeout;
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// The engine's proxy accepts for everybody and hangs up at once where nothing listens behind it.
 const HANG_UP_LIMIT: Duration = Duration::from_millis(400);
+const DROP_LIMIT: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -57,7 +58,17 @@ impl Reach {
     }
 }
 
+/// Whether somebody takes a connection and keeps it, where only the kernel stands between: whoever
+/// drops it does so within a few milliseconds.
+pub async fn opens(host: &str, port: u16) -> bool {
+    reach_within(host, port, DROP_LIMIT).await.is_open()
+}
+
 pub async fn reach(host: &str, port: u16) -> Reach {
+    reach_within(host, port, HANG_UP_LIMIT).await
+}
+
+async fn reach_within(host: &str, port: u16, limit: Duration) -> Reach {
     let mut stream = match timeout(CONNECT_LIMIT, TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -68,7 +79,7 @@ pub async fn reach(host: &str, port: u16) -> Reach {
         }
         Err(_) => return Reach::Silent,
     };
-    match timeout(HANG_UP_LIMIT, stream.read_u8()).await {
+    match timeout(limit, stream.read_u8()).await {
         Ok(Err(_)) => Reach::HangsUp,
         Ok(Ok(_)) => Reach::Answers,
         Err(_) => Reach::Holds,
@@ -93,10 +104,11 @@ mod tests {
         let (hangs_up, dropping) = listener().await;
         tokio::spawn(async move { while hangs_up.accept().await.is_ok() {} });
         let (waits, holding) = listener().await;
-        let held = tokio::spawn(async move { waits.accept().await });
+        let held = tokio::spawn(async move { (waits.accept().await, waits.accept().await) });
         assert_eq!(reach("127.0.0.1", dropping).await, Reach::HangsUp);
         assert_eq!(reach("127.0.0.1", holding).await, Reach::Holds);
-        assert!(held.await.is_ok_and(|accepted| accepted.is_ok()));
+        assert!(opens("127.0.0.1", holding).await);
+        assert!(held.await.is_ok_and(|accepted| accepted.0.is_ok() && accepted.1.is_ok()));
     }
 
     #[tokio::test]
@@ -110,5 +122,6 @@ mod tests {
         let (gone, port) = listener().await;
         drop(gone);
         assert_eq!(reach("127.0.0.1", port).await, Reach::Refused);
+        assert!(!opens("127.0.0.1", port).await);
     }
 }

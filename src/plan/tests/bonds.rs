@@ -22,6 +22,24 @@ fn two_changes_at_once_one_of_which_replaces_the_parent_of_the_other() {
 }
 
 #[test]
+fn what_is_on_a_changed_thing_is_touched_and_what_is_beside_it_is_not() {
+    let inner = want("box/inner").bond(holds("box/object"));
+    let beside = want("box/beside");
+    let all = [cluster("square"), object(), inner.clone(), beside.clone()];
+    let seen = |colour: &str| {
+        world([
+            ("vault/cluster", applied(&cluster("square"))),
+            ("box/object", applied(&object()).field("colour", colour)),
+            ("box/inner", applied(&inner)),
+            ("box/beside", applied(&beside)),
+        ])
+    };
+    assert!(planned(&all, &seen("red")).touched().is_empty());
+    let touched = planned(&all, &seen("blue")).touched();
+    assert_eq!(touched, [id("box/object"), id("box/inner")].into());
+}
+
+#[test]
 fn children_of_an_absent_parent_are_created() {
     let plan = planned(&[cluster("round"), object()], &World::default());
     assert_eq!(action(&plan, "box/object"), Action::Create);

@@ -69,6 +69,7 @@ fn port(port: &PortStatus) -> Row {
         Some(false) if port.address.is_none() => ("pending", AnsiColors::Yellow),
         Some(true) => ("answers", AnsiColors::Green),
         Some(false) => ("silent", AnsiColors::Red),
+        None if port.ready_pods.is_some_and(|pods| pods > 0) => ("ready", AnsiColors::Green),
         None => ("untried", AnsiColors::Default),
     };
     let pods = match port.ready_pods {
