@@ -159,7 +159,9 @@ fn a_kind_is_one_folder_and_one_registration() {
     let (list, _) = list.split_once(");").expect("an end of the list");
     let registered: BTreeSet<String> = list
         .split(',')
-        .filter_map(|kind| kind.trim().strip_prefix("super::")?.split_once("::"))
+        .filter_map(|kind| {
+            kind.trim_matches(['[', '\n', ' ']).strip_prefix("super::")?.split_once("::")
+        })
         .map(|(folder, _)| folder.to_owned())
         .collect();
     let mut described = BTreeSet::new();

@@ -27,6 +27,16 @@ impl World {
         self.things.insert(id, seen);
     }
 
+    /// What another part of the same look has seen.
+    pub fn extend(&mut self, other: Self) {
+        let Self { things, blind, remembered, leftovers, impossible } = other;
+        self.things.extend(things);
+        self.blind.extend(blind);
+        self.remembered.extend(remembered);
+        self.leftovers.extend(leftovers);
+        self.impossible.extend(impossible);
+    }
+
     /// The record of a thing that bears this topology's mark.
     pub fn record(&self, id: &Id) -> Option<&Record> {
         match &self.things.get(id)?.owner {

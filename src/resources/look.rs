@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::backend::docker::Snapshot;
 use crate::backend::kube::{Kube, KubeError};
 use crate::engine::Failure;
 use crate::manifest::Kind;
@@ -20,9 +21,10 @@ use crate::resources::base::{ids, marks};
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 8;
 
-/// What the cluster has, when the engine's side has been seen; none where it cannot be looked into.
+/// What the cluster has, when it has been seen itself; none where it cannot be looked into.
 pub async fn inside<'a>(
     cx: &'a Context,
+    snapshot: &Snapshot,
     lists: Vec<Listed>,
     world: &World,
 ) -> Result<Option<Inside<'a>>, Failure> {
@@ -35,7 +37,9 @@ pub async fn inside<'a>(
     if cx.makes_cluster() && !is_up(cx, world) {
         return Ok(None);
     }
-    let kube = cx.kube_ready().await?;
+    // One that topo made has just told of its nodes.
+    let kube =
+        if cx.makes_cluster() { cx.kube_of(snapshot).await? } else { cx.kube_ready().await? };
     let kinds = kinds(cx, &kube, &objects, lists).await.map_err(unseen)?;
     let found = list(&kube, kinds, &marks::selector(&cx.name)).await.map_err(unseen)?;
     let there = found.all().filter(|(_, object)| marks::is_of(object, ids::OBJECT));

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures::future::{BoxFuture, join_all};
+
 use crate::backend::docker::{self, Snapshot};
 use crate::engine::{Driver, Failure, Turn};
 use crate::plan::{Action, Bond, Id, Item, Outputs, Plan, Resource, Table, World};
@@ -10,32 +12,35 @@ use crate::resources::base::context::Context;
 use crate::resources::base::holdings::Holdings;
 use crate::resources::base::ids;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
-use crate::resources::base::kube::inside::Listed;
+use crate::resources::base::kube::inside::{Inside, Listed};
 use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::{conflicts, look, network};
 use crate::topology::Topology;
 
+/// What one pair of brackets has seen, and the inside of the cluster if it leads there.
+type Look<'a> = BoxFuture<'a, Result<(World, Option<Inside<'a>>), Failure>>;
+
 /// Writes out what is done to all kinds, one after the other as they stand in the list.
 macro_rules! kinds {
-    ($($kind:ty),+ $(,)?) => {
-        const TABLES: &[&Table] = &[$(&<$kind>::TABLE),+];
+    ($([$($kind:ty),+ $(,)?]),+ $(,)?) => {
+        const TABLES: &[&Table] = &[$($(&<$kind>::TABLE),+),+];
 
         /// Everything that the file asks for.
         pub fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
             let mut resources = Vec::new();
             let mut objections = Vec::new();
-            $(match <$kind>::desired(from) {
+            $($(match <$kind>::desired(from) {
                 Ok(more) => resources.extend(more),
                 Err(more) => objections.extend(more.0),
-            })+
+            })+)+
             spell_out(&mut resources);
             Objections::or(resources, objections)
         }
 
         fn holdings(topology: &Topology) -> Holdings {
             let mut all = Holdings::default();
-            for one in [$(<$kind>::holds(topology)),+] {
+            for one in [$($(<$kind>::holds(topology)),+),+] {
                 all.addresses.extend(one.addresses);
                 all.ports.extend(one.ports);
             }
@@ -49,20 +54,37 @@ macro_rules! kinds {
             show_secrets: bool,
         ) -> Result<Vec<Rendered>, Failure> {
             let mut all = Vec::new();
-            $(all.extend(<$kind>::rendered(from, part, show_secrets)?);)+
+            $($(all.extend(<$kind>::rendered(from, part, show_secrets)?);)+)+
             Ok(all)
         }
 
         fn lists(cx: &Context) -> Vec<Listed> {
-            [$(<$kind>::lists(cx)),+].into_iter().flatten().collect()
+            [$($(<$kind>::lists(cx)),+),+].into_iter().flatten().collect()
         }
 
-        /// One look at everything, in a few calls.
+        /// One look at everything, in a few calls: at what does not wait for one another at the same time.
         pub async fn observe(cx: &Context, snapshot: &Snapshot) -> Result<World, Failure> {
-            let mut world = World::default();
-            $(<$kind>::observe(cx, snapshot, &mut world).await?;)+
-            if let Some(inside) = look::inside(cx, lists(cx), &world).await? {
-                $(<$kind>::observe_inside(&inside, &mut world).await?;)+
+            let looks: Vec<Look<'_>> = vec![
+                $(Box::pin(async {
+                    let mut world = World::default();
+                    $(<$kind>::observe(cx, snapshot, &mut world).await?;)+
+                    let leads_inside = [$(<$kind>::TABLE.kind),+].contains(&ids::CLUSTER);
+                    let inside = if leads_inside {
+                        look::inside(cx, snapshot, lists(cx), &world).await?
+                    } else {
+                        None
+                    };
+                    Ok::<_, Failure>((world, inside))
+                })),+
+            ];
+            let (mut world, mut inside) = (World::default(), None);
+            for look in join_all(looks).await {
+                let (part, within) = look?;
+                world.extend(part);
+                inside = inside.or(within);
+            }
+            if let Some(inside) = inside {
+                $($(<$kind>::observe_inside(&inside, &mut world).await?;)+)+
             }
             Ok(world)
         }
@@ -76,62 +98,61 @@ macro_rules! kinds {
         ) -> Result<(), Failure> {
             let desired = desired.iter().map(|resource| (&resource.id, resource)).collect();
             let from = MadeFrom { desired, world };
-            $(<$kind>::explain(cx, plan, &from).await?;)+
+            $($(<$kind>::explain(cx, plan, &from).await?;)+)+
             Ok(())
         }
 
         fn builds<'a>(resource: &'a Resource, snapshot: &Snapshot) -> Option<&'a str> {
             match resource.id.kind() {
-                $(kind if kind == <$kind>::TABLE.kind => <$kind>::builds(resource, snapshot),)+
+                $($(kind if kind == <$kind>::TABLE.kind => <$kind>::builds(resource, snapshot),)+)+
                 _ => None,
             }
         }
 
         fn tools(cx: &Context, item: &Item) -> Result<(), Failure> {
             match item.id.kind() {
-                $(kind if kind == <$kind>::TABLE.kind => <$kind>::tools(cx, item),)+
+                $($(kind if kind == <$kind>::TABLE.kind => <$kind>::tools(cx, item),)+)+
                 _ => Ok(()),
             }
         }
 
         fn is_gathered(id: &Id) -> bool {
             match id.kind() {
-                $(kind if kind == <$kind>::TABLE.kind => <$kind>::IS_GATHERED,)+
+                $($(kind if kind == <$kind>::TABLE.kind => <$kind>::IS_GATHERED,)+)+
                 _ => false,
             }
         }
 
         async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             match turn.id().kind() {
-                $(kind if kind == <$kind>::TABLE.kind => <$kind>::change(cx, turn).await,)+
+                $($(kind if kind == <$kind>::TABLE.kind => <$kind>::change(cx, turn).await,)+)+
                 kind => Err(unknown(kind, turn.id())),
             }
         }
 
         async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             match turn.id().kind() {
-                $(kind if kind == <$kind>::TABLE.kind => <$kind>::wait(cx, turn).await,)+
+                $($(kind if kind == <$kind>::TABLE.kind => <$kind>::wait(cx, turn).await,)+)+
                 kind => Err(unknown(kind, turn.id())),
             }
         }
     };
 }
 
+// Those in one pair of brackets are looked at in this order, since one is seen with the other's help.
 kinds!(
-    super::network::NetworkKind,
-    super::cluster::ClusterKind,
-    super::node::NodeKind,
-    super::image::ImageKind,
-    super::metallb::MetallbKind,
-    super::pool::PoolKind,
-    super::server::ServerKind,
-    super::share::ShareKind,
-    super::object::ObjectKind,
-    super::manifest::ManifestKind,
-    super::gateway::GatewayKind,
-    super::port::PortKind,
-    super::tunnel::TunnelKind,
-    super::connector::ConnectorKind,
+    [super::network::NetworkKind],
+    [super::cluster::ClusterKind, super::node::NodeKind],
+    [super::image::ImageKind],
+    [super::metallb::MetallbKind],
+    [super::pool::PoolKind],
+    [super::server::ServerKind],
+    [super::share::ShareKind],
+    [super::object::ObjectKind],
+    [super::manifest::ManifestKind],
+    [super::port::PortKind],
+    [super::gateway::GatewayKind, super::tunnel::TunnelKind],
+    [super::connector::ConnectorKind],
 );
 
 /// Puts whole ids in the place of short ones under `needs`. What stands for no resource, or for several,
@@ -211,10 +232,13 @@ pub fn held_by_others(
 
 /// The gateway and the forwards that it knows now.
 pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
-    let mut world = World::default();
     let snapshot = cx.snapshot().await?;
-    super::gateway::GatewayKind::observe(cx, &snapshot, &mut world).await?;
-    super::port::PortKind::observe(cx, &snapshot, &mut world).await?;
+    let (mut world, mut forwards) = (World::default(), World::default());
+    tokio::try_join!(
+        super::gateway::GatewayKind::observe(cx, &snapshot, &mut world),
+        super::port::PortKind::observe(cx, &snapshot, &mut forwards),
+    )?;
+    world.extend(forwards);
     Ok(world)
 }
 

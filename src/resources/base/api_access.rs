@@ -1,9 +1,11 @@
 //! The way to the cluster's API server, and whether what it serves is up.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::backend::docker::Snapshot;
 use crate::backend::kube::{Access, Kube, Proxies};
 use crate::backend::readiness;
 use crate::engine::Failure;
@@ -21,23 +23,39 @@ const FOLLOW_LIMIT: Duration = Duration::from_secs(30);
 impl Context {
     /// The API server, as soon as it is known how to reach it.
     pub async fn kube(&self) -> Result<Kube, Failure> {
+        self.held_or(self.reach_kube()).await
+    }
+
+    /// The same, found by what the engine has just been seen to have.
+    pub async fn kube_of(&self, snapshot: &Snapshot) -> Result<Kube, Failure> {
+        self.held_or(self.reach_kube_of(Some(snapshot))).await
+    }
+
+    async fn held_or(
+        &self,
+        reached: impl Future<Output = Result<Kube, Failure>>,
+    ) -> Result<Kube, Failure> {
         let mut held = self.held.kube.lock().await;
         if let Some(kube) = held.as_ref() {
             return Ok(kube.clone());
         }
-        let kube = self.reach_kube().await?;
+        let kube = reached.await?;
         *held = Some(kube.clone());
         Ok(kube)
     }
 
     /// The API server by what is known now of how to reach it.
     pub async fn reach_kube(&self) -> Result<Kube, Failure> {
+        self.reach_kube_of(None).await
+    }
+
+    async fn reach_kube_of(&self, seen: Option<&Snapshot>) -> Result<Kube, Failure> {
         if let Some(context) = self.lost_context()? {
             return Err(Failure::new(format!("no kubeconfig has the context `{context}`")).hint(
                 "`kubectl config get-contexts` lists those there are: write one of them in `cluster.context`, or set KUBECONFIG",
             ));
         }
-        Kube::connect(&self.access().await?, &self.proxies().await?)
+        Kube::connect(&self.access(seen).await?, &self.proxies(seen).await?)
             .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))
     }
 
@@ -82,7 +100,7 @@ impl Context {
 
     /// Between this machine and the API server. One that runs on the engine is reached as the engine
     /// is, and every container of its networks is near.
-    async fn proxies(&self) -> Result<Proxies, Failure> {
+    async fn proxies(&self, seen: Option<&Snapshot>) -> Result<Proxies, Failure> {
         if self.makes_cluster() {
             return Ok(Proxies::default());
         }
@@ -90,27 +108,44 @@ impl Context {
         if proxies.is_empty() {
             return Ok(proxies);
         }
-        let networks = self.snapshot().await?.networks;
-        let subnets = networks.iter().flat_map(|network| &network.subnets);
+        let snapshot = self.seen_or_listed(seen).await?;
+        let subnets = snapshot.networks.iter().flat_map(|network| &network.subnets);
         Ok(proxies.past(subnets.map(|subnet| subnet.net)))
     }
 
-    async fn access(&self) -> Result<Access, Failure> {
+    async fn access(&self, seen: Option<&Snapshot>) -> Result<Access, Failure> {
         if let Some(existing) = &self.existing {
             return Ok(self.access_to(existing));
         }
-        let given = serde_yaml::from_value(self.admin_kubeconfig().await?)
+        let given = serde_yaml::from_value(self.admin_kubeconfig_of(seen).await?)
             .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))?;
         Ok(Access::Given(Box::new(given)))
+    }
+
+    async fn seen_or_listed<'a>(
+        &self,
+        seen: Option<&'a Snapshot>,
+    ) -> Result<Cow<'a, Snapshot>, Failure> {
+        match seen {
+            Some(snapshot) => Ok(Cow::Borrowed(snapshot)),
+            None => self.snapshot().await.map(Cow::Owned),
+        }
     }
 
     /// The administrator's kubeconfig of a kind cluster, read from a control plane, with the address
     /// at which this machine reaches it.
     pub async fn admin_kubeconfig(&self) -> Result<serde_yaml::Value, Failure> {
+        self.admin_kubeconfig_of(None).await
+    }
+
+    async fn admin_kubeconfig_of(
+        &self,
+        seen: Option<&Snapshot>,
+    ) -> Result<serde_yaml::Value, Failure> {
         const ADMIN: &str = "/etc/kubernetes/admin.conf";
         let failed =
             |why: &str| Failure::new(format!("cannot read the cluster's kubeconfig: {why}"));
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.seen_or_listed(seen).await?;
         let parts = || kind_nodes::containers(&snapshot, &self.name);
         let plane = parts()
             .find(|part| kind_nodes::is_control_plane(part))

@@ -40,7 +40,8 @@ pub trait ResourceKind {
         Ok(Vec::new())
     }
 
-    /// Sees what the engine and this machine have of it.
+    /// Sees what the engine and this machine have of it. In the world are only kinds that stand before
+    /// it in the same brackets of the list.
     fn observe(
         _: &Context,
         _: &Snapshot,
@@ -54,7 +55,7 @@ pub trait ResourceKind {
         Vec::new()
     }
 
-    /// Sees what the cluster has of it, when all that the engine has was seen.
+    /// Sees what the cluster has of it, when all that the engine has was seen, of every kind.
     fn observe_inside(
         _: &Inside<'_>,
         _: &mut World,

@@ -244,7 +244,7 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
         }
         let called = match outlived {
             Some(called) => Ok(called),
-            None => Roster::call(cx).await,
+            None => Roster::call(cx, snapshot).await,
         };
         match called {
             Ok(called) => {

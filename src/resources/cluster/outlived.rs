@@ -41,7 +41,7 @@ pub async fn finished(cx: &Context, snapshot: &Snapshot, claim: Option<&Claim>) 
     if running.map(|node| node.name.as_str()).collect::<BTreeSet<_>>() != wanted {
         return None;
     }
-    let roster = Roster::call(cx).await.ok()?;
+    let roster = Roster::call(cx, snapshot).await.ok()?;
     let class = Kinds::default().named(&"storage.k8s.io/v1".into(), &"StorageClass".into());
     let classes = cx.kube().await.ok()?.list(&class, "").await.ok()?;
     let is_whole = wanted.iter().all(|name| roster.has(name)) && !classes.is_empty();

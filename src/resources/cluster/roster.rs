@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kube::api::DynamicObject;
 
+use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
 use crate::manifest::Kinds;
 use crate::resources::base::context::Context;
@@ -42,7 +43,8 @@ pub enum Standing {
 }
 
 impl Roster {
-    pub async fn call(cx: &Context) -> Result<Self, Failure> {
+    pub async fn call(cx: &Context, snapshot: &Snapshot) -> Result<Self, Failure> {
+        cx.kube_of(snapshot).await?;
         let kube = cx.kube_ready().await?;
         let node = Kinds::default().named(&"v1".into(), &"Node".into());
         let nodes = kube

@@ -184,10 +184,11 @@ fn span(listen: Listen) -> Span {
 async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
     for container in &snapshot.containers {
         let Some((id, labelled)) = own_record(cx, container) else { continue };
-        let saved = Saved::read(cx, &container.id).await?;
+        let reads = tokio::try_join!(Saved::read(cx, &container.id), host_key(cx, &container.id));
+        let (saved, host_key) = reads?;
         let record = saved.and_then(|saved| saved.gateway).unwrap_or(labelled);
         let mut seen = look_at(container, record, snapshot);
-        seen.outputs.extend(host_key(cx, &container.id).await?);
+        seen.outputs.extend(host_key);
         world.add(id, seen);
     }
     let volume = snapshot.volume(&volume_name(&cx.name));
