@@ -106,6 +106,9 @@ impl PlanArgs {
     }
 }
 
+/// Enough to keep an engine busy.
+const PARALLELISM: usize = 10;
+
 /// How a plan is carried out.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -113,11 +116,17 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// How many changes may run at the same time
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = PARALLELISM, value_parser = at_least_one)]
     pub parallelism: usize,
     /// How long each resource may take to become ready, instead of its usual time: `90s`, `5m`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+impl Default for RunArgs {
+    fn default() -> Self {
+        Self { yes: false, parallelism: PARALLELISM, timeout: None }
+    }
 }
 
 /// Make what the file describes, and change only what differs

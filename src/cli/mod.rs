@@ -21,6 +21,7 @@ mod tunnel;
 mod usage;
 mod validate;
 mod variables;
+mod watch;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -66,6 +67,7 @@ enum Command {
     Destroy(DestroyArgs),
     Status(StatusArgs),
     Trace(TraceArgs),
+    Watch(watch::Args),
     Tunnel(tunnel::Args),
     Graph(graph::Args),
     Validate(validate::Args),
@@ -79,7 +81,7 @@ enum Command {
 impl Command {
     fn shape(&self) -> Shape {
         match self {
-            Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) => Shape::Story,
+            Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) | Self::Watch(_) => Shape::Story,
             Self::Diff(_)
             | Self::Status(_)
             | Self::Trace(_)
@@ -119,6 +121,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
         Command::Status(args) => in_runtime(status::status(args, view)),
         Command::Trace(args) => in_runtime(trace::trace(args, view)),
+        Command::Watch(args) => in_runtime(watch::watch(args, view)),
         Command::Tunnel(args) => in_runtime(tunnel::run(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),

@@ -26,6 +26,9 @@ const KEY_LENGTH: usize = 32;
 /// How often a held lock is tried again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// The command that holds the lock for a look at a time.
+pub const WATCH: &str = "topo watch";
+
 /// Which topology a command is about.
 pub enum Which<'a> {
     File(PathBuf),
@@ -390,24 +393,25 @@ pub fn topology_name(name: &str) -> Result<TopologyName, Error> {
 }
 
 /// What a topo that was cut off had started may still be at work, and holds the lock: it is waited
-/// for. A topo that is running is not.
+/// for, and so is a watch, which never holds it for long. Another topo that is running is not.
 async fn take_lock(state: &StateFolder, command: &str, view: &mut dyn View) -> Result<Lock, Error> {
     let mut said = false;
     loop {
         match state.lock(command) {
             Ok(lock) => return Ok(lock),
+            Err(StateError::Held { holder, .. }) if holder.ends_with(WATCH) => {}
             Err(StateError::Held { holder, outlived: true, .. }) => {
                 if !said {
                     view.note(&format!("waiting for what an earlier topo ({holder}) left at work"));
                     said = true;
                 }
-                tokio::time::sleep(LOOK_AGAIN).await;
             }
             Err(error) => {
                 let hint = "wait until it has ended, or end it; the next `topo apply` finishes what it was doing";
                 return Err(Error::refused(Failure::new(error.to_string()).hint(hint)));
             }
         }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

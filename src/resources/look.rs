@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::backend::docker::Snapshot;
-use crate::backend::kube::{Kube, KubeError};
+use crate::backend::kube::{Kube, KubeError, Watched};
 use crate::engine::Failure;
-use crate::manifest::Kind;
+use crate::manifest::{Kind, Kinds};
 use crate::plan::{Owner, State, World};
 use crate::resources::base::context::Context;
 use crate::resources::base::kube::copies;
@@ -17,6 +17,7 @@ use crate::resources::base::kube::inside::{Inside, Listed, unseen};
 use crate::resources::base::kube::listing::Listing;
 use crate::resources::base::kube::objects::Objects;
 use crate::resources::base::{ids, marks};
+use crate::topology::Target;
 
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 8;
@@ -48,6 +49,33 @@ pub async fn inside<'a>(
     });
     cx.inventory.lock().await.expect(objects.members(there));
     Ok(Some(Inside::new(cx, kube, objects, found)))
+}
+
+/// What of the cluster a change of which may be drift: the kinds that hold something of this topology's,
+/// and the Services that forwards lead to.
+pub async fn watched(
+    cx: &Context,
+    lists: Vec<Listed>,
+) -> Result<Vec<(Arc<Kind>, Watched)>, Failure> {
+    let kube = cx.kube().await?;
+    let objects = cx.objects().await?;
+    let own = kinds(cx, &kube, &objects, lists).await.map_err(unseen)?;
+    let own = own.into_values().map(|listed| listed.kind);
+    let own = own.map(|kind| (kind, Watched::Labelled(marks::selector(&cx.name))));
+    let service = Kinds::default().named(&"v1".into(), &"Service".into());
+    let ports = cx.file.iter().flat_map(|topology| topology.ports());
+    let services: BTreeSet<Watched> = ports.filter_map(|port| named(&port.to)).collect();
+    Ok(own.chain(services.into_iter().map(|one| (Arc::clone(&service), one))).collect())
+}
+
+fn named(target: &Target) -> Option<Watched> {
+    match target {
+        Target::Service { service, .. } => Some(Watched::One {
+            namespace: service.namespace.to_string(),
+            name: service.name.to_string(),
+        }),
+        Target::NodePort(_) | Target::Address { .. } => None,
+    }
 }
 
 /// The cluster has been seen, and its API answers.

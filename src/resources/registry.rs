@@ -1,20 +1,24 @@
 //! The one place that knows every kind of resource: the list of them, and what is done to all.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
 
-use crate::backend::docker::{self, Snapshot};
+use crate::backend::docker::{self, Happening, Snapshot};
+use crate::backend::kube::Watched;
 use crate::engine::{Driver, Failure, Turn};
+use crate::manifest::Kind;
 use crate::plan::{Action, Bond, Id, Item, Outputs, Plan, Resource, Table, World};
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
+use crate::resources::base::docker::ownership::CLUSTER_LABEL;
 use crate::resources::base::holdings::Holdings;
-use crate::resources::base::ids;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::{Inside, Listed};
 use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
+use crate::resources::base::{ids, marks};
 use crate::resources::{conflicts, look, network};
 use crate::topology::Topology;
 
@@ -87,6 +91,11 @@ macro_rules! kinds {
                 $($(<$kind>::observe_inside(&inside, &mut world).await?;)+)+
             }
             Ok(world)
+        }
+
+        /// What of the cluster is to be watched, so that drift is seen as it happens.
+        pub async fn watched(cx: &Context) -> Result<Vec<(Arc<Kind>, Watched)>, Failure> {
+            look::watched(cx, lists(cx)).await
         }
 
         /// Fills the plan up with what neither the file nor a look at the world tells by itself.
@@ -240,6 +249,26 @@ pub async fn observe_ports(cx: &Context) -> Result<World, Failure> {
     )?;
     world.extend(forwards);
     Ok(world)
+}
+
+/// What on the engine is this topology's.
+pub struct Belongings {
+    topology: String,
+    network: Option<String>,
+}
+
+impl Belongings {
+    pub fn of(cx: &Context) -> Self {
+        let network = cx.file.as_ref().map(|topology| ids::network(topology).name().to_owned());
+        Self { topology: cx.name.clone(), network }
+    }
+
+    /// Whether what happened may be drift of it.
+    pub fn are_met_by(&self, happening: &Happening) -> bool {
+        let has = |label: &str| happening.attributes.get(label) == Some(&self.topology);
+        let is_network = self.network.as_ref() == Some(&happening.name);
+        is_network || has(marks::TOPOLOGY) || has(CLUSTER_LABEL)
+    }
 }
 
 /// Carries out what the engine asks for.

@@ -9,8 +9,8 @@ use super::graph::{Format, Picture};
 use super::plan::{Layout, render};
 use super::progress::{Columns, Live, Plain};
 use super::{
-    Answer, Console, Ending, Shape, Sources, Status, Verbosity, View, problems, prompt, summary,
-    text,
+    Answer, Console, Ending, Shape, Sighting, Sources, Status, Verbosity, View, problems, prompt,
+    summary, text, watch,
 };
 use crate::engine::{Cancel, Event, StepPhase};
 use crate::error::{Error, Exit};
@@ -208,6 +208,11 @@ impl View for Human {
             super::trace::render(trace, width)
         };
         self.console.out(&text);
+    }
+
+    fn sighting(&mut self, sighting: &Sighting) {
+        let clock = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
+        self.console.out(&(watch::render(sighting, &clock) + "\n"));
     }
 
     fn note(&mut self, text: &str) {

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::graph::{self, Picture};
-use super::{Answer, Console, Doing, Ending, Shape, Sources, Status, View, summary::Totals};
+use super::{
+    Answer, Console, Doing, Ending, Shape, Sighting, Sources, Status, View, summary::Totals, watch,
+};
 use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
@@ -154,6 +156,10 @@ impl View for Json {
             trace: &'a Trace,
         }
         self.line(&Document { format: "topo.trace/v1", trace });
+    }
+
+    fn sighting(&mut self, sighting: &Sighting) {
+        self.line(&watch::document(sighting, &jiff::Timestamp::now().to_string()));
     }
 
     fn note(&mut self, _text: &str) {}

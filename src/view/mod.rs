@@ -7,6 +7,7 @@ mod console;
 mod follow;
 pub mod graph;
 mod human;
+mod hushed;
 mod json;
 mod plan;
 mod problems;
@@ -18,16 +19,19 @@ mod status;
 mod summary;
 mod text;
 mod trace;
+mod watch;
 
 use std::time::Duration;
 
 pub use console::{Console, Settings};
 pub use follow::follow;
+pub use hushed::Hushed;
 pub use problems::Sources;
 pub use prompt::Answer;
 pub use status::{
     Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus,
 };
+pub use watch::Sighting;
 
 use graph::Picture;
 
@@ -53,6 +57,8 @@ pub trait View: Send {
     fn summary(&mut self, ending: &Ending);
     fn status(&mut self, status: &Status);
     fn trace(&mut self, trace: &Trace);
+    /// A line of `topo watch`.
+    fn sighting(&mut self, sighting: &Sighting);
     fn note(&mut self, text: &str);
     fn warning(&mut self, text: &str);
     fn error(&mut self, error: &Error);

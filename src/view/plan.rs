@@ -302,7 +302,8 @@ fn cause_color(cause: Option<Cause>) -> AnsiColors {
     }
 }
 
-fn one_line(change: &Change) -> String {
+/// `    path: before -> after`
+pub fn one_line(change: &Change) -> String {
     let path = tame(&change.path);
     format!("    {path}: {} -> {}", shown(&change.before), shown(&change.after))
 }

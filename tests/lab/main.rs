@@ -34,4 +34,5 @@ mod served;
 mod small;
 mod trace;
 mod two_teams;
+mod watched;
 mod workloads;

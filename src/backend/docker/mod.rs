@@ -3,6 +3,7 @@
 mod containers;
 mod endpoint;
 mod error;
+mod events;
 mod exec;
 mod images;
 mod networks;
@@ -23,6 +24,7 @@ pub use bollard::models as api;
 pub use containers::Archived;
 pub use endpoint::{Endpoint, EndpointError, Surroundings, candidates};
 pub use error::{AbsentIsFine, Error, Result};
+pub use events::Happening;
 pub use exec::{Attached, Output, Piece};
 pub use images::{Amount, ImageDetails};
 pub use networks::{NetworkRequest, SubnetRequest};

@@ -1,5 +1,6 @@
 //! The Kubernetes API: few calls, all narrow, every one with an end.
 
+mod changes;
 mod config;
 mod error;
 mod proxy;
@@ -18,12 +19,14 @@ use kube::api::{
     Preconditions, PropagationPolicy, ValidationDirective,
 };
 use kube::config::Kubeconfig;
+use kube::core::DynamicResourceScope;
 use kube::discovery::{ApiGroup, Discovery, Scope};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::manifest::Kind;
 
+pub use changes::Watched;
 pub use error::{Conflict, KubeError};
 pub use proxy::Proxies;
 pub use wait::{Deadline, Verdict, WaitError, until_all};
@@ -273,6 +276,14 @@ impl Kube {
     }
 
     fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+        self.api_of(kind, namespace)
+    }
+
+    /// Of whole objects, or of their metadata alone.
+    fn api_of<K>(&self, kind: &Kind, namespace: Option<&str>) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
         let resource = ApiResource {
             group: kind.group.to_string(),
             version: kind.version.to_string(),

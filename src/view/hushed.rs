@@ -1,0 +1,47 @@
+//! A view through which only what must not be missed comes.
+
+use super::graph::{Format, Picture};
+use super::{Answer, Ending, Sighting, Sources, Status, View};
+use crate::engine::{Cancel, Event};
+use crate::error::{Error, Exit};
+use crate::plan::Plan;
+use crate::topology::Diagnostic;
+use crate::trace::Trace;
+
+/// For work that is repeated, and said once: secrets are still hidden, and errors still shown.
+pub struct Hushed<'a>(pub &'a mut dyn View);
+
+impl View for Hushed<'_> {
+    fn data(&mut self, _: &str) {}
+    fn graph(&mut self, _: &Picture, _: Format) {}
+
+    fn hide(&mut self, secrets: &[String]) {
+        self.0.hide(secrets);
+    }
+
+    fn problems(&mut self, _: &Sources, _: &[Diagnostic]) {}
+    fn plan(&mut self, _: &Plan) {}
+    fn event(&mut self, _: &Event) {}
+    fn tick(&mut self) {}
+    fn summary(&mut self, _: &Ending) {}
+    fn status(&mut self, _: &Status) {}
+    fn trace(&mut self, _: &Trace) {}
+    fn note(&mut self, _: &str) {}
+    fn warning(&mut self, _: &str) {}
+
+    fn sighting(&mut self, sighting: &Sighting) {
+        self.0.sighting(sighting);
+    }
+
+    fn error(&mut self, error: &Error) {
+        self.0.error(error);
+    }
+
+    fn confirm(&mut self, asks: &[String], cancel: &Cancel) -> Answer {
+        self.0.confirm(asks, cancel)
+    }
+
+    fn close(&mut self, exit: Exit) -> Exit {
+        self.0.close(exit)
+    }
+}
