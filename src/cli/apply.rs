@@ -1,9 +1,8 @@
 //! `topo apply`.
 
-use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::ports::{self, ReadyPods};
+use super::ports::{self, IsTried, ReadyPods};
 use super::session::{Planned, Purpose, Session, Which};
 use super::{ApplyArgs, run};
 use crate::engine::{Cancel, Failure};
@@ -35,7 +34,8 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
     let ports = if report.interrupted {
         Vec::new()
     } else {
-        let looked = look_at_ports(&session, seen, &touched, view);
+        let is_tried = |id: &Id, _| touched.contains(id);
+        let looked = look_at_ports(&session, seen, &is_tried, ports::PATIENCE, view);
         run::unless_interrupted(&cancel, looked).await.unwrap_or_default()
     };
     view.summary(&Ending {
@@ -71,13 +71,13 @@ async fn prepare(
     Ok((session, planned))
 }
 
-/// Tries the forwards that were touched. What nobody answers is told and no failure: what stands
-/// behind it may just be slow. Of the others is told what was `seen` before, where nothing has changed
-/// since.
-async fn look_at_ports(
+/// What nobody answers is told and no failure: what stands behind it may just be slow. Of those that
+/// are not tried is told what was `seen` before, where nothing has changed since.
+pub async fn look_at_ports(
     session: &Session,
     seen: Option<World>,
-    touched: &HashSet<Id>,
+    is_tried: IsTried<'_>,
+    patience: Duration,
     view: &mut dyn View,
 ) -> Vec<PortStatus> {
     if session.topology.as_ref().is_none_or(|topology| topology.ports().is_empty()) {
@@ -91,8 +91,7 @@ async fn look_at_ports(
     };
     let (world, ready_pods) = tokio::join!(forwards, ReadyPods::look(session.cx()));
     let Some(world) = world else { return Vec::new() };
-    let is_tried = |id: &Id, _| touched.contains(id);
-    let ports = ports::look(session, &world, &ready_pods, &is_tried, ports::PATIENCE).await;
+    let ports = ports::look(session, &world, &ready_pods, is_tried, patience).await;
     for port in ports.iter().filter(|port| port.address.is_some()) {
         if let (Some(false), Some(detail)) = (port.reachable, &port.detail) {
             view.warning(&format!("port {} {detail}", port.listen));

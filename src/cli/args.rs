@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::session::Wanted;
+use super::session::{Wanted, Which};
 use super::{load, variables};
 use crate::error::Error;
 use crate::view::{Format, Settings, Verbosity};
@@ -49,6 +49,25 @@ pub struct FileOption {
 impl FileOption {
     pub fn path(&self) -> PathBuf {
         self.file.clone().unwrap_or_else(FileArgs::unnamed)
+    }
+}
+
+/// Which topology, by its file or, when that is gone, by its name.
+#[derive(Debug, Clone, Args)]
+pub struct NamedArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// The name of the topology, when its file is gone
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["positional", "file"])]
+    pub name: Option<String>,
+}
+
+impl NamedArgs {
+    pub fn which(&self) -> Which<'_> {
+        match &self.name {
+            Some(name) => Which::Name(name),
+            None => Which::File(self.file.path()),
+        }
     }
 }
 
@@ -161,10 +180,7 @@ pub struct DiffArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DestroyArgs {
     #[command(flatten)]
-    pub file: FileArgs,
-    /// The name of the topology, when its file is gone
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["positional", "file"])]
-    pub name: Option<String>,
+    pub which: NamedArgs,
     /// The topology's file has moved here from the path it was applied from
     #[arg(long, conflicts_with = "name")]
     pub moved: bool,
@@ -176,10 +192,7 @@ pub struct DestroyArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     #[command(flatten)]
-    pub file: FileArgs,
-    /// The name of the topology, when its file is gone
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["positional", "file"])]
-    pub name: Option<String>,
+    pub which: NamedArgs,
     /// Try every forward with a connection
     #[arg(long)]
     pub probe: bool,
@@ -199,7 +212,7 @@ pub struct TraceArgs {
     pub file: FileArgs,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let duration: crate::topology::Duration =
         text.parse().map_err(|error: crate::topology::text::Malformed| match error.instead {
             Some(instead) => format!("{}; write {instead}", error.what),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::apply::{agree, refuse_blocked};
-use super::session::{Planned, Purpose, Session, Wanted, Which};
+use super::session::{Planned, Purpose, Session, Wanted};
 use super::{DestroyArgs, run};
 use crate::engine::{Cancel, Failure, Outcome};
 use crate::error::{Error, Exit};
@@ -43,11 +43,7 @@ async fn prepare(
     cancel: &Cancel,
     view: &mut dyn View,
 ) -> Result<(Session, Planned), Error> {
-    let which = match &args.name {
-        Some(name) => Which::Name(name),
-        None => Which::File(args.file.path()),
-    };
-    let session = Session::open(which, Purpose::Change, "topo destroy", view).await?;
+    let session = Session::open(args.which.which(), Purpose::Change, "topo destroy", view).await?;
     session.check_claims(args.moved)?;
     if let Some(context) = session.cx().lost_context()? {
         session.cx().go_without_cluster();
@@ -56,7 +52,7 @@ async fn prepare(
         ));
     }
     let planned = session.plan(Wanted { nothing: true, ..Wanted::default() }).await?;
-    if args.name.is_some() && planned.plan.items.is_empty() && !session.is_known() {
+    if args.which.name.is_some() && planned.plan.items.is_empty() && !session.is_known() {
         remove_state(session.cx())?;
         return Err(session.not_found("destroy"));
     }

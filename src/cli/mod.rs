@@ -15,7 +15,9 @@ mod render;
 mod run;
 mod schema;
 mod session;
+mod start;
 mod status;
+mod stop;
 mod trace;
 mod tunnel;
 mod usage;
@@ -65,6 +67,8 @@ enum Command {
     Apply(ApplyArgs),
     Diff(DiffArgs),
     Destroy(DestroyArgs),
+    Stop(stop::Args),
+    Start(start::Args),
     Status(StatusArgs),
     Trace(TraceArgs),
     Watch(watch::Args),
@@ -81,7 +85,12 @@ enum Command {
 impl Command {
     fn shape(&self) -> Shape {
         match self {
-            Self::Apply(_) | Self::Destroy(_) | Self::Validate(_) | Self::Watch(_) => Shape::Story,
+            Self::Apply(_)
+            | Self::Destroy(_)
+            | Self::Stop(_)
+            | Self::Start(_)
+            | Self::Validate(_)
+            | Self::Watch(_) => Shape::Story,
             Self::Diff(_)
             | Self::Status(_)
             | Self::Trace(_)
@@ -119,6 +128,8 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
     match command {
         Command::Apply(args) => in_runtime(apply::apply(args, view)),
         Command::Diff(args) => in_runtime(diff::diff(args, view)),
+        Command::Stop(args) => in_runtime(stop::stop(args, view)),
+        Command::Start(args) => in_runtime(start::start(args, view)),
         Command::Status(args) => in_runtime(status::status(args, view)),
         Command::Trace(args) => in_runtime(trace::trace(args, view)),
         Command::Watch(args) => in_runtime(watch::watch(args, view)),

@@ -215,6 +215,18 @@ impl Session {
         Ok(())
     }
 
+    /// One look at the world.
+    pub async fn look(&self) -> Result<World, Error> {
+        let looked = resources::observe(self.cx(), &self.snapshot).await;
+        looked.map_err(|failure| or_cut_off(failure.into(), &self.cx().docker))
+    }
+
+    /// After something has changed, so that the next plan is made from how it is now.
+    pub async fn look_afresh(&mut self) -> Result<(), Error> {
+        self.snapshot = self.cx().snapshot().await?;
+        Ok(())
+    }
+
     /// One look at the world, and what would be done about it.
     pub async fn plan(&self, wanted: Wanted<'_>) -> Result<Planned, Error> {
         self.make_plan(wanted).await.map_err(|error| or_cut_off(error, &self.cx().docker))

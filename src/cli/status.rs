@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::StatusArgs;
 use super::ports::{self, ReadyPods};
-use super::session::{Planned, Purpose, Session, Wanted, Which};
+use super::session::{Planned, Purpose, Session, Wanted};
 use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Bond, Id, Item, Seen, State, World};
@@ -15,11 +15,7 @@ use crate::resources::{self, Context, Doing, Scene};
 use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View};
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
-    let which = match &args.name {
-        Some(name) => Which::Name(name),
-        None => Which::File(args.file.path()),
-    };
-    let session = Session::open(which, Purpose::Look, "topo status", view).await?;
+    let session = Session::open(args.which.which(), Purpose::Look, "topo status", view).await?;
     session.check_claims(true)?;
     let Planned { plan, world, .. } = session.plan(Wanted::default()).await?;
     let cx = session.cx();
@@ -37,7 +33,7 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         None => Vec::new(),
     };
     let items = if session.topology.is_some() { plan.items } else { as_it_is(&world) };
-    if args.name.is_some() && items.is_empty() && !session.is_known() {
+    if args.which.name.is_some() && items.is_empty() && !session.is_known() {
         return Err(session.not_found("status"));
     }
     view.status(&Status {

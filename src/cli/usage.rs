@@ -10,13 +10,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{Cli, FileArgs};
 
 /// What other programs call topo's commands.
-const CALLED_ELSEWHERE: [(&str, &[&str]); 8] = [
-    ("apply", &["up", "create", "start", "deploy", "install", "run"]),
+const CALLED_ELSEWHERE: [(&str, &[&str]); 10] = [
+    ("apply", &["up", "create", "deploy", "install", "run"]),
     ("diff", &["plan", "preview"]),
-    (
-        "destroy",
-        &["down", "delete", "del", "rm", "remove", "stop", "teardown", "clean", "destroy-all"],
-    ),
+    ("destroy", &["down", "delete", "del", "rm", "remove", "teardown", "clean", "destroy-all"]),
+    ("stop", &["halt", "suspend", "pause"]),
+    ("start", &["resume", "unpause", "restart"]),
     ("status", &["ls", "list", "ps", "get", "show", "describe", "info"]),
     ("graph", &["tree"]),
     ("validate", &["check", "lint"]),

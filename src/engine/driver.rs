@@ -14,7 +14,7 @@ use crate::plan::{
 
 /// Changes and waits, one resource at a time. Every method must be safe to repeat.
 pub trait Driver: Send + Sync + 'static {
-    /// Creates, updates, starts or deletes, as `turn.work` says, and answers what it gives to later steps.
+    /// Creates, updates, starts, stops or deletes, as `turn.work` says, and answers what it gives to later steps.
     fn change(&self, turn: &Turn) -> impl Future<Output = Result<Outputs, Failure>> + Send;
 
     /// Waits until what was made works, with a deadline, and answers what became known by it.
@@ -36,6 +36,7 @@ pub enum Work {
     Create,
     Update,
     Start,
+    Stop,
     Delete,
     /// Change nothing; it is there and only not ready yet, or its outputs are wanted.
     Keep,
@@ -44,13 +45,15 @@ pub enum Work {
 impl Work {
     pub(super) fn of(action: Action, phase: Phase) -> Self {
         match (phase, action) {
+            (Phase::Remove, Action::Stop) => Self::Stop,
             (Phase::Remove, _) => Self::Delete,
             (Phase::Make, Action::Create | Action::Replace) => Self::Create,
             (Phase::Make, Action::Update) => Self::Update,
             (Phase::Make, Action::Start) => Self::Start,
-            (Phase::Make, Action::None | Action::Deferred | Action::Delete | Action::Blocked) => {
-                Self::Keep
-            }
+            (
+                Phase::Make,
+                Action::None | Action::Deferred | Action::Stop | Action::Delete | Action::Blocked,
+            ) => Self::Keep,
         }
     }
 }

@@ -105,7 +105,7 @@ impl<D: Driver> Shared<D> {
             Work::Keep => Outputs::new(),
             _ => self.change(&turn, action).await?,
         };
-        if turn.work == Work::Delete {
+        if matches!(turn.work, Work::Delete | Work::Stop) {
             let did = if turn.is_kept() { Action::None } else { action };
             return Ok(Performed { did, outputs: changed, remark: turn.remarked() });
         }
@@ -118,7 +118,7 @@ impl<D: Driver> Shared<D> {
             Work::Keep | Work::Update => {
                 world.things.get(turn.id()).map(|seen| seen.outputs.clone()).unwrap_or_default()
             }
-            Work::Create | Work::Start | Work::Delete => Outputs::new(),
+            Work::Create | Work::Start | Work::Stop | Work::Delete => Outputs::new(),
         };
         if turn.work != Work::Keep {
             outputs.extend(turn.values);

@@ -360,7 +360,7 @@ impl Planner<'_> {
             ));
         } else if stopped {
             item.action = if effect.is_some() { Action::Update } else { Action::Start };
-            item.why = Some("stopped outside topo".to_owned());
+            item.why = Some("it is stopped".to_owned());
         } else if effect.is_some() {
             item.action = Action::Update;
         } else {

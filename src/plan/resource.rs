@@ -167,6 +167,8 @@ pub struct Table {
     pub effects: &'static [(&'static str, Effect)],
     /// Never made by topo: only looked up for others.
     pub lookup: bool,
+    /// It runs, and can stand still without being lost.
+    pub stops: bool,
     /// Whether removing this one loses something, so that a person is asked first.
     pub precious: fn(&Id) -> bool,
     /// Fields that may have secrets in them.
@@ -184,6 +186,7 @@ impl Table {
             kind,
             effects: &[],
             lookup: false,
+            stops: false,
             precious: |_| false,
             guarded: &[],
             names: &[],

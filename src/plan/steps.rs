@@ -57,6 +57,8 @@ pub fn steps(plan: &Plan, desired: &[Resource], world: &World) -> StepGraph {
     graph.edges_unless_circular(
         plan.items.iter().flat_map(|item| stages.of_closed(item, world)).collect(),
     );
+    let stops = plan.items.iter().filter(|item| item.action == Action::Stop);
+    graph.edges_unless_circular(stops.flat_map(|item| stages.of_stop(item)).collect());
     let (own, held) = stages.of_removals(world);
     graph.edges_unless_circular(own);
     graph.edges_unless_circular(held);
@@ -126,11 +128,11 @@ impl<'a> Stages<'a> {
     fn of(plan: &'a Plan, graph: &mut StepGraph) -> Self {
         let mut stages = Self { removes: IdMap::default(), makes: IdMap::default() };
         for (at, item) in plan.items.iter().enumerate() {
-            if matches!(item.action, Action::Delete | Action::Replace) {
+            if matches!(item.action, Action::Stop | Action::Delete | Action::Replace) {
                 stages.removes.insert(&item.id, graph.steps.len());
                 graph.steps.push(Step { item: at, phase: Phase::Remove });
             }
-            if item.action != Action::Delete {
+            if !matches!(item.action, Action::Stop | Action::Delete) {
                 stages.makes.insert(&item.id, graph.steps.len());
                 graph.steps.push(Step { item: at, phase: Phase::Make });
             }
@@ -236,6 +238,13 @@ impl<'a> Stages<'a> {
         held.sort_unstable();
         held.dedup();
         (own, held)
+    }
+
+    /// What uses others is stopped before them.
+    fn of_stop(&self, item: &Item) -> Vec<Edge> {
+        let Some(stop) = self.removes.get(&item.id) else { return Vec::new() };
+        let used = item.bonds.iter().filter_map(|bond| self.removes.get(bond.id()));
+        used.map(|then| (*stop, *then)).collect()
     }
 
     /// The step by which a thing goes: its own, or that of something it lives in.

@@ -38,7 +38,7 @@ pub use gateway::leads as gateway_leads;
 pub use network::foresee;
 pub use port::leads_to;
 pub use registry::{
-    Belongings, Hands, check_tools, desired, explain, held_by_others, named, observe,
+    Belongings, Hands, check_tools, desired, explain, halt, held_by_others, named, observe,
     observe_ports, refuse_impossible, render, table, watched,
 };
 pub use share::{Doing, Ground, Health, Scene, Settled, health, healths, settle, ways};

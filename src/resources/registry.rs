@@ -203,6 +203,11 @@ pub fn table(kind: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.kind == kind).copied()
 }
 
+/// Everything that runs, to be stopped.
+pub fn halt(cx: &Context, world: &World) -> Plan {
+    crate::plan::halt(&cx.name, world, &table)
+}
+
 /// Looks for the programs that this plan will need, before anything is changed.
 pub fn check_tools(
     cx: &Context,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::graph::{self, Picture};
 use super::{
-    Answer, Console, Doing, Ending, Shape, Sighting, Sources, Status, View, summary::Totals, watch,
+    Answer, Console, Ending, Shape, Sighting, Sources, Status, View, summary::Totals, watch,
 };
 use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
@@ -226,10 +226,7 @@ fn summary(ending: &Ending) -> Value {
         .collect();
     json!({
         "type": "summary",
-        "command": match ending.doing {
-            Doing::Apply => "apply",
-            Doing::Destroy => "destroy",
-        },
+        "command": ending.doing.command(),
         "topology": ending.topology,
         "complete": ending.report.is_complete(),
         "interrupted": ending.report.interrupted,

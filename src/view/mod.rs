@@ -83,6 +83,19 @@ pub struct Ending<'a> {
 pub enum Doing {
     Apply,
     Destroy,
+    Stop,
+    Start,
+}
+
+impl Doing {
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Destroy => "destroy",
+            Self::Stop => "stop",
+            Self::Start => "start",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -60,7 +60,7 @@ pub fn color(action: Action) -> AnsiColors {
     match action {
         Action::Create => AnsiColors::Green,
         Action::Update => AnsiColors::Yellow,
-        Action::Start => AnsiColors::Cyan,
+        Action::Start | Action::Stop => AnsiColors::Cyan,
         Action::Replace => AnsiColors::Magenta,
         Action::Delete | Action::Blocked => AnsiColors::Red,
         Action::None | Action::Deferred => AnsiColors::Default,
@@ -415,6 +415,7 @@ fn counts(summary: &Summary) -> Vec<String> {
         (summary.update, "to update"),
         (summary.replace, "to replace"),
         (summary.start, "to start"),
+        (summary.stop, "to stop"),
         (summary.delete, "to delete"),
         (summary.deferred, "deferred"),
         (summary.blocked, "blocked"),

@@ -127,6 +127,7 @@ fn doing(action: Action) -> &'static str {
         Action::Create => "creating",
         Action::Update => "updating",
         Action::Start => "starting",
+        Action::Stop => "stopping",
         Action::Replace => "replacing",
         Action::Delete => "deleting",
         Action::None | Action::Deferred | Action::Blocked => "waiting",

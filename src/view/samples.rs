@@ -38,7 +38,7 @@ pub fn plan() -> Plan {
     });
 
     let mut share = item("share/media", Action::Start, Cause::Drift);
-    share.why = Some("stopped outside topo".to_owned());
+    share.why = Some("it is stopped".to_owned());
 
     let mut deployment =
         item("object/apps/Deployment/default/fedora-dev", Action::Update, Cause::Drift);

@@ -86,17 +86,18 @@ const MOST_LOST: usize = 8;
 fn last_line(ending: &Ending) -> String {
     let totals = Totals::of(ending);
     let took = elapsed(ending.elapsed);
-    let command = match ending.doing {
-        Doing::Apply => "apply",
-        Doing::Destroy => "destroy",
-    };
+    let command = ending.doing.command();
     let name = ending.topology;
     if ending.report.is_complete() {
         let line = match (ending.doing, totals.done) {
             (Doing::Apply, 0) => format!("Applied `{name}`: nothing to change"),
             (Doing::Destroy, 0) => format!("Destroyed `{name}`: nothing was there"),
+            (Doing::Stop, 0) => format!("Stopped `{name}`: nothing was running"),
+            (Doing::Start, 0) => format!("Started `{name}`: nothing was stopped"),
             (Doing::Apply, _) => format!("Applied `{name}` in {took}: {}", changed(ending)),
             (Doing::Destroy, done) => format!("Destroyed `{name}` in {took}: {done} removed"),
+            (Doing::Stop, done) => format!("Stopped `{name}` in {took}: {done} stopped"),
+            (Doing::Start, done) => format!("Started `{name}` in {took}: {done} started"),
         };
         return match totals.pending {
             0 => line,

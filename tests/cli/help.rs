@@ -2,12 +2,15 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 16] = [
     "apply",
     "diff",
     "destroy",
+    "stop",
+    "start",
     "status",
     "trace",
+    "watch",
     "tunnel",
     "graph",
     "validate",

@@ -3,7 +3,7 @@
 
 use crate::lab::Lab;
 use crate::small::{File, changed};
-use crate::{drift, interrupted, watched};
+use crate::{drift, interrupted, stopped, watched};
 
 #[test]
 #[ignore = "needs the lab"]
@@ -17,6 +17,7 @@ fn interrupted_drift_and_changes_of_the_file() {
 
     drift::is_named_and_mended_and_nothing_else(&lab, &file);
     watched::drift_is_repaired_as_it_happens(&lab, &file);
+    stopped::everything_stands_still_and_comes_back(&lab, &file);
     forwards(&lab, &mut file);
     images(&lab, &mut file);
     workers(&mut file);

@@ -32,6 +32,7 @@ mod refuser;
 mod routed_host;
 mod served;
 mod small;
+mod stopped;
 mod trace;
 mod two_teams;
 mod watched;

@@ -8,7 +8,7 @@ use bollard::models::{ContainerCreateBody, ContainerInspectResponse, NetworkingC
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions,
     ListContainersOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions,
-    StartContainerOptions, UploadToContainerOptions,
+    StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -49,6 +49,11 @@ impl Docker {
 
     pub async fn start_container(&self, name: &str) -> Result<()> {
         change(self.api.start_container(name, None::<StartContainerOptions>)).await
+    }
+
+    /// Lets its programs end by themselves, for as long as the engine has patience with it.
+    pub async fn stop_container(&self, name: &str) -> Result<()> {
+        change(self.api.stop_container(name, None::<StopContainerOptions>)).await
     }
 
     /// The one container of this name, in any state.

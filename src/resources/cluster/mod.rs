@@ -69,6 +69,7 @@ const TABLE: Table = Table {
         ("config.controlPlane.image", "image"),
         ("config", "kindConfig"),
     ],
+    stops: true,
     ..Table::plain(ids::CLUSTER)
 };
 
@@ -326,6 +327,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             }
         }
         Work::Start => start(cx, turn).await?,
+        Work::Stop => stop(cx).await?,
         Work::Delete => delete(cx, turn).await?,
         Work::Keep => {}
     }
@@ -480,6 +482,16 @@ async fn start(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     try_join_all(stopped.iter().map(|node| cx.docker.start_container(&node.id)))
         .await
         .map_err(|error| Failure::because("cannot start the cluster's nodes", &error))?;
+    cx.forget_kube().await;
+    Ok(())
+}
+
+/// Its control planes and what balances them; each worker is a resource of its own.
+async fn stop(cx: &Context) -> Result<(), Failure> {
+    let snapshot = cx.snapshot().await?;
+    let running =
+        containers(&snapshot, &cx.name).filter(|node| !is_worker(node) && node.is_running());
+    try_join_all(running.map(|node| cx.stop_container(&node.name))).await?;
     cx.forget_kube().await;
     Ok(())
 }

@@ -31,6 +31,7 @@ const TABLE: Table = Table {
         ("mtu", Effect::Replace),
     ],
     tells: &["image", "addr", "port"],
+    stops: true,
     ..Table::plain(ids::CONNECTOR)
 };
 
@@ -179,6 +180,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             create(cx, turn, &name).await?;
         }
         Work::Start => cx.start_container(&name).await?,
+        Work::Stop => cx.stop_container(&name).await?,
         Work::Delete => cx.remove_container(&name).await?,
         Work::Keep => {}
     }

@@ -54,6 +54,7 @@ const TABLE: Table = Table {
         ("publish", Effect::Replace),
     ],
     tells: &["image", "address", "publish", "mode"],
+    stops: true,
     ..Table::plain(ids::GATEWAY)
 };
 
@@ -302,6 +303,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         Work::Create => create(cx, turn).await?,
         Work::Update => update(cx, turn).await?,
         Work::Start => start(cx, name).await?,
+        Work::Stop => cx.stop_container(name).await?,
         Work::Delete => delete(cx, turn).await?,
         Work::Keep => {}
     }

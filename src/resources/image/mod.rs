@@ -207,7 +207,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             .await?;
             Ok(Outputs::new())
         }
-        Work::Keep | Work::Start => Ok(Outputs::new()),
+        Work::Keep | Work::Start | Work::Stop => Ok(Outputs::new()),
         Work::Create | Work::Update => supply(cx, turn).await,
     }
 }

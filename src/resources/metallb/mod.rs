@@ -237,7 +237,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => apply(cx, turn).await?,
         Work::Delete => delete(cx, turn).await?,
-        Work::Start | Work::Keep => {}
+        Work::Start | Work::Stop | Work::Keep => {}
     }
     Ok(Outputs::new())
 }

@@ -251,7 +251,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create => create(cx, turn).await,
         Work::Delete => delete(cx, turn).await,
-        Work::Update | Work::Start | Work::Keep => outputs(cx, turn).await,
+        Work::Update | Work::Start | Work::Stop | Work::Keep => outputs(cx, turn).await,
     }
 }
 

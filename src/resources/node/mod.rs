@@ -31,6 +31,7 @@ const TABLE: Table = Table {
         ("spec.extraPortMappings", "ports"),
     ],
     tells: &["group", "spec.image", "spec.labels", "spec.extraMounts", "spec.extraPortMappings"],
+    stops: true,
     ..Table::plain(ids::NODE)
 };
 
@@ -160,6 +161,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             cx.remember(turn, &turn.values).await?;
         }
         Work::Start => start(cx, turn.id().name()).await?,
+        Work::Stop => cx.stop_container(turn.id().name()).await?,
         Work::Delete => {
             join::leave(cx, turn).await?;
             cx.change_claim(|claim| {

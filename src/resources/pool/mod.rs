@@ -197,7 +197,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => apply(cx, turn).await,
         Work::Delete => delete(cx, turn).await,
-        Work::Start | Work::Keep => Ok(Outputs::new()),
+        Work::Start | Work::Stop | Work::Keep => Ok(Outputs::new()),
     }
 }
 

@@ -220,7 +220,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             let gateway = gateway_of(turn)?;
             cx.run::<Writer>().commit(cx, gateway.name(), Edit::Remove(turn.id().clone())).await?;
         }
-        Work::Start | Work::Keep => {}
+        Work::Start | Work::Stop | Work::Keep => {}
     }
     Ok(Outputs::new())
 }

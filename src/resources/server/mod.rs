@@ -36,6 +36,7 @@ pub use squash::squash;
 const TABLE: Table = Table {
     effects: &[("network", Effect::Replace), ("address", Effect::Replace)],
     tells: &["address"],
+    stops: true,
     ..Table::plain(ids::SERVER)
 };
 
@@ -259,6 +260,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
             forget_image(cx, turn).await?;
         }
         Work::Start => cx.start_container(turn.id().name()).await?,
+        Work::Stop => cx.stop_container(turn.id().name()).await?,
         Work::Delete => delete(cx, turn).await?,
         Work::Keep => {}
     }

@@ -28,7 +28,7 @@ use crate::resources::gateway::{self, ADDRESS, HOST_KEY};
 
 use route::{Route, routes};
 
-const TABLE: Table = Table { tells: &["through"], ..Table::plain(ids::TUNNEL) };
+const TABLE: Table = Table { stops: true, tells: &["through"], ..Table::plain(ids::TUNNEL) };
 
 const UP_DEADLINE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -61,7 +61,9 @@ impl ResourceKind for TunnelKind {
     fn tools(cx: &Context, item: &Item) -> Result<(), Failure> {
         match item.action {
             Action::Create | Action::Replace | Action::Update | Action::Start => check_programs(cx),
-            Action::None | Action::Deferred | Action::Delete | Action::Blocked => Ok(()),
+            Action::None | Action::Deferred | Action::Stop | Action::Delete | Action::Blocked => {
+                Ok(())
+            }
         }
     }
 
@@ -179,6 +181,7 @@ async fn change(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     match turn.work {
         Work::Create | Work::Update => set_up(cx, turn, &tunnel).await?,
         Work::Start => start(cx, &tunnel).await?,
+        Work::Stop => stop(&tunnel).await?,
         Work::Delete => take_down(cx, turn, &tunnel).await?,
         Work::Keep => {}
     }
@@ -221,9 +224,13 @@ async fn start(cx: &Context, tunnel: &Tunnel) -> Result<(), Failure> {
     started.map_err(|error| cannot("start", tunnel, &error))
 }
 
+async fn stop(tunnel: &Tunnel) -> Result<(), Failure> {
+    tunnel.stop().await.map_err(|error| cannot("stop", tunnel, &error))
+}
+
 async fn take_down(cx: &Context, turn: &Turn, tunnel: &Tunnel) -> Result<(), Failure> {
     let failed = |error: &TunnelError| cannot("take down", tunnel, error);
-    tunnel.stop().await.map_err(|error| failed(&error))?;
+    stop(tunnel).await?;
     let gateway = turn.item.bonds.iter().map(Bond::id).find(|id| id.kind() == ids::GATEWAY);
     if let Some(gateway) = gateway {
         gate::dismiss(cx, gateway.name(), &tunnel.host()).await?;

@@ -37,6 +37,11 @@ impl Context {
         started.map_err(|error| Failure::because(format!("cannot start `{name}`"), &error))
     }
 
+    pub async fn stop_container(&self, name: &str) -> Result<(), Failure> {
+        let stopped = self.docker.stop_container(name).await;
+        stopped.map_err(|error| Failure::because(format!("cannot stop `{name}`"), &error))
+    }
+
     /// Takes a container away that something failed with: why it failed comes first, whatever comes
     /// of taking it away.
     pub async fn undo_container(&self, name: &str, failure: Failure) -> Failure {
