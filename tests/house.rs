@@ -143,7 +143,7 @@ fn a_trace_looks_in_one_place_judges_in_another_and_changes_nothing() {
 fn resources_read_no_other_files() {
     let readers = [
         "src/resources/image/build_folder.rs",
-        "src/resources/gateway/keys.rs",
+        "src/resources/base/authorized_keys.rs",
         "src/resources/metallb/release.rs",
     ];
     refuse(&["src/resources"], &["std::fs", "std::env::var"], &readers);

@@ -250,3 +250,43 @@ fn the_reference_has_a_row_for_every_key() {
     };
     assert_eq!(listed(&written).join("\n"), listed(&expected).join("\n"));
 }
+
+/// `topologies/`, the examples.
+fn examples() -> BTreeMap<String, (PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("topologies");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), (path, text))
+        })
+        .collect()
+}
+
+#[test]
+fn every_example_says_what_it_shows_what_it_needs_and_what_to_try() {
+    for (name, (_, text)) in examples() {
+        let head: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
+        let needs = head.iter().position(|line| line.starts_with("# Needs: "));
+        let try_it = head.iter().position(|line| *line == "# Try:");
+        assert!(needs > Some(1) && try_it > needs, "{name}: {head:?}");
+        let command = format!("topologies/{name}.yaml");
+        assert!(head[try_it.unwrap()..].iter().any(|line| line.contains(&command)), "{name}");
+    }
+}
+
+#[test]
+fn every_example_is_valid_by_its_defaults() {
+    for (name, (path, text)) in examples() {
+        let input = Input {
+            path: &path,
+            folder: path.parent().unwrap(),
+            bytes: text.as_bytes(),
+            vars: &|_| None,
+            home: Some(&root().join("nobody")),
+            files: &Disk,
+        };
+        load(&input).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+    }
+}

@@ -42,9 +42,10 @@ macro_rules! examples {
 }
 
 examples! {
+    "hello": ["manifests/hello.yaml.j2"],
     "dev-gateway": ["manifests/fedora-dev.yaml.j2"],
     "remote-engine": ["manifests/far-web.yaml.j2"],
-    "share-ssh": ["manifests/share-ssh.yaml.j2"],
+    "share-ssh": ["manifests/share-ssh.yaml.j2", "docs/hello.txt"],
     "everything": [
         "manifests/web.yaml.j2",
         "manifests/everything.yaml.j2",
@@ -61,9 +62,9 @@ examples! {
     "two-teams-b": ["manifests/hello.yaml.j2"],
     "workloads": ["manifests/workloads.yaml.j2", "manifests/check.yaml.j2"],
     "share-external": ["manifests/writers.yaml.j2"],
-    "share-host": ["manifests/writers.yaml.j2"],
-    "share-mount": ["manifests/writers.yaml.j2"],
-    "share-server": ["manifests/writers.yaml.j2"],
+    "share-host": ["manifests/writers.yaml.j2", "docs/hello.txt"],
+    "share-mount": ["manifests/writers.yaml.j2", "docs/hello.txt"],
+    "share-server": ["manifests/writers.yaml.j2", "docs/hello.txt"],
 }
 
 const STARTER: &str = include_str!("../../templates/topo.yaml");

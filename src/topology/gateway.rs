@@ -154,15 +154,22 @@ impl JsonSchema for ServiceImage {
 pub struct Ssh {
     /// The port of this machine, as `[ADDRESS:]PORT`.
     pub listen: ListenSpec,
-    /// Who may come in: files of public keys, or the keys themselves.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub authorized_keys: Vec<AuthorizedKey>,
+    /// Who may log in: files of public keys, or the keys themselves. Default: your own, every `~/.ssh/id_*.pub`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorized_keys: Option<Vec<AuthorizedKey>>,
     /// Where connections through it may lead beside the network, with `mode: dnat`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Subnet>,
     /// A host of your own ssh configuration to go through where the gateway cannot be reached directly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jump: Option<SshHost>,
+}
+
+impl Ssh {
+    /// Who may log in, once the file has been loaded.
+    pub fn keys(&self) -> &[AuthorizedKey] {
+        self.authorized_keys.as_deref().unwrap_or_default()
+    }
 }
 
 /// A public key, or the file it stands in.

@@ -19,7 +19,7 @@ use super::text::{Malformed, Text, text_type};
     { "required": ["url", "sha256"], "properties": { "path": false } },
 ]))]
 pub struct Manifest {
-    /// A file or a folder; names that end in `.j2` are templates, rendered with `vars`, `topology`, `network` and `pools`.
+    /// A file or a folder; names that end in `.j2` are templates, rendered with `vars`, `topology`, `network`, `pools` and `gateway`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<HostPath>,
     /// Instead of `path`: an https address, fetched once and kept.

@@ -10,6 +10,7 @@ const FILE: &str = "topologies/dev-gateway.yaml";
 #[ignore = "needs the lab"]
 fn dev_gateway() {
     let lab = Lab::open("dev-gateway").of(&["dev"]);
+    lab.key_in_home();
     let before = lab.listing();
 
     lab.expect(0, &["apply", FILE]);

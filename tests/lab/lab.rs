@@ -119,6 +119,13 @@ impl Lab {
         self.own("key")
     }
 
+    /// The key as one of the user's own, which ssh offers by itself.
+    pub fn key_in_home(&self) {
+        let folder = self.home.path().join(".ssh");
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::copy(self.public_key(), folder.join("id_ed25519.pub")).expect("copied");
+    }
+
     fn public_key(&self) -> PathBuf {
         self.own("key.pub")
     }
@@ -165,8 +172,7 @@ impl Lab {
             .env("HOME", self.home.path())
             .env_remove("KUBECONFIG")
             .envs(&self.surroundings)
-            .env("SSH_PUBLIC_KEY", std::fs::read_to_string(&public).expect("a key").trim())
-            .env("SSH_PUBLIC_KEY_FILE", &public);
+            .env("SSH_PUBLIC_KEY", std::fs::read_to_string(&public).expect("a key").trim());
         command
     }
 

@@ -22,6 +22,7 @@ mod existing_cluster;
 mod foreign;
 mod ganesha;
 mod gateway;
+mod hello;
 mod http_proxy;
 mod interrupted;
 mod lab;

@@ -115,10 +115,10 @@ gateway:
 fn what_nobody_holds_is_told(example: &Example) {
     example.change(
         "listen: 12214, to: { nodePort: 30880 }",
-        "listen: 12214, to: { address: 172.26.0.77, port: 80 }",
+        "listen: 12214, to: { address: 172.29.128.77, port: 80 }",
     );
     let ran = example.apply();
     let said = ran.err.replace("\n  ", " ");
-    assert!(said.contains("172.26.0.77:80, where it leads, "), "{said}");
+    assert!(said.contains("172.29.128.77:80, where it leads, "), "{said}");
     assert!(said.contains("nobody has this address"), "{said}");
 }

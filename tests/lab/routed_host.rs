@@ -29,7 +29,7 @@ fn routed_host() {
     let example = Example::of(&lab, "routed-host");
     example.change("${CONNECTOR_IMAGE:-wenjunxiao/desktop-docker-connector}", STAND_IN);
     example.apply();
-    example.answers("http://172.27.255.201/");
+    example.answers("http://172.28.255.201/");
     example.answers("http://127.0.0.1:12220/");
     example.settles();
 
@@ -78,7 +78,7 @@ fn it_is_run_as_its_makers_say(lab: &Lab) {
 fn its_routes_are_one_a_network(lab: &Lab, example: &Example) {
     let file = lab.expect(0, &["render", "connector", "-f", &example.path()]).out;
     let routes: Vec<&str> = file.lines().filter(|line| line.starts_with("route ")).collect();
-    for network in ["route 172.27.0.0/16", "route 192.168.177.0/24"] {
+    for network in ["route 172.28.128.0/17", "route 192.168.177.0/24"] {
         let count = routes.iter().filter(|route| **route == network).count();
         assert_eq!(count, 1, "{network} in {file}");
     }

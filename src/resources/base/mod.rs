@@ -2,6 +2,7 @@
 //! do alike. Nothing here knows a kind.
 
 pub mod api_access;
+pub mod authorized_keys;
 pub mod claim;
 pub mod context;
 pub mod docker;

@@ -22,6 +22,7 @@ use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, Span, State, Table,
     Want, World,
 };
+use crate::resources::base::authorized_keys::authorized_keys;
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
@@ -81,7 +82,7 @@ impl ResourceKind for GatewayKind {
     }
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
-        let keys = keys::authorized_keys(from.topology)?;
+        let keys = authorized_keys(from.topology)?;
         let gateway = desired(from.topology, from.templates, &keys).map_err(unrendered)?;
         Ok(gateway.into_iter().collect())
     }
@@ -129,7 +130,7 @@ fn unrendered(error: TemplateError) -> Failure {
     Failure::because("cannot render the gateway", &error)
 }
 
-/// `keys` are the public keys that may log in, as [`keys::authorized_keys`] reads them.
+/// `keys` are the public keys that may log in, as [`authorized_keys`] reads them.
 fn desired(
     topology: &Topology,
     templates: &Templates,

@@ -245,14 +245,14 @@ fn keys(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
     let Some(ssh) = &gateway.ssh else { return };
     let tunnel =
         gateway.expose.is_some() || topology.shares.iter().any(|share| share.via == Via::Ssh);
-    if ssh.authorized_keys.is_empty() && !tunnel && rules.places.is_whole("gateway.ssh") {
+    if ssh.keys().is_empty() && !tunnel && rules.places.is_whole("gateway.ssh") {
         let problem = rules
             .warning(
                 "nobody-may-log-in",
                 "gateway.ssh",
-                "no key can log in: `authorizedKeys` is empty",
+                "sshd accepts public keys only, and none is authorized",
             )
-            .write("`authorizedKeys: [~/.ssh/id_ed25519.pub]`");
+            .help("create a key with `ssh-keygen -t ed25519`, or list one in `authorizedKeys`");
         rules.report(problem);
     }
 }

@@ -25,6 +25,9 @@ struct Named<'a> {
 
 /// Makes every path absolute: from the file's folder, or from the user's home.
 pub(super) fn resolve(topology: &mut Topology, input: &Input, rules: &mut Rules) {
+    if let Some(ssh) = topology.gateway.as_mut().and_then(|gateway| gateway.ssh.as_mut()) {
+        ssh.authorized_keys.get_or_insert_with(|| own_keys(input));
+    }
     for Named { at, path, .. } in named(topology) {
         if path.needs_home() && input.home.is_none() {
             let problem = rules
@@ -34,6 +37,20 @@ pub(super) fn resolve(topology: &mut Topology, input: &Input, rules: &mut Rules)
         }
         path.resolve(input.folder, input.home);
     }
+}
+
+/// The public keys of the user's that ssh offers by itself.
+fn own_keys(input: &Input) -> Vec<AuthorizedKey> {
+    let Some(home) = input.home else { return Vec::new() };
+    let mut names: Vec<String> = input
+        .files
+        .entries(&home.join(".ssh"))
+        .iter()
+        .filter_map(|entry| entry.path.file_name()?.to_str().map(str::to_owned))
+        .filter(|name| name.starts_with("id_") && name.ends_with(".pub"))
+        .collect();
+    names.sort();
+    names.iter().filter_map(|name| format!("~/.ssh/{name}").parse().ok()).collect()
 }
 
 /// Looks for everything the file names.
@@ -193,7 +210,7 @@ fn named(topology: &mut Topology) -> Vec<Named<'_>> {
         }
     }
     if let Some(ssh) = topology.gateway.as_mut().and_then(|gateway| gateway.ssh.as_mut()) {
-        for (at, key) in ssh.authorized_keys.iter_mut().enumerate() {
+        for (at, key) in ssh.authorized_keys.iter_mut().flatten().enumerate() {
             if let AuthorizedKey::File(path) = key {
                 name(format!("gateway.ssh.authorizedKeys.{at}"), Wanted::File, path);
             }

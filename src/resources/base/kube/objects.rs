@@ -15,6 +15,7 @@ use crate::engine::Failure;
 use crate::manifest::template::Values;
 use crate::manifest::{self, Fault, Kind, Kinds, Manifests, Object, Source};
 use crate::plan::{Id, IdMap};
+use crate::resources::base::authorized_keys::authorized_keys;
 use crate::resources::base::ids;
 use crate::resources::base::kube::inventory::Members;
 use crate::resources::base::objection::{Objection, Objections};
@@ -60,7 +61,7 @@ impl Objects {
         let mut objections = Vec::new();
         let mut secrets = Vec::new();
         if let Some(topology) = topology {
-            let values = template_values(topology);
+            let values = template_values(topology)?;
             for (entry, written) in topology.manifests.iter().enumerate() {
                 match sources_of(downloads, entry, written, &values).await? {
                     Ok(read) => sources.extend(read),
@@ -198,15 +199,16 @@ fn unreadable(entry: usize, fault: &Fault) -> Objection {
 }
 
 /// What templates among the manifests may name.
-fn template_values(topology: &Topology) -> Values {
+fn template_values(topology: &Topology) -> Result<Values, Objections> {
+    let keys = authorized_keys(topology)?;
     let is_secret = topology.vars.values().any(Guarded::is_secret);
-    Values {
-        real: values_with(topology, Guarded::reveal),
-        standing_in: is_secret.then(|| values_with(topology, Guarded::stand_in)),
-    }
+    Ok(Values {
+        real: values_with(topology, &keys, Guarded::reveal),
+        standing_in: is_secret.then(|| values_with(topology, &keys, Guarded::stand_in)),
+    })
 }
 
-fn values_with(topology: &Topology, value: impl Fn(&Guarded) -> Value) -> Value {
+fn values_with(topology: &Topology, keys: &[String], value: impl Fn(&Guarded) -> Value) -> Value {
     let vars: Map<String, Value> =
         topology.vars.iter().map(|(name, var)| (name.clone(), value(var))).collect();
     let mut values = json!(vars);
@@ -220,6 +222,7 @@ fn values_with(topology: &Topology, value: impl Fn(&Guarded) -> Value) -> Value 
     values["topology"] = json!({"name": topology.name.as_str()});
     values["network"] = json!({"name": topology.network_name(), "subnets": subnets});
     values["pools"] = json!(pools);
+    values["gateway"] = json!({"authorizedKeys": keys});
     values
 }
 

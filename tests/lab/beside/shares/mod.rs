@@ -273,7 +273,7 @@ fn share_host() {
     assert!(ran.err.contains("exportfs -ra"), "{}", ran.err);
     let exports = scenario.lab.home.path().join(".local/state/topo/shh/exports");
     let line = read(&exports);
-    assert!(line.contains("documents\\040of\\040mine 172.24.0.0/16(rw,insecure"), "{line}");
+    assert!(line.contains("documents\\040of\\040mine 172.28.0.0/17(rw,insecure"), "{line}");
     let rendered = scenario.topo(0, &["render", "exports", "--file"]);
     assert_eq!(rendered.out, line);
 
@@ -282,7 +282,7 @@ fn share_host() {
     let path = scenario.folder.display().to_string();
     let server = Ganesha {
         name: "shh-nfsd",
-        place: ["-p", "172.24.0.1:2049:2049"].map(str::to_owned).to_vec(),
+        place: ["-p", "172.28.0.1:2049:2049"].map(str::to_owned).to_vec(),
         source: path.clone(),
         path,
     };

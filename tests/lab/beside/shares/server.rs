@@ -215,7 +215,7 @@ fn another_folder_is_asked_about(scenario: &Scenario) {
     let other = scenario.lab.own("other");
     std::fs::create_dir(&other).expect("a folder");
     std::fs::write(other.join("here"), "of the other folder\n").expect("written");
-    scenario.change("path: ${DOCS:-~/docs/studio}", &format!("path: {}", other.display()));
+    scenario.change("path: ${DOCS:-docs}", &format!("path: {}", other.display()));
     let ran = scenario.topo(2, &["apply"]);
     assert!(ran.err.contains(&one) && ran.err.contains("--yes"), "{}", ran.err);
     // Protected, it is not even asked about.
