@@ -1,17 +1,21 @@
 //! `topo init`
 
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 
+use super::schema;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
+use crate::topology::TopologyName;
 use crate::view::View;
 
 /// Write a topology file to start from
 ///
-/// Without `--from`, a small one with comments. What exists already is never written over.
+/// Without `--from`, a small one with comments: it is named after its folder, and its ports are
+/// free. The schema for editors is written beside it. An existing file is never overwritten.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where to write it
@@ -68,19 +72,27 @@ examples! {
 }
 
 const STARTER: &str = include_str!("../../templates/topo.yaml");
+const SCHEMA_FILE: &str = "topology.schema.json";
+/// By it a YAML language server finds the schema.
+const MODELINE: &str = "# yaml-language-server: $schema=topology.schema.json\n";
 
 pub fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let example =
         args.from.as_deref().and_then(|name| EXAMPLES.iter().find(|example| example.name == name));
     let folder = args.file.parent().unwrap_or(Path::new(""));
-    let mut files = vec![(args.file.clone(), example.map_or(STARTER, |example| example.text))];
+    let text = example.map_or_else(|| starter(&args.file), |example| example.text.to_owned());
+    let mut files = vec![(args.file.clone(), MODELINE.to_owned() + &text)];
     for (name, text) in example.map_or(&[][..], |example| example.files) {
-        files.push((folder.join(name), text));
+        files.push((folder.join(name), (*text).to_owned()));
+    }
+    let schema = folder.join(SCHEMA_FILE);
+    if !schema.exists() {
+        files.push((schema, schema::text()?));
     }
 
     if let Some((taken, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(Error::refused(
-            Failure::new(format!("`{}` exists already, and nothing was written", taken.display()))
+            Failure::new(format!("`{}` already exists; nothing was written", taken.display()))
                 .hint("name another file, as in `topo init other/topo.yaml`"),
         ));
     }
@@ -92,9 +104,36 @@ pub fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     }
     let file = args.file.display();
     view.note(&format!(
-        "`topo apply {file}` makes it, `topo diff {file}` shows what that would do"
+        "`topo diff {file}` shows what it would create, `topo apply {file}` creates it"
     ));
     Ok(Exit::Done)
+}
+
+fn starter(file: &Path) -> String {
+    let (first, last) = free_ports();
+    STARTER
+        .replace("NAME", &name_after(file))
+        .replace("FIRST", &first.to_string())
+        .replace("LAST", &last.to_string())
+}
+
+/// The name of the file's folder as far as a topology can have it.
+fn name_after(file: &Path) -> String {
+    let file = std::path::absolute(file).unwrap_or_default();
+    let folder = file.parent().and_then(Path::file_name).unwrap_or_default();
+    let name = folder.to_string_lossy().to_lowercase();
+    let valid: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(45).collect();
+    let valid = valid.trim_matches('-');
+    let fits = valid.parse::<TopologyName>().is_ok();
+    if fits { valid.to_owned() } else { "dev".to_owned() }
+}
+
+/// The first of the usual blocks of ports on which nothing listens here.
+fn free_ports() -> (u16, u16) {
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let mut blocks = (10000..20000).step_by(20).map(|first| (first, first + 19));
+    blocks.find(|(first, last)| (*first..=*last).all(is_free)).unwrap_or((10000, 10019))
 }
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
@@ -102,4 +141,19 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::File::create_new(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topology_is_named_after_its_folder_as_far_as_it_can_be() {
+        let named = |folder: &str| name_after(&Path::new(folder).join("topo.yaml"));
+        assert_eq!(named("/src/web-shop"), "web-shop");
+        assert_eq!(named("/src/Web Shop_2!"), "web-shop-2");
+        assert_eq!(named("/src/日本"), "dev");
+        assert_eq!(named("/"), "dev");
+        assert!(named(&format!("/{}", "a.".repeat(80))).len() <= 45);
+    }
 }

@@ -6,14 +6,21 @@ use crate::view::View;
 
 /// Print the JSON Schema of topology files, for editors
 ///
-/// An editor with a YAML language server completes and checks keys when the file's first line is
-/// `# yaml-language-server: $schema=topology.schema.json` and the schema stands beside it.
+/// `topo init` writes it beside the file, and names it there. For a file that exists run
+/// `topo schema > topology.schema.json`, and write as its first line:
+///
+/// `# yaml-language-server: $schema=topology.schema.json`
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
 pub fn run(_: &Args, view: &mut dyn View) -> Result<Exit, Error> {
-    let schema = serde_json::to_string_pretty(topology::schema())
-        .map_err(|error| Error::because("cannot write the schema", &error))?;
-    view.data(&(schema + "\n"));
+    view.data(&text()?);
     Ok(Exit::Done)
+}
+
+/// The schema as it is published.
+pub fn text() -> Result<String, Error> {
+    serde_json::to_string_pretty(topology::editor_schema())
+        .map(|schema| schema + "\n")
+        .map_err(|error| Error::because("cannot write the schema", &error))
 }

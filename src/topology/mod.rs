@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod connector;
 pub mod diagnostic;
 pub mod duration;
+mod editor;
 pub mod files;
 mod foreign;
 pub mod gateway;
@@ -48,6 +49,7 @@ pub use cluster::{Cluster, Group, KubeadmPatch, Mount, PortMapping, Propagation,
 pub use connector::Connector;
 pub use diagnostic::{Diagnostic, Place, Problems, Related, Severity};
 pub use duration::Duration;
+pub use editor::schema as editor_schema;
 pub use files::{FileKind, Files, FolderEntry};
 pub use gateway::{
     AuthorizedKey, Gateway, GatewayForwarding, HttpProxy, Port, ServiceImage, ServiceRef, Ssh,

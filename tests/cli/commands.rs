@@ -90,11 +90,18 @@ fn the_schema_is_one() {
 #[test]
 fn init_writes_a_valid_file_and_never_over_another() {
     let machine = Machine::new();
-    insta::assert_snapshot!("init", machine.topo(&["init"]).shown());
-    assert_eq!(machine.topo(&["validate"]).code, 0);
-    let written = machine.read("topo.yaml");
-    insta::assert_snapshot!("init-again", machine.topo(&["init"]).shown());
-    assert_eq!(machine.read("topo.yaml"), written);
+    let file = "Web_Shop/topo.yaml";
+    insta::assert_snapshot!("init", machine.topo(&["init", file]).shown());
+    assert_eq!(machine.topo(&["validate", file]).code, 0);
+    let written = machine.read(file);
+    assert!(written.contains("\nname: web-shop "), "{written}");
+    assert_eq!(machine.read("Web_Shop/topology.schema.json"), machine.topo(&["schema"]).stdout);
+    assert_eq!(machine.topo(&["init"]).code, 0);
+    let name = machine.path().file_name().expect("a folder").to_string_lossy().to_lowercase();
+    let here = machine.read("topo.yaml");
+    assert!(here.contains(&format!("\nname: {} ", name.trim_matches('.'))), "{here}");
+    insta::assert_snapshot!("init-again", machine.topo(&["init", file]).shown());
+    assert_eq!(machine.read(file), written);
 }
 
 #[test]
