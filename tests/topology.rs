@@ -274,17 +274,29 @@ fn every_example_says_what_it_shows_what_it_needs_and_what_to_try() {
 }
 
 #[test]
-fn every_example_is_valid_by_its_defaults() {
+fn every_example_is_valid_by_its_defaults_and_no_two_meet() {
+    let mut held: Vec<(String, String, ipnet::IpNet)> = Vec::new();
     for (name, (path, text)) in examples() {
+        let nothing = |_: &str| None;
+        let folder = path.parent().unwrap();
         let input = Input {
             path: &path,
-            folder: path.parent().unwrap(),
+            folder,
             bytes: text.as_bytes(),
-            vars: &|_| None,
+            vars: &nothing,
             home: Some(&root().join("nobody")),
             files: &Disk,
         };
-        assert_eq!(schema_accepts(text.as_bytes()), Some(true), "{name}: the schema");
-        load(&input).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+        let topology =
+            load(&input).unwrap_or_else(|problems| panic!("{name}: {problems:?}")).topology;
+        let network = topology.network_name();
+        for subnet in topology.network.subnets() {
+            let subnet: ipnet::IpNet = subnet.to_string().parse().unwrap();
+            for (other, of, taken) in &held {
+                let meet = taken.contains(&subnet) || subnet.contains(taken);
+                assert!(*of == network || !meet, "{name} and {other}: {subnet} and {taken}");
+            }
+            held.push((name.clone(), network.to_string(), subnet));
+        }
     }
 }
