@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The commands of the lab.
 
-lab_up() {
+lab_up() { # [demo]: only what `make demo` runs on, without the second Kubernetes and the second engine
   if stock_engine_serves; then
     stock_up
     return
@@ -11,9 +11,11 @@ lab_up() {
   clear_half_made
   install_machine_packages
   read_parts
+  local wanted=("${parts[@]}")
+  [ "${1:-}" != demo ] || wanted=("${demo_parts[@]}")
   use_engine
   look_at_images
-  if engine_answers && all_whole && remote_answers && [ -z "$(images_missing_there)" ]; then
+  if engine_answers && all_whole "${wanted[@]}" && { [ "${1:-}" = demo ] || second_engine_is_up; }; then
     link_programs
     say "everything is up"
     return
@@ -22,20 +24,22 @@ lab_up() {
   build_missing_parts engine
   start_engine
   look_at_images
-  build_missing_parts "${parts[@]}"
+  build_missing_parts "${wanted[@]}"
   prune_parts
   fill_topo_cache
   link_programs
-  start_remote
-  print_table "${parts[@]}"
+  [ "${1:-}" = demo ] || start_remote
+  print_table "${wanted[@]}"
   clear_half_made
   say "up after $((SECONDS - started)) s"
 }
 
-all_whole() {
+all_whole() { # NAME...
   local name
-  for name in "${parts[@]}"; do is_whole "$name" || return 1; done
+  for name in "$@"; do is_whole "$name" || return 1; done
 }
+
+second_engine_is_up() { remote_answers && [ -z "$(images_missing_there)" ]; }
 
 link_programs() { # where `env` points PATH at
   local program
@@ -48,6 +52,7 @@ fill_topo_cache() { # topo looks for what a pinned address gives under its check
   local part manifest
   mkdir -p "$lab_cache/topo/sha256"
   for part in programs old-programs; do
+    is_whole $part || continue
     manifest=$(part_folder $part)/metallb-native.yaml
     cp "$manifest" "$lab_cache/topo/sha256/$(sha256sum "$manifest" | cut -d' ' -f1)"
   done
