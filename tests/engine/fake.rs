@@ -327,7 +327,9 @@ impl Inside {
                 let resource = turn.resource.clone().expect("only what is wanted is made");
                 self.make(turn, &resource)?;
             }
-            Work::Keep => self.complain(format!("{} is to be kept, not changed", turn.id())),
+            Work::Stop | Work::Keep => {
+                self.complain(format!("{} cannot be told to {:?}", turn.id(), turn.work));
+            }
         }
         Ok(Outputs::new())
     }

@@ -110,7 +110,7 @@ pub async fn change(folder: &Path, turn: &Turn) -> Result<Outputs, Failure> {
                 tokio::fs::remove_file(file).await.map_err(failed)?;
             }
         }
-        Work::Start | Work::Keep => {}
+        Work::Start | Work::Stop | Work::Keep => {}
     }
     Ok(Outputs::new())
 }
