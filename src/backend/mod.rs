@@ -5,6 +5,7 @@ pub mod download;
 pub mod host;
 pub mod kind;
 pub mod kube;
+pub mod kustomize;
 pub mod machine;
 pub mod nfs;
 pub mod readiness;

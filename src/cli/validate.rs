@@ -2,6 +2,7 @@
 
 use super::{FileArgs, load, offline};
 use crate::backend::download::Downloads;
+use crate::backend::kustomize::Kustomize;
 use crate::error::{Error, Exit};
 use crate::resources::MISSING;
 use crate::topology::{Diagnostic, Loaded, Severity, Source, Topology};
@@ -30,7 +31,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     };
     view.hide(&secrets);
     let downloads = Downloads::of(&load::environment);
-    let unread = leave_out_remote(&mut topology, &downloads);
+    let unread = leave_out_unreadable(&mut topology, &downloads);
     match offline::desired(topology, &downloads).await? {
         Ok(_) => view.problems(&sources, &warnings),
         Err(objections) => {
@@ -43,23 +44,30 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
             }
         }
     }
-    for url in unread {
-        view.note(&format!("not checked, since it is not downloaded yet: {url}"));
+    for (source, why) in unread {
+        view.note(&format!("not checked, since {why}: {source}"));
     }
     view.note(&format!("`{}` is a valid topology", load::name(&path).display()));
     Ok(Exit::Done)
 }
 
-/// Leaves out the manifests that would have to be fetched, and answers their addresses.
-fn leave_out_remote(topology: &mut Topology, downloads: &Downloads) -> Vec<String> {
+/// Leaves out the manifests that would have to be fetched, or built by a program that is not here,
+/// and answers what they are and why.
+fn leave_out_unreadable(topology: &mut Topology, downloads: &Downloads) -> Vec<(String, String)> {
     let mut unread = Vec::new();
     for manifest in &mut topology.manifests {
-        if let Some(Source::Url { url, sha256 }) = manifest.source()
-            && downloads.kept(sha256.as_str()).is_none()
-        {
-            unread.push(url.to_string());
-            manifest.sha256 = None;
-        }
+        let why = match manifest.source() {
+            Some(Source::Url { sha256, .. }) if downloads.kept(sha256.as_str()).is_none() => {
+                "it is not downloaded yet".to_owned()
+            }
+            Some(Source::Kustomize(_)) => match Kustomize::find(&load::environment) {
+                Ok(_) => continue,
+                Err(missing) => missing.to_string(),
+            },
+            _ => continue,
+        };
+        unread.extend(manifest.source().map(|source| (source.written().to_owned(), why)));
+        (manifest.sha256, manifest.kustomize) = (None, None);
     }
     unread
 }

@@ -9,6 +9,8 @@ use super::template::{self, Values};
 use super::{Fault, Place, Secrets, Source};
 
 const READ: [&str; 4] = ["yaml", "yml", "json", "j2"];
+/// What kustomize looks for in a folder.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// The texts of one entry of the topology's manifests: a file, or the files of a folder in the
 /// order of their names. `shown` is how the topology names the path.
@@ -97,6 +99,10 @@ fn files(path: &Path, shown: &str) -> Result<Vec<PathBuf>, Fault> {
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
+    if let Some(name) = KUSTOMIZATIONS.iter().find(|name| path.join(name).is_file()) {
+        return Err(fault(format!("`{name}` in this folder is not a manifest"))
+            .hint(format!("to build the folder, write `kustomize: {shown}` instead of `path`")));
+    }
     let home = path.canonicalize().map_err(unreadable)?;
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
@@ -180,6 +186,9 @@ mod tests {
         assert!(missing[0].message.starts_with("cannot be read: "), "{}", missing[0]);
         let empty = tempfile::tempdir().expect("a folder");
         assert!(read(empty.path()).expect_err("empty")[0].hint.is_some());
+        fs::write(empty.path().join("kustomization.yml"), "resources: []").expect("written");
+        let hint = read(empty.path()).expect_err("kustomize's")[0].hint.clone();
+        assert!(hint.is_some_and(|hint| hint.contains("`kustomize: m/`")));
         let latin = folder.path().join("l.yaml");
         fs::write(&latin, b"a: 1 # \xff\nb: \xff").expect("written");
         let faults = read(&latin).expect_err("not UTF-8");

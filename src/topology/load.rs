@@ -118,9 +118,14 @@ fn secrets(variables: &Variables) -> Vec<String> {
     values.filter(|secret| !secret.is_empty()).collect()
 }
 
-/// A variable that is called sensitive and fills no value protects nothing.
+/// A variable that is called sensitive and fills no value protects nothing, unless a kustomization
+/// takes it from the environment.
 fn unused_secrets(value: &Value, places: &Places, named: &HashSet<String>) -> Vec<Diagnostic> {
-    let names = value.get("sensitive").and_then(Value::as_array).into_iter().flatten();
+    let list = |key| value.get(key).and_then(Value::as_array).into_iter().flatten();
+    if list("manifests").any(|manifest| manifest.get("kustomize").is_some()) {
+        return Vec::new();
+    }
+    let names = list("sensitive");
     let unused = names
         .enumerate()
         .filter_map(|(at, name)| Some((at, name.as_str()?)))

@@ -11,17 +11,21 @@ use super::host_path::HostPath;
 use super::name::NeedId;
 use super::text::{Malformed, Text, text_type};
 
-/// One link of the chain: a file, a folder, or a pinned address.
+/// One link of the chain: a file, a folder, what kustomize builds of one, or a pinned address.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
-    { "required": ["path"], "properties": { "url": false, "sha256": false } },
-    { "required": ["url", "sha256"], "properties": { "path": false } },
+    { "required": ["path"], "properties": { "kustomize": false, "url": false, "sha256": false } },
+    { "required": ["kustomize"], "properties": { "path": false, "url": false, "sha256": false } },
+    { "required": ["url", "sha256"], "properties": { "path": false, "kustomize": false } },
 ]))]
 pub struct Manifest {
     /// A file or a folder; names that end in `.j2` are templates, rendered with `vars`, `topology`, `network`, `pools` and `gateway`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<HostPath>,
+    /// Instead of `path`: a folder with a kustomization, built by the `kustomize` or `kubectl` on PATH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kustomize: Option<HostPath>,
     /// Instead of `path`: an https address, fetched once and kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Url>,
@@ -40,16 +44,28 @@ pub struct Manifest {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Source<'a> {
     Path(&'a HostPath),
+    Kustomize(&'a HostPath),
     Url { url: &'a Url, sha256: &'a Sha256 },
 }
 
 impl Manifest {
     /// `None` only for a value that did not come from a loaded file, which has exactly one.
     pub fn source(&self) -> Option<Source<'_>> {
-        match (&self.path, &self.url, &self.sha256) {
-            (Some(path), None, None) => Some(Source::Path(path)),
-            (None, Some(url), Some(sha256)) => Some(Source::Url { url, sha256 }),
+        match (&self.path, &self.kustomize, &self.url, &self.sha256) {
+            (Some(path), None, None, None) => Some(Source::Path(path)),
+            (None, Some(folder), None, None) => Some(Source::Kustomize(folder)),
+            (None, None, Some(url), Some(sha256)) => Some(Source::Url { url, sha256 }),
             _ => None,
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    /// As the file writes it.
+    pub fn written(self) -> &'a str {
+        match self {
+            Self::Path(path) | Self::Kustomize(path) => path.written(),
+            Self::Url { url, .. } => url.as_str(),
         }
     }
 }

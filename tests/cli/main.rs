@@ -5,6 +5,7 @@ mod engine;
 mod help;
 mod input;
 mod interrupt;
+mod kustomize;
 mod pages;
 mod problems;
 mod secrets;

@@ -37,8 +37,11 @@ impl<'a> Example<'a> {
         change(&self.folder.join(file), from, to);
     }
 
+    /// Writes a file, and the folders that it is in.
     pub fn write(&self, file: &str, text: &str) {
-        std::fs::write(self.folder.join(file), text).expect("written");
+        let file = self.folder.join(file);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, text).expect("written");
     }
 
     #[track_caller]

@@ -1,5 +1,5 @@
-//! topologies/workloads.yaml: one of each kind of workload, forwards through nginx; and workloads
-//! that do not come up, each told in the words of its pods.
+//! topologies/workloads.yaml: one of each kind of workload, forwards through nginx; a kustomization;
+//! and workloads that do not come up, each told in the words of its pods.
 
 use crate::example::Example;
 use crate::lab::Lab;
@@ -26,6 +26,7 @@ fn workloads() {
     example.settles();
     nginx_needs_no_right_to_change_rules(&lab);
     the_client_is_told_by_the_proxy_protocol(&lab, &example);
+    what_kustomize_builds_is_like_any_manifest(&example);
     what_does_not_come_up_says_why(&lab, &example);
     example.destroy();
 }
@@ -64,6 +65,64 @@ fn the_client_is_told_by_the_proxy_protocol(lab: &Lab, example: &Example) {
     example.apply();
     example.settles();
 }
+
+fn what_kustomize_builds_is_like_any_manifest(example: &Example) {
+    const ENTRY: &str = "  - kustomize: overlays/dev\n";
+    const BEFORE: &str = "  - path: manifests/check.yaml.j2\n    wait: 60s\n";
+    example.write("overlays/base/web.yaml", BASE);
+    example.write("overlays/base/kustomization.yaml", "resources: [web.yaml]\n");
+    let image = std::env::var("ECHO_IMAGE").expect("set by the lab");
+    let (name, tag) = image.rsplit_once(':').expect("a tag");
+    example.write(
+        "overlays/dev/kustomization.yaml",
+        &OVERLAY.replace("IMAGE", name).replace("TAG", tag),
+    );
+    example.change(BEFORE, &format!("{BEFORE}{ENTRY}"));
+    example.apply();
+    example.settles();
+    let replicas =
+        ["-n", "work", "get", "deployment/dev-idle", "-o", "jsonpath={.status.readyReplicas}"];
+    assert_eq!(example.kubectl(&replicas), "2");
+
+    example.kubectl(&["-n", "work", "scale", "deployment/dev-idle", "--replicas", "1"]);
+    let said = example.diff(1).out;
+    assert!(said.contains("object/apps/Deployment/work/dev-idle"), "{said}");
+    example.change_in("overlays/dev/kustomization.yaml", "tier=dev", "tier=test");
+    let said = example.apply().err;
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_eq!(example.kubectl(&replicas), "2");
+    let tier = ["-n", "work", "get", "configmap/dev-settings", "-o", "jsonpath={.data.tier}"];
+    assert_eq!(example.kubectl(&tier), "test");
+
+    example.change(ENTRY, "");
+    example.apply();
+    example.settles();
+    let left = ["-n", "work", "get", "deployments,configmaps,secrets", "-o", "name"];
+    assert!(!example.kubectl(&left).contains("/dev-"));
+}
+
+const BASE: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata: { name: idle }
+spec:
+  selector: { matchLabels: { app: idle } }
+  template:
+    metadata: { labels: { app: idle } }
+    spec:
+      volumes: [{ name: token, secret: { secretName: token } }]
+      containers: [{ name: web, image: web }]
+"#;
+
+/// What kustomize is used for: a namespace, a prefix, an image, replicas, generated settings.
+const OVERLAY: &str = r#"resources: [../base]
+namespace: work
+namePrefix: dev-
+images: [{ name: web, newName: IMAGE, newTag: TAG }]
+replicas: [{ name: idle, count: 2 }]
+configMapGenerator: [{ name: settings, literals: [tier=dev] }]
+secretGenerator: [{ name: token, literals: [token=hunter2] }]
+generatorOptions: { disableNameSuffixHash: true }
+"#;
 
 fn what_does_not_come_up_says_why(lab: &Lab, example: &Example) {
     example.write("manifests/broken.yaml.j2", BROKEN);

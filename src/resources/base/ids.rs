@@ -2,7 +2,7 @@
 //! says of it. Whoever needs a resource of another kind needs no more of that kind than its id.
 
 use crate::plan::{Bond, Id};
-use crate::topology::{HostPath, NeedId, Port, ServiceRef, Topology, Url};
+use crate::topology::{NeedId, Port, ServiceRef, Source, Topology};
 
 pub const NETWORK: &str = "network";
 pub const CLUSTER: &str = "cluster";
@@ -54,9 +54,7 @@ pub fn share(name: &str) -> Id {
 
 /// Numbered as in the file, since one path may be applied twice.
 pub fn manifest(topology: &Topology, entry: usize) -> Id {
-    let written = &topology.manifests[entry];
-    let path = written.path.as_ref().map(HostPath::written);
-    let source = path.or(written.url.as_ref().map(Url::as_str)).unwrap_or_default();
+    let source = topology.manifests[entry].source().map(Source::written).unwrap_or_default();
     Id::new(MANIFEST, format_args!("{}-{source}", entry + 1))
 }
 

@@ -12,6 +12,9 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
             Source::Path(path) => {
                 Some((format!("manifests.{at}.path"), path.path().display().to_string()))
             }
+            Source::Kustomize(folder) => {
+                Some((format!("manifests.{at}.kustomize"), folder.path().display().to_string()))
+            }
             Source::Url { url, .. } => Some((format!("manifests.{at}.url"), url.to_string())),
         })
         .collect();

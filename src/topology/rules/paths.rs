@@ -208,6 +208,9 @@ fn named(topology: &mut Topology) -> Vec<Named<'_>> {
         if let Some(path) = &mut manifest.path {
             name(format!("manifests.{at}.path"), Wanted::Either, path);
         }
+        if let Some(folder) = &mut manifest.kustomize {
+            name(format!("manifests.{at}.kustomize"), Wanted::Folder, folder);
+        }
     }
     if let Some(ssh) = topology.gateway.as_mut().and_then(|gateway| gateway.ssh.as_mut()) {
         for (at, key) in ssh.authorized_keys.iter_mut().flatten().enumerate() {

@@ -5,6 +5,7 @@ pub mod copies;
 pub mod drift;
 pub mod inside;
 pub mod inventory;
+pub mod kustomization;
 pub mod listing;
 pub mod objects;
 pub mod pods;

@@ -18,6 +18,7 @@ use crate::plan::{Id, IdMap};
 use crate::resources::base::authorized_keys::authorized_keys;
 use crate::resources::base::ids;
 use crate::resources::base::kube::inventory::Members;
+use crate::resources::base::kube::kustomization;
 use crate::resources::base::objection::{Objection, Objections};
 use crate::resources::base::variables::Variables;
 use crate::topology::manifest::Source as Written;
@@ -62,8 +63,8 @@ impl Objects {
         let mut secrets = Vec::new();
         if let Some(topology) = topology {
             let values = template_values(topology)?;
-            for (entry, written) in topology.manifests.iter().enumerate() {
-                match sources_of(downloads, entry, written, &values).await? {
+            for entry in 0..topology.manifests.len() {
+                match sources_of(topology, entry, &values, downloads, variable).await? {
                     Ok(read) => sources.extend(read),
                     Err(wrong) => objections.extend(wrong.iter().map(|it| unreadable(entry, it))),
                 }
@@ -168,14 +169,18 @@ pub fn target<'a>(kind: &'a Kind, object: &'a Object) -> Target<'a> {
 }
 
 async fn sources_of(
-    downloads: &Downloads,
+    topology: &Topology,
     entry: usize,
-    written: &crate::topology::Manifest,
     values: &Values,
+    downloads: &Downloads,
+    variable: &Variables,
 ) -> Result<Result<Vec<Source>, Vec<Fault>>, Failure> {
-    match written.source() {
+    match topology.manifests[entry].source() {
         Some(Written::Path(path)) => {
             Ok(manifest::files::sources(entry, path.path(), path.written(), values))
+        }
+        Some(Written::Kustomize(folder)) => {
+            Ok(Ok(vec![kustomization::source(entry, folder, topology, variable).await?]))
         }
         Some(Written::Url { url, sha256 }) => {
             let kept = downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
