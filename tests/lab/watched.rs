@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 pub fn drift_is_repaired_as_it_happens(lab: &Lab, file: &File) {
     let before = file.things();
-    let watch = lab.begin(&["watch", &file.path()], &[]);
+    let watch = Watch(Some(lab.begin(&["watch", &file.path()], &[])));
     // What nobody hears of while it begins would have to wait for the next look.
     std::thread::sleep(Duration::from_secs(4));
 
@@ -36,6 +36,18 @@ pub fn drift_is_repaired_as_it_happens(lab: &Lab, file: &File) {
     let may = ["container chg-gw", "Service web", "Deployment web", "ConfigMap extra"];
     let beside: Vec<_> = mended.iter().filter(|name| !may.contains(&name.as_str())).collect();
     assert!(beside.is_empty(), "changed beside it: {beside:?}");
+}
+
+/// Does not outlive a scenario that fails.
+struct Watch(Option<Child>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(watch) = &mut self.0 {
+            let _ = watch.kill();
+            let _ = watch.wait();
+        }
+    }
 }
 
 /// As the Service's owner does, who is not asked about forwards.
@@ -62,11 +74,12 @@ fn put_back(what: &str, is_so: impl Fn() -> bool) {
     assert!(began.elapsed() < SOON, "{what} only after {:?}", began.elapsed());
 }
 
-fn end(lab: &Lab, watch: Child, file: &File) {
+fn end(lab: &Lab, mut watch: Watch, file: &File) {
+    let watch = watch.0.take().expect("it was begun");
     lab.run("kill", &["-INT", &watch.id().to_string()]);
     let ran = lab.end(watch, &["watch", &file.path()]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    for word in ["watching", "drift     port/127.0.0.1:12300/tcp", "repaired  gateway/chg-gw"] {
+    for word in ["watching", "drift      port/127.0.0.1:12300/tcp", "repaired   gateway/chg-gw"] {
         assert!(ran.out.contains(word), "`{word}` is not in {}", ran.out);
     }
 }

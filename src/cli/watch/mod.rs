@@ -3,6 +3,7 @@
 mod listening;
 mod patience;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::run;
 use super::session::{Planned, Purpose, Session, WATCH, Wanted, Which};
 use crate::engine::{Cancel, Outcome};
 use crate::error::{Error, Exit};
-use crate::plan::{Id, Item, Plan, Repairs, Resource, World};
+use crate::plan::{Action, Cause, Id, Item, Plan, Repairs, Resource, World};
 use crate::resources;
 use crate::view::{Hushed, Sighting, View};
 
@@ -60,6 +61,8 @@ struct Watch {
     dry_run: bool,
     listening: Listening,
     patience: Patience,
+    /// What was there at a look: an object that is gone bears no mark that tells it from a new one.
+    seen: HashSet<Id>,
     /// What was said last of each sort of thing that lasts, so as to say it once.
     trouble: Option<String>,
     left: Vec<Id>,
@@ -78,6 +81,7 @@ impl Watch {
             dry_run: args.dry_run,
             listening: Listening::default(),
             patience: Patience::default(),
+            seen: HashSet::new(),
             trouble: None,
             left: Vec::new(),
             said: false,
@@ -115,7 +119,13 @@ impl Watch {
             view.sighting(&Sighting::Begins { topology: session.name() });
         }
         let now = Instant::now();
-        let Planned { plan, desired, world } = planned;
+        let Planned { mut plan, desired, world } = planned;
+        for item in plan.items.iter_mut().filter(|item| self.seen.contains(&item.id)) {
+            if item.action == Action::Create {
+                item.cause = Some(Cause::Drift);
+            }
+        }
+        self.seen.extend(world.records().map(|(id, _)| id.clone()));
         let Repairs { plan, left, unsettled } =
             plan.repairs(&desired, |id| is_repaired(id) && self.patience.allows(id, now));
         self.tell_left(&left, view);
