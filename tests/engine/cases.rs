@@ -239,6 +239,22 @@ async fn a_value_that_comes_out_as_it_was_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_runs_is_stopped_before_what_it_uses_and_started_after_it() {
+    let desired = &two_chains()[..3];
+    let fake = Fake::new();
+    assert!(fake.apply(desired).await.is_complete());
+    fake.changes();
+    let report = fake.halt().await;
+    assert!(report.is_complete());
+    assert_eq!(outcome(&report, "box/a"), &Outcome::Done(Action::Stop));
+    assert_eq!(fake.changes(), ["c", "b", "a"].map(|name| (Id::new("box", name), Work::Stop)));
+    assert!(fake.halt().await.outcomes.is_empty());
+
+    assert!(fake.apply(desired).await.is_complete());
+    assert_eq!(fake.changes(), ["a", "b", "c"].map(|name| (Id::new("box", name), Work::Start)));
+}
+
+#[tokio::test]
 async fn what_was_behind_a_stopped_parent_is_looked_for_once_and_left_as_it_is() {
     let children = (0..20).map(|at| want(format!("child-{at:02}")).bond(inside("parent")));
     let desired: Vec<Resource> = [want("parent")].into_iter().chain(children).collect();

@@ -13,11 +13,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use topo::engine::{Cancel, Deadline, Driver, Event, Events, Failure, Report, Run, Turn, Work};
 use topo::plan::{
     Bond, Effect, Fields, Id, Outputs, Plan, Record, Request, Resource, SecretKey, Seen, Span,
-    Stage, State, Table, Want, World, plan,
+    Stage, State, Table, Want, World, halt, plan,
 };
 
 pub static BOX: Table = Table {
     kind: "box",
+    stops: true,
     effects: &[("shape", Effect::Replace), ("size", Effect::Unsettles)],
     ..Table::plain("box")
 };
@@ -214,6 +215,12 @@ impl Fake {
         (run, told)
     }
 
+    pub async fn halt(self: &Arc<Self>) -> Report {
+        let world = self.world();
+        let plan = halt("test", &world, &|kind| (kind == "box").then_some(&BOX));
+        self.run_of(plan, &[], world).0.carry_out().await
+    }
+
     pub async fn apply(self: &Arc<Self>, desired: &[Resource]) -> Report {
         self.run(desired).0.carry_out().await
     }
@@ -323,6 +330,10 @@ impl Inside {
         self.changes.push((turn.id().clone(), turn.work));
         match turn.work {
             Work::Delete => self.delete(turn.id()),
+            Work::Stop => {
+                let thing = self.things.get_mut(turn.id()).expect("only what is there is stopped");
+                thing.stopped = true;
+            }
             Work::Create | Work::Update | Work::Start => {
                 let resource = turn.resource.clone().expect("only what is wanted is made");
                 self.make(turn, &resource)?;
