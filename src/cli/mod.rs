@@ -8,6 +8,7 @@ mod diff;
 mod graph;
 mod init;
 mod load;
+mod ls;
 mod man;
 mod offline;
 mod ports;
@@ -70,6 +71,7 @@ enum Command {
     Stop(stop::Args),
     Start(start::Args),
     Status(StatusArgs),
+    Ls(ls::Args),
     Trace(TraceArgs),
     Watch(watch::Args),
     Tunnel(tunnel::Args),
@@ -93,6 +95,7 @@ impl Command {
             | Self::Watch(_) => Shape::Story,
             Self::Diff(_)
             | Self::Status(_)
+            | Self::Ls(_)
             | Self::Trace(_)
             | Self::Tunnel(_)
             | Self::Graph(_)
@@ -131,6 +134,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Stop(args) => in_runtime(stop::stop(args, view)),
         Command::Start(args) => in_runtime(start::start(args, view)),
         Command::Status(args) => in_runtime(status::status(args, view)),
+        Command::Ls(args) => in_runtime(ls::ls(args, view)),
         Command::Trace(args) => in_runtime(trace::trace(args, view)),
         Command::Watch(args) => in_runtime(watch::watch(args, view)),
         Command::Tunnel(args) => in_runtime(tunnel::run(args, view)),

@@ -360,7 +360,7 @@ fn or_cut_off(mut error: Error, docker: &Docker) -> Error {
     error
 }
 
-fn unreached(error: &docker::Error) -> Error {
+pub fn unreached(error: &docker::Error) -> Error {
     let mut failure = Failure::because("cannot reach a Docker engine", error);
     failure.hint = error.hint();
     Error::refused(failure)

@@ -34,7 +34,7 @@ pub use base::rendered::{Content, Part, Rendered};
 pub use base::variables::Variables;
 pub use cluster::leave_kubeconfigs;
 pub use conflicts::settled;
-pub use gateway::leads as gateway_leads;
+pub use gateway::{leads as gateway_leads, published};
 pub use network::foresee;
 pub use port::leads_to;
 pub use registry::{

@@ -9,8 +9,8 @@ use super::graph::{Format, Picture};
 use super::plan::{Layout, render};
 use super::progress::{Columns, Live, Plain};
 use super::{
-    Answer, Console, Ending, Shape, Sighting, Sources, Status, Verbosity, View, problems, prompt,
-    summary, text, watch,
+    Answer, Console, Ending, Listed, Shape, Sighting, Sources, Status, Verbosity, View, problems,
+    prompt, summary, text, watch,
 };
 use crate::engine::{Cancel, Event, StepPhase};
 use crate::error::{Error, Exit};
@@ -198,6 +198,11 @@ impl View for Human {
             let width = self.console.out_width();
             self.console.out(&super::status::render(status, width));
         }
+    }
+
+    fn listing(&mut self, listed: &[Listed]) {
+        let width = self.console.out_width();
+        self.console.out(&super::listing::render(listed, width));
     }
 
     fn trace(&mut self, trace: &Trace) {

@@ -1,7 +1,7 @@
 //! A view through which only what must not be missed comes.
 
 use super::graph::{Format, Picture};
-use super::{Answer, Ending, Sighting, Sources, Status, View};
+use super::{Answer, Ending, Listed, Sighting, Sources, Status, View};
 use crate::engine::{Cancel, Event};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
@@ -25,6 +25,7 @@ impl View for Hushed<'_> {
     fn tick(&mut self) {}
     fn summary(&mut self, _: &Ending) {}
     fn status(&mut self, _: &Status) {}
+    fn listing(&mut self, _: &[Listed]) {}
     fn trace(&mut self, _: &Trace) {}
     fn note(&mut self, _: &str) {}
     fn warning(&mut self, _: &str) {}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::graph::{self, Picture};
 use super::{
-    Answer, Console, Ending, Shape, Sighting, Sources, Status, View, summary::Totals, watch,
+    Answer, Console, Ending, Listed, Shape, Sighting, Sources, Status, View, summary::Totals, watch,
 };
 use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
@@ -146,6 +146,10 @@ impl View for Json {
             status: &'a Status,
         }
         self.line(&Document { format: "topo.status/v1", status });
+    }
+
+    fn listing(&mut self, listed: &[Listed]) {
+        self.line(&json!({ "format": "topo.list/v1", "topologies": listed }));
     }
 
     fn trace(&mut self, trace: &Trace) {

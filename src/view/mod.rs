@@ -9,6 +9,7 @@ pub mod graph;
 mod human;
 mod hushed;
 mod json;
+mod listing;
 mod plan;
 mod problems;
 mod progress;
@@ -17,6 +18,7 @@ mod prompt;
 mod samples;
 mod status;
 mod summary;
+mod table;
 mod text;
 mod trace;
 mod watch;
@@ -26,6 +28,7 @@ use std::time::Duration;
 pub use console::{Console, Settings};
 pub use follow::follow;
 pub use hushed::Hushed;
+pub use listing::Listed;
 pub use problems::Sources;
 pub use prompt::Answer;
 pub use status::{
@@ -56,6 +59,7 @@ pub trait View: Send {
     fn tick(&mut self);
     fn summary(&mut self, ending: &Ending);
     fn status(&mut self, status: &Status);
+    fn listing(&mut self, listed: &[Listed]);
     fn trace(&mut self, trace: &Trace);
     /// A line of `topo watch`.
     fn sighting(&mut self, sighting: &Sighting);

@@ -2,13 +2,14 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "apply",
     "diff",
     "destroy",
     "stop",
     "start",
     "status",
+    "ls",
     "trace",
     "watch",
     "tunnel",

@@ -19,8 +19,8 @@ fn what_other_programs_call_a_command_leads_to_it() {
         ("down", "destroy"),
         ("delete", "destroy"),
         ("destroy-all", "destroy"),
-        ("ls", "status"),
-        ("list", "status"),
+        ("list", "ls"),
+        ("ps", "status"),
         ("Plan", "diff"),
     ] {
         let ran = machine.topo(&[typed, "edge.yaml"]);

@@ -338,7 +338,7 @@ impl Inside {
                 let resource = turn.resource.clone().expect("only what is wanted is made");
                 self.make(turn, &resource)?;
             }
-            Work::Stop | Work::Keep => {
+            Work::Keep => {
                 self.complain(format!("{} cannot be told to {:?}", turn.id(), turn.work));
             }
         }

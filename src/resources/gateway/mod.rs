@@ -39,7 +39,7 @@ use crate::topology::{AddressRange, Gateway, Listen, Topology};
 use container::{Ground, UNTIL_HEALTHY};
 use scripts::Scripts;
 
-pub use container::put;
+pub use container::{publications_live as published, put};
 pub use keys::read;
 pub use state::{Entry, Forward, Live, Saved, leads};
 pub use writer::{Edit, Writer};
