@@ -44,6 +44,8 @@ async fn prepare(args: &Args, view: &mut dyn View) -> Result<(Session, Planned),
         return Err(session.not_found("stop"));
     }
     let plan = resources::halt(session.cx(), &world);
-    view.plan(&plan);
+    if !plan.items.is_empty() {
+        view.plan(&plan);
+    }
     Ok((session, Planned { plan, desired: Vec::new(), world }))
 }
