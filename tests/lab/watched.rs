@@ -27,6 +27,9 @@ pub fn drift_is_repaired_as_it_happens(lab: &Lab, file: &File) {
     put_back("the ConfigMap", || {
         file.kubectl(&["get", "configmaps", "-o", "name"]).contains("extra")
     });
+    move_the_service(file, "172.20.127.200");
+    soon(lab, "the forward follows it back");
+    file.kubectl(&["annotate", "service/web", "metallb.io/loadBalancerIPs-"]);
     // Another topo may work while one watches.
     lab.expect(0, &["apply", &file.path()]);
 
