@@ -77,7 +77,25 @@ impl Downloads {
         })
     }
 
-    fn place(&self, sha256: &str) -> PathBuf {
+    /// Keeps a file that another program downloaded from `url`.
+    pub fn take(&self, file: &Path, url: &str, sha256: &str) -> Result<PathBuf, DownloadError> {
+        let place = self.place(sha256);
+        let broken = |source| DownloadError::Broken { place: place.clone(), source };
+        let found = checksum(file).map_err(broken)?;
+        if found != sha256 {
+            let (url, wanted) = (url.to_owned(), sha256.to_owned());
+            return Err(DownloadError::Another { url, found, wanted });
+        }
+        let folder = place.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(broken)?;
+        let copy = NamedTempFile::new_in(folder).map_err(broken)?;
+        fs::copy(file, copy.path()).map_err(broken)?;
+        copy.persist(&place).map_err(|error| broken(error.error))?;
+        Ok(place)
+    }
+
+    /// Where the file with this checksum belongs.
+    pub fn place(&self, sha256: &str) -> PathBuf {
         self.folder.join("sha256").join(sha256)
     }
 }

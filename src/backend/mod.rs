@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod download;
+pub mod helm;
 pub mod host;
 pub mod kind;
 pub mod kube;

@@ -80,6 +80,7 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let objects = Objects::read(Some(topology), &downloads, &variable)
         .await
         .map_err(|objections| objections.failure(&place))?;
+    objects.manifests.left_out.iter().for_each(|hook| view.note(hook));
     let machine = engines_machine().await?;
     let state = StateFolder::of(topology.name.as_str(), &load::environment).ok();
     let ingredients = Ingredients {

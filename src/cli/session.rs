@@ -287,6 +287,7 @@ impl Session {
         for warning in warnings.map_err(Error::refused)? {
             view.warning(&warning);
         }
+        self.cx().objects().await?.manifests.left_out.iter().for_each(|hook| view.note(hook));
         Ok(())
     }
 

@@ -2,10 +2,11 @@
 
 use super::{FileArgs, load, offline};
 use crate::backend::download::Downloads;
+use crate::backend::helm::Helm;
 use crate::backend::kustomize::Kustomize;
 use crate::error::{Error, Exit};
 use crate::resources::MISSING;
-use crate::topology::{Diagnostic, Loaded, Severity, Source, Topology};
+use crate::topology::{Diagnostic, Loaded, Severity, Sha256, Source, Topology};
 use crate::view::View;
 
 /// Check a topology file without touching anything
@@ -56,18 +57,24 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
 fn leave_out_unreadable(topology: &mut Topology, downloads: &Downloads) -> Vec<(String, String)> {
     let mut unread = Vec::new();
     for manifest in &mut topology.manifests {
-        let why = match manifest.source() {
-            Some(Source::Url { sha256, .. }) if downloads.kept(sha256.as_str()).is_none() => {
-                "it is not downloaded yet".to_owned()
+        let Some(source) = manifest.source() else { continue };
+        let missing = match source {
+            Source::Kustomize(_) => {
+                Kustomize::find(&load::environment).err().map(|it| it.to_string())
             }
-            Some(Source::Kustomize(_)) => match Kustomize::find(&load::environment) {
-                Ok(_) => continue,
-                Err(missing) => missing.to_string(),
-            },
-            _ => continue,
+            Source::Chart(_) => Helm::find(&load::environment).err().map(|it| it.to_string()),
+            Source::Path(_) | Source::Url { .. } => None,
         };
-        unread.extend(manifest.source().map(|source| (source.written().to_owned(), why)));
-        (manifest.sha256, manifest.kustomize) = (None, None);
+        let kept = |sha256: &Sha256| downloads.kept(sha256.as_str()).is_some();
+        let why = match &manifest.sha256 {
+            Some(sha256) if !kept(sha256) => "it is not downloaded yet".to_owned(),
+            _ => match missing {
+                Some(missing) => missing,
+                None => continue,
+            },
+        };
+        unread.push((source.written().to_owned(), why));
+        (manifest.kustomize, manifest.chart, manifest.url) = (None, None, None);
     }
     unread
 }

@@ -28,6 +28,15 @@ pub struct Definition {
     pub namespaced: bool,
 }
 
+/// When Helm applies an object of a chart that is not applied with the others; the lower weight first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    Before(i32),
+    After(i32),
+    /// At other times than when it installs.
+    Elsewhere(String),
+}
+
 /// What every object has, and what makes it a list of them, whatever its kind.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +85,21 @@ pub fn facts(api_version: &str, kind: &str, json: &[u8]) -> Facts {
 pub fn has_stray_selector(json: &[u8]) -> bool {
     read::<Spec<JobSpec>>(json)
         .is_some_and(|job| job.spec.selector.is_some() && job.spec.manual_selector != Some(true))
+}
+
+/// As the annotations say it, of which Helm goes by `helm.sh/hook`.
+pub fn hook(json: &[u8]) -> Option<Hook> {
+    let notes = read::<Hooked>(json)?.metadata.annotations;
+    let events = notes.events?;
+    let weight = notes.weight.and_then(|weight| weight.trim().parse().ok()).unwrap_or(0);
+    let is_at = |event| events.split(',').any(|it| it.trim().eq_ignore_ascii_case(event));
+    Some(if is_at("pre-install") {
+        Hook::Before(weight)
+    } else if is_at("post-install") {
+        Hook::After(weight)
+    } else {
+        Hook::Elsewhere(events)
+    })
 }
 
 fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Option<T> {
@@ -187,6 +211,24 @@ struct ServiceNotes {
 }
 
 #[derive(Deserialize)]
+struct Hooked {
+    metadata: HookedMetadata,
+}
+
+#[derive(Deserialize)]
+struct HookedMetadata {
+    annotations: HookNotes,
+}
+
+#[derive(Deserialize)]
+struct HookNotes {
+    #[serde(rename = "helm.sh/hook")]
+    events: Option<String>,
+    #[serde(rename = "helm.sh/hook-weight")]
+    weight: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct ServiceSpec {
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -238,6 +280,19 @@ mod tests {
         assert_eq!(facts("v1", "Service", json), Facts::Balanced { pool: Some("dev".into()) });
         let json = br#"{"metadata":{},"spec":{"type":"NodePort"}}"#;
         assert_eq!(facts("v1", "Service", json), Facts::Plain);
+    }
+
+    #[test]
+    fn hooks_of_an_installation_have_their_order_and_others_do_not_belong() {
+        let hook = |events: &str, weight: &str| {
+            let notes = format!(r#""helm.sh/hook":"{events}","helm.sh/hook-weight":"{weight}""#);
+            super::hook(format!(r#"{{"metadata":{{"annotations":{{{notes}}}}}}}"#).as_bytes())
+        };
+        assert_eq!(hook("pre-install, pre-upgrade", "-5"), Some(Hook::Before(-5)));
+        assert_eq!(hook("post-upgrade,post-install", "x"), Some(Hook::After(0)));
+        assert_eq!(hook("test", "1"), Some(Hook::Elsewhere("test".to_owned())));
+        assert_eq!(super::hook(br#"{"metadata":{"annotations":{"a":"b"}}}"#), None);
+        assert!(Hook::Before(9) < Hook::After(-9));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::template::{self, Values};
-use super::{Fault, Place, Secrets, Source};
+use super::{Fault, Place, Source};
 
 const READ: [&str; 4] = ["yaml", "yml", "json", "j2"];
 /// What kustomize looks for in a folder.
@@ -45,11 +45,11 @@ fn source(entry: usize, file: &Path, name: Arc<str>, values: &Values) -> Result<
     let text = text(&name, bytes)?;
     // By its name and not by its path: what was downloaded is kept under its checksum.
     if !name.ends_with(".j2") {
-        return Ok(Source { name, text, entry, secrets: Secrets::Nowhere });
+        return Ok(Source { name, text, entry, ..Source::default() });
     }
     let (text, secrets) = template::render(&name, &text, values)?;
     let name = format!("{name} (rendered)").into();
-    Ok(Source { name, text, entry, secrets })
+    Ok(Source { name, text, entry, secrets, ..Source::default() })
 }
 
 /// UTF-8, or UTF-16 with the byte order mark that Windows writes.

@@ -15,18 +15,19 @@ mod split;
 pub mod template;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use facts::{Definition, Facts};
+pub use facts::{Definition, Facts, Hook};
 pub use kinds::{Kind, Kinds};
 pub use read::read;
 
 /// One text with objects in it, as it was read or rendered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Source {
     /// How a person names it: a path or a URL.
     pub name: Arc<str>,
@@ -34,6 +35,8 @@ pub struct Source {
     /// Which of the topology's manifests it belongs to.
     pub entry: usize,
     pub secrets: Secrets,
+    /// The namespace of the Helm release that it is of: its objects may be hooks.
+    pub release: Option<Arc<str>>,
 }
 
 /// Where a text holds values of sensitive variables.
@@ -52,6 +55,10 @@ pub enum Secrets {
 pub struct Manifests {
     pub sources: Vec<Source>,
     pub objects: Vec<Object>,
+    /// Those of the objects that are hooks, by their place among all.
+    pub hooks: BTreeMap<usize, Hook>,
+    /// The hooks of charts that belong to other things than an installation, each as a person reads it.
+    pub left_out: Vec<String>,
 }
 
 /// What is kept of an object.

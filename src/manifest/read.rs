@@ -1,6 +1,6 @@
 //! From texts to objects: parsed by document on every core, then brought together and checked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::canon::Canon;
-use super::facts::{self, Facts, Head};
+use super::facts::{self, Facts, Head, Hook};
 use super::kinds::{self, Kinds, Served};
 use super::yaml::Flaw;
 use super::{Fault, Kind, Manifests, Object, Place, Secrets, Source, split, yaml};
@@ -44,11 +44,26 @@ pub fn read(
     let twins: Vec<Twin> = sources.iter().map(Twin::of).collect();
     let mut faults = Vec::new();
     let mut objects = Vec::with_capacity(documents.len());
+    let (mut hooks, mut left_out) = (BTreeMap::new(), Vec::new());
     for (drafts, wrong) in shares {
         for mut draft in drafts {
-            match twins[draft.source].mark(&mut draft) {
-                Ok(()) => objects.push(draft.resolve(kinds)),
-                Err(message) => {
+            match (twins[draft.source].mark(&mut draft), draft.hook.take()) {
+                (marked, Some(Hook::Elsewhere(events))) => {
+                    let chart = &sources[draft.source].name;
+                    let object = draft.resolve(kinds);
+                    let object = match marked {
+                        Ok(()) => object.to_string(),
+                        Err(_) => object.kind.name.to_string(),
+                    };
+                    left_out.push(format!(
+                        "{object} of {chart} is not applied: it is a Helm hook for `{events}`"
+                    ));
+                }
+                (Ok(()), hook) => {
+                    hooks.extend(hook.map(|hook| (objects.len(), hook)));
+                    objects.push(draft.resolve(kinds));
+                }
+                (Err(message), _) => {
                     let place = Place::of(&sources[draft.source], &draft.bytes);
                     faults.push(Fault::new(place, message).hint(OPEN_NAMES));
                 }
@@ -56,7 +71,7 @@ pub fn read(
         }
         faults.extend(wrong.into_iter().map(|(at, fault)| twins[at].reword(fault)));
     }
-    let manifests = Manifests { sources, objects };
+    let manifests = Manifests { sources, objects, hooks, left_out };
     faults.extend(twice(&manifests));
     if faults.is_empty() { Ok(manifests) } else { Err(faults) }
 }
@@ -103,6 +118,7 @@ struct Draft {
     hash: [u8; 32],
     secret: bool,
     facts: Facts,
+    hook: Option<Hook>,
     source: usize,
     bytes: Range<usize>,
     items: Box<[u32]>,
@@ -238,11 +254,13 @@ impl Reader<'_> {
         let text = &source.text[document.bytes.clone()];
         let secret = (kind == "Secret" && api_version == "v1")
             || self.sought.iter().any(|secret| text.contains(secret.as_str()));
+        let namespace = head.metadata.namespace.map(|namespace| self.shared(&namespace));
         drafts.push(Draft {
+            hook: source.release.is_some().then(|| facts::hook(json)).flatten(),
             facts: facts::facts(&api_version, &kind, json),
             api_version: self.shared(&api_version),
             kind: self.shared(&kind),
-            namespace: head.metadata.namespace.map(|namespace| self.shared(&namespace)),
+            namespace: namespace.or_else(|| source.release.clone()),
             name: name.into(),
             hash: Sha256::digest(json).into(),
             secret,
@@ -426,7 +444,7 @@ mod tests {
     use super::*;
 
     fn source(name: &str, text: &str) -> Source {
-        Source { name: name.into(), text: text.to_owned(), entry: 0, secrets: Secrets::Nowhere }
+        Source { name: name.into(), text: text.to_owned(), ..Source::default() }
     }
 
     fn objects(text: &str) -> Manifests {

@@ -80,6 +80,9 @@ fn expected(format: &str) -> Option<&'static str> {
         "dns-label" => {
             "lower-case letters, digits and `-`, at most 63, beginning and ending with a letter or digit"
         }
+        "release-name" => {
+            "lower-case letters, digits and `-`, at most 53, beginning and ending with a letter or digit"
+        }
         "dns-subdomain" => {
             "lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit"
         }

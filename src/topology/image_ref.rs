@@ -49,6 +49,20 @@ impl ImageRef {
         self.digest_start.map(|start| &self.text[start + 1..])
     }
 
+    /// The version of Kubernetes in a node image of kind's, as in `v1.34.0`: known from its tag,
+    /// wherever it is kept. Builds between releases and other images count as they like.
+    pub fn kubernetes(&self) -> Option<&str> {
+        let is_kinds = self.name() == "kindest/node" || self.name().ends_with("/kindest/node");
+        let is_number = |part: &str| part.parse::<u32>().is_ok();
+        self.tag().filter(|tag| {
+            is_kinds
+                && tag
+                    .strip_prefix("v1.")
+                    .and_then(|rest| rest.split_once('.'))
+                    .is_some_and(|(minor, patch)| is_number(minor) && is_number(patch))
+        })
+    }
+
     /// The one name that every container runtime has for it: registry and path whole, `latest` where
     /// neither tag nor digest is given, and no tag beside a digest, which alone says what is meant.
     pub fn canonical(&self) -> String {

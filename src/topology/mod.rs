@@ -61,7 +61,7 @@ pub use image_ref::{ImageRef, canonical_image};
 pub use load::{Input, Loaded, load};
 pub use manifest::{Manifest, Sha256, Source, Url};
 pub use metallb::{Metallb, MetallbVersion, Pool};
-pub use name::{DockerName, Label, NeedId, Subdomain, TopologyName, VariableName};
+pub use name::{DockerName, Label, NeedId, ReleaseName, Subdomain, TopologyName, VariableName};
 pub use network::{GatewayMode, Network};
 pub use nfs::NfsPorts;
 pub use places::Places;
@@ -107,7 +107,7 @@ pub struct Topology {
     /// Values for templates among the manifests; they may be sensitive.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, Guarded>,
-    /// Variables of the environment whose values are never shown or stored. They can be used in `vars`, in `args` of an image and in `cluster.kindConfig`.
+    /// Variables of the environment whose values are never shown or stored. They can be used in `vars`, in `values` of a chart, in `args` of an image and in `cluster.kindConfig`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sensitive: Vec<VariableName>,
     /// The gateway.

@@ -60,6 +60,10 @@ name_type!(
     Subdomain, "dns-subdomain", "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", subdomain
 );
 name_type!(
+    /// A name of a Helm release, which begins the names of most of its objects.
+    ReleaseName, "release-name", "^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$", release_name
+);
+name_type!(
     /// A name of a Docker container or network.
     DockerName, "docker-name", "^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}$", docker_name
 );
@@ -112,6 +116,8 @@ pub const RESOURCE_KINDS: [&str; 14] = [
 
 const TOPOLOGY_NAME_LENGTH: usize = 45;
 const LABEL_LENGTH: usize = 63;
+/// Helm's own limit.
+const RELEASE_NAME_LENGTH: usize = 53;
 const SUBDOMAIN_LENGTH: usize = 253;
 
 fn topology_name(text: &str) -> Result<(), Malformed> {
@@ -122,6 +128,11 @@ fn topology_name(text: &str) -> Result<(), Malformed> {
 fn label(text: &str) -> Result<(), Malformed> {
     dns(text, false)?;
     at_most(text, LABEL_LENGTH, "as a DNS label")
+}
+
+fn release_name(text: &str) -> Result<(), Malformed> {
+    dns(text, false)?;
+    at_most(text, RELEASE_NAME_LENGTH, "because names of objects are built from it")
 }
 
 fn subdomain(text: &str) -> Result<(), Malformed> {

@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
             let place = self.places.at(at);
             self.push(
                 Diagnostic::new(Severity::Error, "sensitive-value", place, message)
-                    .help("sensitive variables can be used in `vars`, in `args` of an image and in `cluster.kindConfig`"),
+                    .help("sensitive variables can be used in `vars`, in `values` of a chart, in `args` of an image and in `cluster.kindConfig`"),
             );
         }
         may_stay
@@ -741,6 +741,7 @@ fn formats() -> impl Iterator<Item = (&'static str, Check)> {
     [
         of::<name::TopologyName>(),
         of::<name::Label>(),
+        of::<name::ReleaseName>(),
         of::<name::Subdomain>(),
         of::<name::DockerName>(),
         of::<name::VariableName>(),

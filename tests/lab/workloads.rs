@@ -1,5 +1,5 @@
-//! topologies/workloads.yaml: one of each kind of workload, forwards through nginx; a kustomization;
-//! and workloads that do not come up, each told in the words of its pods.
+//! topologies/workloads.yaml: one of each kind of workload, forwards through nginx; a kustomization
+//! and a chart; and workloads that do not come up, each told in the words of its pods.
 
 use crate::example::Example;
 use crate::lab::Lab;
@@ -27,6 +27,7 @@ fn workloads() {
     nginx_needs_no_right_to_change_rules(&lab);
     the_client_is_told_by_the_proxy_protocol(&lab, &example);
     what_kustomize_builds_is_like_any_manifest(&example);
+    what_helm_renders_is_like_any_manifest(&example);
     what_does_not_come_up_says_why(&lab, &example);
     example.destroy();
 }
@@ -122,6 +123,75 @@ replicas: [{ name: idle, count: 2 }]
 configMapGenerator: [{ name: settings, literals: [tier=dev] }]
 secretGenerator: [{ name: token, literals: [token=hunter2] }]
 generatorOptions: { disableNameSuffixHash: true }
+"#;
+
+fn what_helm_renders_is_like_any_manifest(example: &Example) {
+    const ENTRY: &str =
+        "  - { chart: charts/web, namespace: apps, values: { replicas: 1, tier: dev } }\n";
+    const BEFORE: &str = "  - path: manifests/check.yaml.j2\n    wait: 60s\n";
+    example.write("charts/web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n");
+    example.write("charts/web/templates/all.yaml", CHART);
+    let image = |name: &str| std::env::var(name).expect("set by the lab");
+    let values = format!("web: {}\nclient: {}\n", image("ECHO_IMAGE"), image("CLIENT_IMAGE"));
+    example.write("charts/web/values.yaml", &values);
+    example.change(BEFORE, &format!("{BEFORE}{ENTRY}"));
+    let said = example.apply().err;
+    assert!(said.contains("Pod apps/web-test of charts/web"), "{said}");
+    example.settles();
+    let read = |object: &str, path: &str| {
+        example.kubectl(&["-n", "apps", "get", object, "-o", &format!("jsonpath={{{path}}}")])
+    };
+    let created = |object: &str| read(object, ".metadata.creationTimestamp");
+    let ended = |object: &str| read(object, ".status.completionTime");
+    assert!(ended("job/web-before") <= created("deployment/web"));
+    assert!(created("deployment/web") <= created("job/web-after"));
+    assert_eq!(read("job/web-after", ".status.succeeded"), "1");
+    let all = example.kubectl(&["-n", "apps", "get", "pods,jobs", "-o", "name"]);
+    assert!(!all.contains("web-test"), "{all}");
+
+    let before = created("job/web-before");
+    example.change("replicas: 1, tier: dev", "replicas: 2, tier: test");
+    let said = example.diff(1).out;
+    assert!(said.contains("spec.replicas: 1 -> 2"), "{said}");
+    example.apply();
+    example.settles();
+    assert_eq!(read("deployment/web", ".status.readyReplicas"), "2");
+    assert_ne!(created("job/web-before"), before, "a hook that changed runs again");
+
+    example.change(&ENTRY.replace("replicas: 1, tier: dev", "replicas: 2, tier: test"), "");
+    example.apply();
+    example.settles();
+    assert_eq!(example.kubectl(&["get", "namespace", "apps", "--ignore-not-found"]), "");
+}
+
+/// A hook of each sort around what is served.
+const CHART: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  replicas: {{ .Values.replicas }}
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { containers: [{ name: web, image: {{ .Values.web }} }] }
+{{- range $name, $hook := dict "before" "pre-install" "after" "post-install" }}
+---
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: web-{{ $name }}
+  annotations: { helm.sh/hook: "{{ $hook }},pre-upgrade" }
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{ name: it, image: {{ $.Values.client }}, command: [echo, {{ $.Values.tier }}] }]
+{{- end }}
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web-test, annotations: { helm.sh/hook: test } }
+spec: { containers: [{ name: it, image: {{ .Values.client }}, command: [echo] }] }
 "#;
 
 fn what_does_not_come_up_says_why(lab: &Lab, example: &Example) {

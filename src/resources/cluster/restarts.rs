@@ -24,11 +24,11 @@ pub enum Kubelet {
 }
 
 impl Kubelet {
-    /// Known from the tag of a `kindest/node`, wherever that is kept; other images count as they like.
+    /// Where the image tells its version; in others it may be any.
     pub fn of_image(image: &str) -> Self {
-        let Ok(image) = image.parse::<ImageRef>() else { return Self::Fixed };
-        let is_kinds = image.name() == "kindest/node" || image.name().ends_with("/kindest/node");
-        let minor = image.tag().filter(|_| is_kinds).and_then(minor_of_tag);
+        let image = image.parse::<ImageRef>().ok();
+        let version = image.as_ref().and_then(ImageRef::kubernetes);
+        let minor = version.and_then(|version| version.split('.').nth(1)?.parse().ok());
         minor.map_or(Self::Fixed, Self::of_minor)
     }
 
@@ -60,13 +60,6 @@ impl Kubelet {
             Self::Open => None,
         }
     }
-}
-
-/// `v1.34.0`; not a build between releases, whose gates are anyone's guess.
-fn minor_of_tag(tag: &str) -> Option<u32> {
-    let (minor, patch) = tag.strip_prefix("v1.")?.split_once('.')?;
-    patch.parse::<u32>().ok()?;
-    minor.parse().ok()
 }
 
 /// kubeadm has one configuration for the kubelets of all nodes, so every one of them must take it.

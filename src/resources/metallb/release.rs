@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::engine::{Amount, Failure, Tally, Turn};
-use crate::manifest::{self, Kind, Kinds, Manifests, Secrets, Source};
+use crate::manifest::{self, Kind, Kinds, Manifests, Source};
 use crate::resources::base::context::Context;
 use crate::topology::Metallb;
 
@@ -90,7 +90,7 @@ impl Release {
 
     /// The objects as they are applied: few and small changes, each for a reason.
     pub fn rendered(&self, text: String) -> Result<Vec<(Arc<Kind>, Value)>, Failure> {
-        let source = Source { name: self.name().into(), text, entry: 0, secrets: Secrets::Nowhere };
+        let source = Source { name: self.name().into(), text, ..Source::default() };
         let manifests: Manifests = manifest::read(vec![source], &mut Kinds::default(), &[])
             .map_err(|faults| {
                 let mut faults = faults.into_iter().map(|fault| fault.to_string());

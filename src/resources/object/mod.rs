@@ -1,6 +1,7 @@
 //! Kubernetes objects of the topology's manifests: applied server-side, seen by lists, pruned.
 
 mod explain;
+mod hooks;
 mod observe;
 mod rendered;
 
@@ -44,6 +45,9 @@ const SERVICE: Table = Table {
     ],
     ..TABLE
 };
+
+/// A hook of a chart, which Helm makes anew whenever it runs.
+const HOOK: Table = Table { effects: &[("hash", Effect::Replace)], ..TABLE };
 
 /// A Service that a forward names and no manifest makes.
 const LOOKUP: Table = Table { lookup: true, ..Table::plain(ids::OBJECT) };
@@ -113,16 +117,23 @@ fn desired(topology: &Topology, objects: &Objects, key: &SecretKey) -> Vec<Resou
         .par_iter()
         .zip(&objects.ids)
         .zip(lines)
-        .map(|((object, id), line)| {
+        .enumerate()
+        .map(|(at, ((object, id), line))| {
             let hash = object.hash();
             let hash = if object.secret { key.seal(&hash) } else { hash.into() };
             let file = objects.manifests.sources[object.source].name.clone();
-            let table = if object.kind.is("", "Service") { &SERVICE } else { &TABLE };
+            let table = if objects.manifests.hooks.contains_key(&at) {
+                &HOOK
+            } else if object.kind.is("", "Service") {
+                &SERVICE
+            } else {
+                &TABLE
+            };
             let resource = Resource::new(id.clone(), table)
                 .field("hash", Want::Is(hash))
                 .origin(Origin::Line { file, line });
             let mut resource = in_cluster(resource, topology);
-            resource.bonds.extend(edges.bonds(object));
+            resource.bonds.extend(edges.bonds(at, object));
             resource
         })
         .collect();
@@ -146,6 +157,8 @@ struct Edges<'a> {
     pools: BTreeMap<&'a str, Id>,
     claims: HashMap<(&'a str, &'a str), Id>,
     chain: Vec<Vec<Bond>>,
+    /// What goes before an object because of a chart's hooks, by its place among all.
+    hooked: HashMap<usize, Vec<Bond>>,
     objects: &'a Objects,
 }
 
@@ -179,11 +192,12 @@ impl<'a> Edges<'a> {
                 .collect(),
             claims: topology.shares.iter().map(share).collect(),
             chain: manifest::chain(topology),
+            hooked: hooks::bonds(objects),
             objects,
         }
     }
 
-    fn bonds(&self, object: &Object) -> Vec<Bond> {
+    fn bonds(&self, at: usize, object: &Object) -> Vec<Bond> {
         let mut bonds: Vec<Bond> = Vec::new();
         let namespace = object.namespace.as_deref();
         bonds
@@ -209,6 +223,7 @@ impl<'a> Edges<'a> {
         }
         let entry = self.objects.manifests.sources[object.source].entry;
         bonds.extend(self.chain.get(entry).into_iter().flatten().cloned());
+        bonds.extend(self.hooked.get(&at).into_iter().flatten().cloned());
         distinct(bonds)
     }
 }

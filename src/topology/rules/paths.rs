@@ -205,11 +205,18 @@ fn named(topology: &mut Topology) -> Vec<Named<'_>> {
         name("templates".to_owned(), Wanted::Folder, path);
     }
     for (at, manifest) in topology.manifests.iter_mut().enumerate() {
+        let is_remote = manifest.chart_is_remote();
         if let Some(path) = &mut manifest.path {
             name(format!("manifests.{at}.path"), Wanted::Either, path);
         }
         if let Some(folder) = &mut manifest.kustomize {
             name(format!("manifests.{at}.kustomize"), Wanted::Folder, folder);
+        }
+        if let Some(chart) = manifest.chart.as_mut().filter(|_| !is_remote) {
+            name(format!("manifests.{at}.chart"), Wanted::Either, chart);
+        }
+        for (file, path) in manifest.values_files.iter_mut().enumerate() {
+            name(format!("manifests.{at}.valuesFiles.{file}"), Wanted::File, path);
         }
     }
     if let Some(ssh) = topology.gateway.as_mut().and_then(|gateway| gateway.ssh.as_mut()) {

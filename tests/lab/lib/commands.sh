@@ -46,6 +46,7 @@ link_programs() { # where `env` points PATH at
   mkdir -p "$lab_cache/bin"
   ln -sfn "$(part_folder engine)/usr/bin/docker" "$lab_cache/bin/docker"
   for program in kind kubectl; do ln -sfn "$(part_folder programs)/bin/$program" "$lab_cache/bin/$program"; done
+  ln -sfn "$(part_folder helm)/helm" "$lab_cache/bin/helm"
 }
 
 fill_topo_cache() { # topo looks for what a pinned address gives under its checksum

@@ -2,24 +2,24 @@
 
 use crate::backend::kustomize::{Kustomize, KustomizeError};
 use crate::engine::Failure;
-use crate::manifest::{Secrets, Source};
+use crate::manifest::Source;
+use crate::resources::base::kube::made;
 use crate::resources::base::variables::Variables;
 use crate::topology::{HostPath, Secret, Topology};
 
 const INSTALL: &str =
     "install kustomize or kubectl: https://kubectl.docs.kubernetes.io/installation/kustomize/";
 
-/// A kustomization may take values from the environment. With sensitive variables it is built a
-/// second time with others in their place, which shows where they are.
+/// A kustomization may take values from the environment, sensitive ones too.
 pub async fn source(
     entry: usize,
     folder: &HostPath,
     topology: &Topology,
     variable: &Variables,
 ) -> Result<Source, Failure> {
-    let what = || format!("cannot build the kustomization `{folder}`");
+    let what = format!("cannot build the kustomization `{folder}`");
     let failed = |error: KustomizeError| {
-        let failure = Failure::because(what(), &error);
+        let failure = Failure::because(&*what, &error);
         if matches!(error, KustomizeError::Missing) { failure.hint(INSTALL) } else { failure }
     };
     let kustomize = Kustomize::find(variable).map_err(failed)?;
@@ -28,16 +28,12 @@ pub async fn source(
         let set = sensitive.iter();
         set.map(|(name, secret)| (name.clone(), value(secret).reveal().to_owned())).collect()
     };
-    // What is wrong with a sensitive value would tell of it, so the others come first.
-    let open = kustomize.build(folder.path(), &with(Secret::stand_in)).await.map_err(failed)?;
-    let text = if sensitive.is_empty() {
-        open.clone()
-    } else {
-        let built = kustomize.build(folder.path(), &with(Secret::clone)).await;
-        built.map_err(|_| Failure::new(what()).caused_by("a sensitive variable does not fit it"))?
-    };
-    let secrets = if text == open { Secrets::Nowhere } else { Secrets::Beside(open) };
-    Ok(Source { name: format!("{folder} (built)").into(), text, entry, secrets })
+    let (others, own) = (with(Secret::stand_in), with(Secret::clone));
+    let build = async |variables| kustomize.build(folder.path(), variables).await.map_err(failed);
+    let real = (!sensitive.is_empty()).then(|| build(&own));
+    let (text, secrets) = made::with_secrets(&what, build(&others), real).await?;
+    let name = format!("{folder} (built)").into();
+    Ok(Source { name, text, entry, secrets, ..Source::default() })
 }
 
 /// The sensitive variables that are set, some of which may come from the command line.

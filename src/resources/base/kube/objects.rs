@@ -1,6 +1,6 @@
 //! What a topology's manifests are made of, read once and asked by id, and the ids of objects.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -18,7 +18,7 @@ use crate::plan::{Id, IdMap};
 use crate::resources::base::authorized_keys::authorized_keys;
 use crate::resources::base::ids;
 use crate::resources::base::kube::inventory::Members;
-use crate::resources::base::kube::kustomization;
+use crate::resources::base::kube::{chart, kustomization};
 use crate::resources::base::objection::{Objection, Objections};
 use crate::resources::base::variables::Variables;
 use crate::topology::manifest::Source as Written;
@@ -64,9 +64,12 @@ impl Objects {
         if let Some(topology) = topology {
             let values = template_values(topology)?;
             for entry in 0..topology.manifests.len() {
-                match sources_of(topology, entry, &values, downloads, variable).await? {
-                    Ok(read) => sources.extend(read),
-                    Err(wrong) => objections.extend(wrong.iter().map(|it| unreadable(entry, it))),
+                match sources_of(topology, entry, &values, downloads, variable).await {
+                    Ok(Ok(read)) => sources.extend(read),
+                    Ok(Err(wrong)) => {
+                        objections.extend(wrong.iter().map(|it| unreadable(entry, it)));
+                    }
+                    Err(failure) => objections.push(Objection::at(key(entry), failure)),
                 }
             }
             secrets.extend(topology.sensitive.iter().filter_map(|name| variable(name.as_str())));
@@ -74,7 +77,12 @@ impl Objects {
         }
         let entries: HashMap<Arc<str>, usize> =
             sources.iter().map(|source| (source.name.clone(), source.entry)).collect();
-        match manifest::read(sources, &mut Kinds::default(), &secrets) {
+        let read = |sources| manifest::read(sources, &mut Kinds::default(), &secrets);
+        let manifests = read(sources).and_then(|manifests| match namespaces(&manifests) {
+            missing if missing.is_empty() => Ok(manifests),
+            missing => read([manifests.sources, missing].concat()),
+        });
+        match manifests {
             Ok(manifests) if objections.is_empty() => return Ok(Self::of(manifests)),
             Ok(_) => {}
             Err(faults) => objections.extend(faults.iter().map(|fault| {
@@ -94,12 +102,8 @@ impl Objects {
     /// Those of one text, for tests of what is made of them.
     #[cfg(test)]
     pub fn of_text(text: &str) -> Self {
-        let source = Source {
-            name: "test.yaml".into(),
-            text: text.to_owned(),
-            entry: 0,
-            secrets: manifest::Secrets::Nowhere,
-        };
+        let source =
+            Source { name: "test.yaml".into(), text: text.to_owned(), ..Source::default() };
         let manifests = manifest::read(vec![source], &mut Kinds::default(), &[]);
         Self::of(manifests.expect("manifests"))
     }
@@ -182,6 +186,9 @@ async fn sources_of(
         Some(Written::Kustomize(folder)) => {
             Ok(Ok(vec![kustomization::source(entry, folder, topology, variable).await?]))
         }
+        Some(Written::Chart(chart)) => {
+            Ok(Ok(vec![chart::source(entry, chart, topology, downloads, variable).await?]))
+        }
         Some(Written::Url { url, sha256 }) => {
             let kept = downloads.fetch(url.as_str(), sha256.as_str(), |_, _| {}).await;
             let kept = kept.map_err(|error| Failure::because("cannot fetch a manifest", &error))?;
@@ -191,11 +198,38 @@ async fn sources_of(
     }
 }
 
+/// The namespaces of charts that no manifest makes.
+fn namespaces(manifests: &Manifests) -> Vec<Source> {
+    const OF_EVERY_CLUSTER: [&str; 4] =
+        ["default", "kube-system", "kube-public", "kube-node-lease"];
+    let made = manifests.objects.iter().filter(|object| object.kind.is("", "Namespace"));
+    let there: HashSet<&str> = made.map(|object| &*object.name).chain(OF_EVERY_CLUSTER).collect();
+    let mut missing = BTreeMap::new();
+    for source in &manifests.sources {
+        if let Some(name) = source.release.as_deref().filter(|name| !there.contains(name)) {
+            missing.entry(name).or_insert(source);
+        }
+    }
+    let text =
+        |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name} }}\n");
+    let source = |(name, of): (&str, &Source)| Source {
+        name: format!("namespace of {}", of.name).into(),
+        text: text(name),
+        entry: of.entry,
+        ..Source::default()
+    };
+    missing.into_iter().map(source).collect()
+}
+
+fn key(entry: usize) -> String {
+    format!("manifests.{entry}")
+}
+
 /// What is wrong in a manifest, at the entry of the file that names it.
 fn unreadable(entry: usize, fault: &Fault) -> Objection {
     let failure = Failure::new(fault.to_string());
     Objection::at(
-        format!("manifests.{entry}"),
+        key(entry),
         match &fault.hint {
             Some(hint) => failure.hint(hint),
             None => failure,
