@@ -5,6 +5,7 @@ mod causes;
 pub mod cli;
 pub mod engine;
 pub mod error;
+pub mod finding;
 pub mod manifest;
 pub mod plan;
 pub mod resources;

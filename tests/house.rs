@@ -132,8 +132,7 @@ fn a_trace_looks_in_one_place_judges_in_another_and_changes_nothing() {
     ];
     refuse(&["src/trace"], &changing, &[]);
     let looking = ["async", "cx.", "Context", "tokio", "kube.list", "docker."];
-    let judging =
-        ["src/trace/judge", "src/trace/rules.rs", "src/trace/sight.rs", "src/trace/finding.rs"];
+    let judging = ["src/trace/judge", "src/trace/rules.rs", "src/trace/sight.rs"];
     refuse(&judging, &looking, &[]);
     refuse(&["src/resources", "src/engine", "src/plan", "src/topology"], &["crate::trace"], &[]);
 }

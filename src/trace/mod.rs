@@ -4,7 +4,6 @@
 //! that topo made and in the nodes of its cluster, never in anybody else's. What it saw is plain data
 //! (`sight`), of which `judge` makes the findings. What could not be looked at says so.
 
-mod finding;
 mod judge;
 mod look;
 mod rules;
@@ -16,9 +15,9 @@ use serde::Serialize;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
+use crate::finding::Finding;
 use crate::resources::Context;
 
-pub use finding::Finding;
 pub use way::Target;
 
 /// What was found on the way.

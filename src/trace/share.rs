@@ -1,10 +1,10 @@
 //! The way to a share: its server, as status asks it, and what carries it.
 
-use super::finding::Finding;
-use super::finding::name::SHARE_NOT_READY;
 use super::{Hop, Rank, Trace};
 use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
+use crate::finding::Finding;
+use crate::finding::name::SHARE_NOT_READY;
 use crate::plan::{Id, Seen, State as Standing};
 use crate::resources::{self, Context, Doing, Scene};
 use crate::topology::Via;

@@ -9,8 +9,9 @@ use super::{
     TunnelStatus,
 };
 use crate::engine::{Failure, Outcome, Report};
+use crate::finding::Finding;
 use crate::plan::{Action, Bond, Cause, Change, Id, Item, Plan, Shown};
-use crate::trace::{Finding, Hop, State, Trace};
+use crate::trace::{Hop, State, Trace};
 
 pub fn id(text: &str) -> Id {
     text.parse().expect("a sample id is valid")

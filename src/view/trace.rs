@@ -5,7 +5,8 @@ use std::fmt::Write;
 use owo_colors::{AnsiColors, OwoColorize};
 
 use super::text::{pad, tame, width, wrap};
-use crate::trace::{Finding, Hop, State, Trace};
+use crate::finding::Finding;
+use crate::trace::{Hop, State, Trace};
 
 const INDENT: &str = "  ";
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check::Trial;
 use super::evidence::{Admission, Evidence};
 use super::fault::{Failed, Fault, Step};
-use super::finding::{Finding, name};
+use super::finding::Finding;
 use super::portmap::Registered;
 use super::status::{
     ACCES, AUTH_TOOWEAK, BADHANDLE, DELAY, DQUOT, GRACE, INVAL, MINOR_VERS_MISMATCH, NOENT, NOSPC,
@@ -18,6 +18,7 @@ use super::verdict::{
     verdict, version_not_served,
 };
 use super::words;
+use crate::finding::name;
 
 pub fn name(trial: &Trial, limit: Duration, failed: &Failed, evidence: &Evidence) -> Finding {
     let Verdict { name, cause, fix, also } = judge(trial, failed, evidence);

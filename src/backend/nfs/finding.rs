@@ -24,56 +24,10 @@ impl fmt::Display for Finding {
 
 impl std::error::Error for Finding {}
 
-/// The names under which findings are known, each with an entry on the troubleshooting page.
-pub mod name {
-    macro_rules! names {
-        ($($constant:ident = $name:literal;)*) => {
-            $(pub const $constant: &str = $name;)*
-            #[cfg(test)]
-            pub const ALL: &[&str] = &[$($name),*];
-        };
-    }
-
-    names! {
-        BUSY = "server-busy";
-        EXPORT_EXCLUDES_CLIENT = "export-excludes-client";
-        EXPORT_EXCLUDES_TUNNEL = "export-excludes-tunnel";
-        FOLDER_NOT_READABLE = "folder-not-readable";
-        FOLDER_NOT_WRITABLE = "folder-not-writable";
-        HANGS_UP = "hangs-up";
-        KERBEROS_REQUIRED = "kerberos-required";
-        MOUNT_PORT_MOVES = "mount-port-moves";
-        NO_FILE_HANDLES = "no-file-handles";
-        NO_ROUTE = "no-route";
-        NO_SPACE = "no-space";
-        NO_SUCH_EXPORT = "no-such-export";
-        NO_SUCH_HOST = "no-such-host";
-        NOT_NFS = "not-nfs";
-        NOT_TRIED = "not-tried";
-        NOTHING_LISTENS = "nothing-listens";
-        OWNER_MISMATCH = "owner-mismatch";
-        READ_ONLY = "read-only";
-        SERVER_ERROR = "server-error";
-        SILENT = "silent";
-        STATD_MISSING = "statd-missing";
-        UDP_ONLY_PORT_FORWARDED = "udp-only-port-forwarded";
-        UNPRIVILEGED_PORT_REFUSED = "unprivileged-port-refused";
-        V3_NOT_SERVED = "v3-not-served";
-        V4_NOT_SERVED = "v4-not-served";
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_name_has_its_entry_on_the_troubleshooting_page() {
-        let page = include_str!("../../../docs/troubleshooting.md");
-        for name in name::ALL {
-            assert!(page.contains(&format!("\n| **{name}** |")), "{name} has no entry");
-        }
-    }
+    use crate::finding::name;
 
     #[test]
     fn a_finding_reads_as_sentences() {

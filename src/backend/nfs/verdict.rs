@@ -6,7 +6,7 @@ use crate::topology::NfsVersion;
 
 use super::check::Trial;
 use super::fault::Owner;
-use super::finding::name;
+use crate::finding::name;
 
 /// What a fault comes down to.
 pub struct Verdict {

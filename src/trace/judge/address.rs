@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::cause;
 use super::service::announced;
-use crate::trace::finding::name::{ADDRESS_ANSWERED_TWICE, ADDRESS_TAKEN, NOBODY_HAS_ADDRESS};
+use crate::finding::Finding;
+use crate::finding::name::{ADDRESS_ANSWERED_TWICE, ADDRESS_TAKEN, NOBODY_HAS_ADDRESS};
 use crate::trace::sight::Sight;
-use crate::trace::{Finding, Hop, Rank};
+use crate::trace::{Hop, Rank};
 
 const ADDRESS: &str = "address";
 

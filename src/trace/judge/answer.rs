@@ -1,9 +1,10 @@
 //! What comes of it all: a connection that was tried.
 
 use crate::backend::host::Reach;
-use crate::trace::finding::name::{HANGS_UP, UNEXPLAINED};
+use crate::finding::Finding;
+use crate::finding::name::{HANGS_UP_AT_ONCE, UNEXPLAINED};
 use crate::trace::sight::{Dial, Outcome, Sight};
-use crate::trace::{Finding, Hop, Rank};
+use crate::trace::{Hop, Rank};
 
 const ANSWER: &str = "answer";
 
@@ -23,7 +24,7 @@ pub fn answer(sight: &Sight, is_explained: bool) -> Hop {
             let connects = [&sight.through_gateway, &sight.to_aim].contains(&&Dial::Connected);
             let finding = if door == Some(&Reach::HangsUp) && connects {
                 Finding::new(
-                    HANGS_UP,
+                    HANGS_UP_AT_ONCE,
                     "the connection comes through, and what answers closes it at once",
                     "every hop is fine: the program behind the port closes connections",
                     "look at what the program logs",

@@ -4,12 +4,11 @@ use super::cause;
 use crate::backend::docker::ContainerState;
 use crate::backend::host::Reach;
 use crate::backend::host::sockets::Listener;
-use crate::trace::finding::name::{
-    GATEWAY_MISSING, GATEWAY_STOPPED, PORT_HELD, PORT_NOT_PUBLISHED,
-};
+use crate::finding::Finding;
+use crate::finding::name::{GATEWAY_MISSING, GATEWAY_STOPPED, PORT_HELD, PORT_NOT_PUBLISHED};
+use crate::trace::Hop;
 use crate::trace::sight::{Container, Door, Sight};
 use crate::trace::way::Through;
-use crate::trace::{Finding, Hop};
 
 const HOST: &str = "host";
 const GATEWAY: &str = "gateway";

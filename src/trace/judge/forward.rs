@@ -1,12 +1,13 @@
 //! What the gateway does with the port.
 
 use super::cause;
-use crate::trace::finding::name::{
+use crate::finding::Finding;
+use crate::finding::name::{
     DROPPED_IN_GATEWAY, FORWARD_NOT_IN_FORCE, IP_FORWARD_OFF, PROXY_NOT_RUNNING, STALE_TARGET,
 };
 use crate::trace::sight::{Dial, Inside, Sight};
 use crate::trace::way::Goal;
-use crate::trace::{Finding, Hop, Rank};
+use crate::trace::{Hop, Rank};
 
 const FORWARD: &str = "forward";
 

@@ -12,7 +12,8 @@ mod tests;
 
 use super::sight::Sight;
 use super::way::Goal;
-use super::{Finding, Hop, Rank};
+use super::{Hop, Rank};
+use crate::finding::Finding;
 
 pub fn hops(sight: &Sight) -> Vec<Hop> {
     let entry = [entry::host(sight), entry::gateway(sight), forward::forward(sight)];

@@ -2,12 +2,13 @@
 
 use super::cause;
 use crate::backend::docker::ContainerState;
-use crate::resources::pods::has_condition;
-use crate::trace::finding::name::{
+use crate::finding::Finding;
+use crate::finding::name::{
     API_SILENT, DROPPED_ON_NODE, KUBE_PROXY_BEHIND, KUBE_PROXY_MISSING, NO_LOCAL_PODS, NODE_STOPPED,
 };
+use crate::resources::pods::has_condition;
 use crate::trace::sight::{Cluster, Node, NodeInside, Sight};
-use crate::trace::{Finding, Hop, Rank};
+use crate::trace::{Hop, Rank};
 
 const NODE: &str = "node";
 const KUBE_PROXY: &str = "kube-proxy";

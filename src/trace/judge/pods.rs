@@ -7,14 +7,15 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::cause;
-use crate::resources::object_id;
-use crate::topology::{Proto, Subnet};
-use crate::trace::finding::name::{
+use crate::finding::Finding;
+use crate::finding::name::{
     NETWORK_POLICY, NO_READY_PODS, NO_SUCH_TARGET_PORT, POD_NOT_LISTENING, POD_ON_IPV6_ONLY,
     POD_ON_LOOPBACK, SELECTOR_MATCHES_NOTHING, SELECTOR_TOO_WIDE,
 };
+use crate::resources::object_id;
+use crate::topology::{Proto, Subnet};
 use crate::trace::sight::{Cluster, Dial, Endpoint, Pod, Sight, Workload};
-use crate::trace::{Finding, Hop, Rank};
+use crate::trace::{Hop, Rank};
 
 const ENDPOINTS: &str = "endpoints";
 const POLICY: &str = "policy";
@@ -261,7 +262,7 @@ pub fn pod(sight: &Sight) -> Option<Hop> {
         let why = "the pod listens, so something between its node and the pod stops it";
         let fix =
             format!("`docker exec {} iptables-save -c` shows the rules on its node", endpoint.node);
-        let finding = Finding::new(crate::trace::finding::name::UNEXPLAINED, saw, why, fix);
+        let finding = Finding::new(crate::finding::name::UNEXPLAINED, saw, why, fix);
         return Some(Hop::broken(POD, place(endpoint), Rank::Symptom, finding));
     }
     match looked().next() {

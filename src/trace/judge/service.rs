@@ -6,17 +6,18 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::cause;
-use crate::plan::Id;
-use crate::resources::pods::has_condition;
-use crate::topology::{AddressRange, Subnet};
-use crate::trace::finding::name::{
+use crate::finding::Finding;
+use crate::finding::name::{
     ADDRESS_NOT_IN_POOLS, METALLB_NOT_READY, NO_ADDRESS, NO_LOAD_BALANCER, NO_SUCH_PORT,
     NODES_EXCLUDED, NOT_ADVERTISED, POOL_MISSING, SERVICE_MISSING, SERVICE_NOT_REACHABLE,
     SOURCE_RANGES, SPEAKER_MISSING, TWO_LOAD_BALANCERS, WRONG_PROTOCOL,
 };
+use crate::plan::Id;
+use crate::resources::pods::has_condition;
+use crate::topology::{AddressRange, Subnet};
+use crate::trace::Hop;
 use crate::trace::sight::{Cluster, Sight};
 use crate::trace::way::Goal;
-use crate::trace::{Finding, Hop};
 
 const SERVICE: &str = "service";
 const LOAD_BALANCER: &str = "load-balancer";
