@@ -37,29 +37,46 @@ pub mod name {
     }
 
     names! {
+        ADDRESSES_MOVED = "addresses-moved";
         ADDRESS_ANSWERED_TWICE = "address-answered-twice";
         ADDRESS_NOT_IN_POOLS = "address-not-in-pools";
         ADDRESS_TAKEN = "address-taken";
         API_SILENT = "api-silent";
         BUSY = "server-busy";
+        CGROUP_V1 = "cgroup-v1";
+        DESKTOP_FREEZES = "desktop-freezes";
+        DOCKER_RULES_MISSING = "docker-rules-missing";
         DROPPED_IN_GATEWAY = "dropped-in-gateway";
         DROPPED_ON_NODE = "dropped-on-node";
+        EMBEDDED_DNS_LOST = "embedded-dns-lost";
+        ENGINE_NOT_FORWARDING = "engine-not-forwarding";
+        ENGINE_TOO_OLD = "engine-too-old";
+        ENGINE_UNREACHABLE = "engine-unreachable";
+        ENGINE_WITHOUT_PROXY = "engine-without-proxy";
         EXPORT_EXCLUDES_CLIENT = "export-excludes-client";
         EXPORT_EXCLUDES_TUNNEL = "export-excludes-tunnel";
+        FIREWALL_BYPASSED = "firewall-bypassed";
         FOLDER_NOT_READABLE = "folder-not-readable";
         FOLDER_NOT_WRITABLE = "folder-not-writable";
         FORWARD_NOT_IN_FORCE = "forward-not-in-force";
+        FORWARD_REJECTED = "forward-rejected";
         GATEWAY_MISSING = "gateway-missing";
         GATEWAY_STOPPED = "gateway-stopped";
         HANGS_UP = "hangs-up";
         HANGS_UP_AT_ONCE = "hangs-up-at-once";
+        INOTIFY_LIMIT = "inotify-limit";
+        INVALID_FILE = "invalid-file";
         IP_FORWARD_OFF = "ip-forward-off";
         KERBEROS_REQUIRED = "kerberos-required";
+        KINDCCM_IN_THE_WAY = "kindccm-in-the-way";
         KUBE_PROXY_BEHIND = "kube-proxy-behind";
         KUBE_PROXY_MISSING = "kube-proxy-missing";
+        LITTLE_DISK = "little-disk";
+        LITTLE_MEMORY = "little-memory";
         METALLB_NOT_READY = "metallb-not-ready";
         MOUNT_PORT_MOVES = "mount-port-moves";
         NETWORK_POLICY = "network-policy";
+        NFT_DROPS_FORWARD = "nft-drops-forward";
         NOBODY_HAS_ADDRESS = "nobody-has-address";
         NODES_EXCLUDED = "nodes-excluded";
         NODE_STOPPED = "node-stopped";
@@ -68,6 +85,7 @@ pub mod name {
         NOT_NFS = "not-nfs";
         NOT_TRIED = "not-tried";
         NO_ADDRESS = "no-address";
+        NO_DOCKER_PROGRAM = "no-docker-program";
         NO_FILE_HANDLES = "no-file-handles";
         NO_LOAD_BALANCER = "no-load-balancer";
         NO_LOCAL_PODS = "no-local-pods";
@@ -78,6 +96,8 @@ pub mod name {
         NO_SUCH_HOST = "no-such-host";
         NO_SUCH_PORT = "no-such-port";
         NO_SUCH_TARGET_PORT = "no-such-target-port";
+        NO_USERLAND_PROXY = "no-userland-proxy";
+        OPEN_FILES_LIMIT = "open-files-limit";
         OWNER_MISMATCH = "owner-mismatch";
         POD_NOT_LISTENING = "pod-not-listening";
         POD_ON_IPV6_ONLY = "pod-on-ipv6-only";
@@ -86,7 +106,10 @@ pub mod name {
         PORT_HELD = "port-held";
         PORT_NOT_PUBLISHED = "port-not-published";
         PROXY_NOT_RUNNING = "proxy-not-running";
+        PROXY_ON_LOOPBACK = "proxy-on-loopback";
         READ_ONLY = "read-only";
+        ROOTLESS_LIMITS = "rootless-limits";
+        ROUTE_OVERLAPS = "route-overlaps";
         SELECTOR_MATCHES_NOTHING = "selector-matches-nothing";
         SELECTOR_TOO_WIDE = "selector-too-wide";
         SERVER_ERROR = "server-error";
@@ -94,6 +117,7 @@ pub mod name {
         SERVICE_NOT_REACHABLE = "service-not-reachable";
         SHARE_NOT_READY = "share-not-ready";
         SILENT = "silent";
+        SLOW_STORAGE_DRIVER = "slow-storage-driver";
         SOURCE_RANGES = "source-ranges";
         SPEAKER_MISSING = "speaker-missing";
         STALE_TARGET = "stale-target";

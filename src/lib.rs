@@ -3,6 +3,7 @@
 pub mod backend;
 mod causes;
 pub mod cli;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod finding;

@@ -96,14 +96,14 @@ fn resources_reach_the_world_through_the_backends() {
 
 #[test]
 fn backends_know_nothing_of_what_uses_them() {
-    let above = ["crate::resources", "crate::trace", "crate::cli", "crate::view"];
+    let above = ["crate::resources", "crate::trace", "crate::doctor", "crate::cli", "crate::view"];
     refuse(&["src/backend"], &above, &[]);
 }
 
-/// A trace stands between the resources and what shows it: it looks by what they and the backends
-/// offer, changes nothing, and judges without looking.
+/// A trace, and a diagnosis, stand between the resources and what shows them: they look by what those and
+/// the backends offer, change nothing, and judge without looking.
 #[test]
-fn a_trace_looks_in_one_place_judges_in_another_and_changes_nothing() {
+fn a_trace_and_a_diagnosis_look_in_one_place_judge_in_another_and_change_nothing() {
     let around = [
         "bollard",
         "kube::Client",
@@ -117,7 +117,7 @@ fn a_trace_looks_in_one_place_judges_in_another_and_changes_nothing() {
         "crate::view",
         "crate::cli",
     ];
-    refuse(&["src/trace"], &around, &[]);
+    refuse(&["src/trace", "src/doctor"], &around, &[]);
     let changing = [
         "kube.apply",
         "kube.patch",
@@ -130,11 +130,19 @@ fn a_trace_looks_in_one_place_judges_in_another_and_changes_nothing() {
         "remember(",
         "change_claim",
     ];
-    refuse(&["src/trace"], &changing, &[]);
-    let looking = ["async", "cx.", "Context", "tokio", "kube.list", "docker."];
-    let judging = ["src/trace/judge", "src/trace/rules.rs", "src/trace/sight.rs"];
+    refuse(&["src/trace", "src/doctor"], &changing, &[]);
+    let looking = ["async", "cx.", "Context", "tokio", "kube.list", ".await"];
+    let judging = [
+        "src/trace/judge",
+        "src/trace/rules.rs",
+        "src/trace/sight.rs",
+        "src/doctor/judge",
+        "src/doctor/facts.rs",
+    ];
     refuse(&judging, &looking, &[]);
-    refuse(&["src/resources", "src/engine", "src/plan", "src/topology"], &["crate::trace"], &[]);
+    let below = ["src/resources", "src/engine", "src/plan", "src/topology"];
+    refuse(&below, &["crate::trace", "crate::doctor"], &[]);
+    refuse(&["src/trace"], &["crate::doctor"], &[]);
 }
 
 /// Folders and keys that the file names are read where they are needed, and nowhere else.

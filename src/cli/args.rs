@@ -31,6 +31,22 @@ impl FileArgs {
         named.cloned().unwrap_or_else(Self::unnamed)
     }
 
+    /// Another command about the same file, as it is typed: `topo apply edge.yaml`.
+    pub fn typed(&self, command: &str) -> String {
+        let path = self.path();
+        if path == Self::unnamed() {
+            return format!("topo {command}");
+        }
+        format!("topo {command} {}", path.display())
+    }
+
+    /// Nothing where none is named and the usual one is not there.
+    pub fn if_any(&self) -> Option<PathBuf> {
+        let is_named = self.positional.is_some() || self.file.is_some();
+        let is_set = load::environment(FILE_VARIABLE).is_some_and(|path| !path.is_empty());
+        Some(self.path()).filter(|path| is_named || is_set || path.exists())
+    }
+
     /// The file that is meant where none is named.
     pub fn unnamed() -> PathBuf {
         let set = load::environment(FILE_VARIABLE).filter(|path| !path.is_empty());
@@ -210,6 +226,20 @@ pub struct TraceArgs {
     pub target: String,
     #[command(flatten)]
     pub file: FileArgs,
+}
+
+/// Check the machine, the file and what is live, and say what is wrong and what mends it
+///
+/// Looks at the engine, its kernel, firewalls, routes and proxies, at the file as `validate` does, and at
+/// the forwards, Services and shares that are up. Nothing is changed. What cannot be examined says why.
+/// Ends with 0 when nothing is wrong and with 1 when something was found.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Write it all to this file too, to attach to an issue; without secrets
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {

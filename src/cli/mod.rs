@@ -5,6 +5,7 @@ mod args;
 mod completions;
 mod destroy;
 mod diff;
+mod doctor;
 mod graph;
 mod init;
 mod load;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{ApplyArgs, DestroyArgs, DiffArgs, FileArgs, StatusArgs, TraceArgs};
+pub use args::{ApplyArgs, DestroyArgs, DiffArgs, DoctorArgs, FileArgs, StatusArgs, TraceArgs};
 use args::{InputArgs, OutputArgs};
 
 use crate::error::{Error, Exit};
@@ -58,7 +59,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or in sync
-  1    `diff` found changes or drift, `trace` a broken hop
+  1    `diff` found changes or drift, `trace` or `doctor` a fault
   2    nothing was changed: wrong usage, invalid file or unusable environment
   3    failed part-way; says what was done and what was not
   130  interrupted";
@@ -73,6 +74,7 @@ enum Command {
     Status(StatusArgs),
     Ls(ls::Args),
     Trace(TraceArgs),
+    Doctor(DoctorArgs),
     Watch(watch::Args),
     Tunnel(tunnel::Args),
     Graph(graph::Args),
@@ -97,6 +99,7 @@ impl Command {
             | Self::Status(_)
             | Self::Ls(_)
             | Self::Trace(_)
+            | Self::Doctor(_)
             | Self::Tunnel(_)
             | Self::Graph(_)
             | Self::Render(_)
@@ -136,6 +139,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Status(args) => in_runtime(status::status(args, view)),
         Command::Ls(args) => in_runtime(ls::ls(args, view)),
         Command::Trace(args) => in_runtime(trace::trace(args, view)),
+        Command::Doctor(args) => in_runtime(doctor::doctor(args, view)),
         Command::Watch(args) => in_runtime(watch::watch(args, view)),
         Command::Tunnel(args) => in_runtime(tunnel::run(args, view)),
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),

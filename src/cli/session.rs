@@ -16,7 +16,7 @@ use crate::resources::{
     self, Claim, Claims, Context, Existing, Ground, Hands, Held, Ingredients, Inventory,
 };
 use crate::templates::Templates;
-use crate::topology::{Cluster, Places, Topology, TopologyName, nearest};
+use crate::topology::{Cluster, Loaded, Places, Topology, TopologyName, nearest};
 use crate::view::View;
 
 /// The state folder's file with the key that secrets are hashed with.
@@ -64,6 +64,54 @@ pub struct Planned {
     pub world: World,
 }
 
+/// What a command is about, before the engine is looked at.
+struct Subject {
+    name: String,
+    file: Option<PathBuf>,
+    topology: Option<Topology>,
+    places: Option<Places>,
+    templates: Templates,
+}
+
+impl Subject {
+    fn read(path: &Path, loaded: Loaded) -> Result<Self, Error> {
+        let Loaded { topology, places, .. } = loaded;
+        Ok(Self {
+            name: topology.name.to_string(),
+            file: Some(absolute(path)?),
+            templates: load::templates(&topology)?,
+            topology: Some(topology),
+            places: Some(places),
+        })
+    }
+
+    fn named(name: &str) -> Result<Self, Error> {
+        topology_name(name)?;
+        let (name, templates) = (name.to_owned(), Templates::new(None));
+        Ok(Self { name, file: None, topology: None, places: None, templates })
+    }
+
+    fn kept(&self, purpose: Purpose) -> Result<Kept, Error> {
+        let state = match StateFolder::of(&self.name, &load::environment) {
+            // A look writes nothing, so it needs no place for that.
+            Err(StateError::Homeless) if purpose == Purpose::Look => StateFolder::usual(&self.name),
+            state => {
+                state.map_err(|error| Error::because("cannot keep the topology's state", &error))?
+            }
+        };
+        Ok(Kept { is_kept_here: state.is_there(), state, lock: None, purpose })
+    }
+}
+
+/// What this machine keeps of it, and what for it is looked at.
+struct Kept {
+    state: StateFolder,
+    /// Before this run kept anything.
+    is_kept_here: bool,
+    lock: Option<Lock>,
+    purpose: Purpose,
+}
+
 impl Session {
     pub async fn open(
         which: Which<'_>,
@@ -71,42 +119,14 @@ impl Session {
         command: &str,
         view: &mut dyn View,
     ) -> Result<Self, Error> {
-        let (file, loaded) = match &which {
-            Which::File(path) => {
-                let loaded = load::load(path, view)?;
-                (Some(absolute(path)?), Some(loaded))
-            }
-            Which::Name(name) => {
-                topology_name(name)?;
-                (None, None)
-            }
+        let subject = match which {
+            Which::File(path) => Subject::read(&path, load::load(&path, view)?)?,
+            Which::Name(name) => Subject::named(name)?,
         };
-        let (topology, places) = match loaded {
-            Some(loaded) => (Some(loaded.topology), Some(loaded.places)),
-            None => (None, None),
-        };
-        let templates = match &topology {
-            Some(topology) => load::templates(topology)?,
-            None => Templates::new(None),
-        };
-        let name = match (&topology, &which) {
-            (Some(topology), _) => topology.name.to_string(),
-            (None, Which::Name(name)) => (*name).to_owned(),
-            (None, Which::File(path)) => path.display().to_string(),
-        };
-
-        let state = match StateFolder::of(&name, &load::environment) {
-            // A look writes nothing, so it needs no place for that.
-            Err(StateError::Homeless) if purpose == Purpose::Look => StateFolder::usual(&name),
-            state => {
-                state.map_err(|error| Error::because("cannot keep the topology's state", &error))?
-            }
-        };
-        let is_kept_here = state.is_there();
-        let lock = match purpose {
-            Purpose::Look => None,
-            Purpose::Change => Some(take_lock(&state, command, view).await?),
-        };
+        let mut kept = subject.kept(purpose)?;
+        if purpose == Purpose::Change {
+            kept.lock = Some(take_lock(&kept.state, command, view).await?);
+        }
         let docker = Docker::connect(&Surroundings::read(load::environment))
             .await
             .map_err(|error| unreached(&error))?;
@@ -114,6 +134,31 @@ impl Session {
             let failed = Error::because("cannot list what the engine has", &error);
             or_cut_off(failed, &docker)
         })?;
+        Self::of(subject, kept, docker, snapshot, view)
+    }
+
+    /// A look at what is up of a file that has been read, on an engine that has been listed.
+    pub fn on(
+        path: &Path,
+        loaded: Loaded,
+        docker: Docker,
+        snapshot: Snapshot,
+        view: &mut dyn View,
+    ) -> Result<Self, Error> {
+        let subject = Subject::read(path, loaded)?;
+        let kept = subject.kept(Purpose::Look)?;
+        Self::of(subject, kept, docker, snapshot, view)
+    }
+
+    fn of(
+        subject: Subject,
+        kept: Kept,
+        docker: Docker,
+        snapshot: Snapshot,
+        view: &mut dyn View,
+    ) -> Result<Self, Error> {
+        let Subject { name, file, topology, places, templates } = subject;
+        let Kept { state, is_kept_here, lock, purpose } = kept;
         let claims = Claims::read(&snapshot);
         let claim = claims.of(&name).cloned();
         let ground = Ground {

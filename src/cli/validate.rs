@@ -1,13 +1,15 @@
 //! `topo validate`
 
+use std::path::Path;
+
 use super::{FileArgs, load, offline};
 use crate::backend::download::Downloads;
 use crate::backend::helm::Helm;
 use crate::backend::kustomize::Kustomize;
 use crate::error::{Error, Exit};
 use crate::resources::MISSING;
-use crate::topology::{Diagnostic, Loaded, Severity, Sha256, Source, Topology};
-use crate::view::View;
+use crate::topology::{Diagnostic, Loaded, Problems, Severity, Sha256, Source, Topology};
+use crate::view::{Sources, View};
 
 /// Check a topology file without touching anything
 ///
@@ -22,34 +24,47 @@ pub struct Args {
 
 pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let path = args.file.path();
-    let (sources, result) = load::check(&path)?;
-    let Loaded { mut topology, places, warnings, secrets } = match result {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            view.problems(&sources, &problems.0);
-            return Ok(Exit::Refused);
-        }
-    };
-    view.hide(&secrets);
-    let downloads = Downloads::of(&load::environment);
-    let unread = leave_out_unreadable(&mut topology, &downloads);
-    match offline::desired(topology, &downloads).await? {
-        Ok(_) => view.problems(&sources, &warnings),
-        Err(objections) => {
-            let found = objections.diagnostics(&places);
-            let found = found.into_iter().filter(|it| unread.is_empty() || it.code != MISSING);
-            let problems: Vec<Diagnostic> = found.chain(warnings).collect();
-            view.problems(&sources, &problems);
-            if problems.iter().any(|problem| problem.severity == Severity::Error) {
-                return Ok(Exit::Refused);
-            }
-        }
+    let Checked { sources, problems, unread, .. } = check(&path, view).await?;
+    view.problems(&sources, &problems);
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Ok(Exit::Refused);
     }
     for (source, why) in unread {
         view.note(&format!("not checked, since {why}: {source}"));
     }
     view.note(&format!("`{}` is a valid topology", load::name(&path).display()));
     Ok(Exit::Done)
+}
+
+/// A file, and all that is wrong with it and with what it names.
+pub struct Checked {
+    pub sources: Sources,
+    pub problems: Vec<Diagnostic>,
+    /// None where the file itself is wrong.
+    pub loaded: Option<Loaded>,
+    /// The manifests that could not be read here, and why.
+    pub unread: Vec<(String, String)>,
+}
+
+pub async fn check(path: &Path, view: &mut dyn View) -> Result<Checked, Error> {
+    let (sources, result) = load::check(path)?;
+    let loaded = match result {
+        Ok(loaded) => loaded,
+        Err(Problems(problems)) => {
+            return Ok(Checked { sources, problems, loaded: None, unread: Vec::new() });
+        }
+    };
+    view.hide(&loaded.secrets);
+    let downloads = Downloads::of(&load::environment);
+    let mut topology = loaded.topology.clone();
+    let unread = leave_out_unreadable(&mut topology, &downloads);
+    let mut problems = match offline::desired(topology, &downloads).await? {
+        Ok(_) => Vec::new(),
+        Err(objections) => objections.diagnostics(&loaded.places),
+    };
+    problems.retain(|problem| unread.is_empty() || problem.code != MISSING);
+    problems.extend(loaded.warnings.iter().cloned());
+    Ok(Checked { sources, problems, loaded: Some(loaded), unread })
 }
 
 /// Leaves out the manifests that would have to be fetched, or built by a program that is not here,

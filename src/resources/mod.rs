@@ -35,7 +35,7 @@ pub use base::variables::Variables;
 pub use cluster::leave_kubeconfigs;
 pub use conflicts::settled;
 pub use gateway::{leads as gateway_leads, published};
-pub use network::foresee;
+pub use network::{foreign_routes, foresee};
 pub use port::leads_to;
 pub use registry::{
     Belongings, Hands, check_tools, desired, explain, halt, held_by_others, named, observe,

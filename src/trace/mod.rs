@@ -11,14 +11,21 @@ mod share;
 mod sight;
 mod way;
 
+use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::backend::docker::Snapshot;
 use crate::engine::Failure;
 use crate::finding::Finding;
 use crate::resources::Context;
+use crate::topology::ServiceRef;
 
+pub use look::OTHER_BALANCER;
 pub use way::Target;
+use way::Way;
+
+/// Ways that are surveyed at the same time.
+const AT_ONCE: usize = 8;
 
 /// What was found on the way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -133,4 +140,29 @@ pub async fn trace(
             Ok(Trace::of(&cx.name, way.to_string(), judge::hops(&sight)))
         }
     }
+}
+
+/// Every forward of the file, and every `LoadBalancer` Service of its own cluster, by what the engine's
+/// listing, the API server and a connection to each port show.
+pub async fn survey(cx: &Context, snapshot: &Snapshot, apply: &str) -> Vec<Trace> {
+    let Some(topology) = &cx.file else { return Vec::new() };
+    let forwards = Way::forwards(topology);
+    let others = async {
+        let has_own = topology.cluster.is_some() && cx.makes_cluster();
+        let balanced = if has_own { look::balanced(cx).await } else { Vec::new() };
+        let is_other = |service: &ServiceRef| !forwards.iter().any(|way| way.leads_to(service));
+        let ways = balanced.into_iter().filter(is_other).map(|it| Way::to_service(it, None));
+        glances(cx, snapshot, ways.collect(), apply).await
+    };
+    let (mut traces, others) = tokio::join!(glances(cx, snapshot, forwards.clone(), apply), others);
+    traces.extend(others);
+    traces
+}
+
+async fn glances(cx: &Context, snapshot: &Snapshot, ways: Vec<Way>, apply: &str) -> Vec<Trace> {
+    let traces = ways.into_iter().map(async |way| {
+        let sight = Box::pin(look::glance(cx, snapshot, &way, apply.to_owned())).await;
+        Trace::of(&cx.name, way.to_string(), judge::hops(&sight))
+    });
+    stream::iter(traces).buffered(AT_ONCE).collect().await
 }

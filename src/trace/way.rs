@@ -60,6 +60,32 @@ impl fmt::Display for Goal {
     }
 }
 
+impl Way {
+    /// To a Service, from the network on.
+    pub fn to_service(service: ServiceRef, port: Option<String>) -> Self {
+        let to = Goal::Service(service, port);
+        Self { proto: Proto::Tcp, listen: None, through: Through::Nothing, to }
+    }
+
+    /// The forwards of the file; of a range its first port.
+    pub fn forwards(topology: &Topology) -> Vec<Self> {
+        let way = |port: &topology::Port| {
+            let listen = port.listen();
+            Self {
+                proto: listen.proto,
+                listen: Some(SocketAddr::new(listen.addr, listen.ports.first())),
+                through: Through::Gateway,
+                to: goal(&port.to, 0),
+            }
+        };
+        topology.ports().iter().map(way).collect()
+    }
+
+    pub fn leads_to(&self, wanted: &ServiceRef) -> bool {
+        matches!(&self.to, Goal::Service(service, _) if service == wanted)
+    }
+}
+
 impl Target {
     /// What a person typed: `10001`, `127.0.0.1:10001/udp`, `web:80`, `default/web`, `share/docs`.
     pub fn find(topology: &Topology, typed: &str) -> Result<Self, Failure> {
@@ -78,8 +104,7 @@ impl Target {
             Failure::new(format!("`{typed}` is not a port, a Service or a share: {}", error.what))
                 .hint("write a port such as `10001`, a Service such as `web` or `default/web:80`, or `share/NAME`")
         })?;
-        let (through, listen, to) = (Through::Nothing, None, Goal::Service(service, port));
-        Ok(Self::Way(Way { proto: Proto::Tcp, listen, through, to }))
+        Ok(Self::Way(Way::to_service(service, port)))
     }
 }
 

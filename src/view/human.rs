@@ -12,6 +12,7 @@ use super::{
     Answer, Console, Ending, Listed, Shape, Sighting, Sources, Status, Verbosity, View, problems,
     prompt, summary, text, watch,
 };
+use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event, StepPhase};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
@@ -70,7 +71,7 @@ impl Human {
     }
 
     /// Running steps are drawn past the console, which would have masked them.
-    fn masked<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+    fn masked_event<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
         match event {
             Event::Progress { id, detail, amount } => Cow::Owned(Event::Progress {
                 id: id.clone(),
@@ -99,6 +100,10 @@ impl View for Human {
 
     fn hide(&mut self, secrets: &[String]) {
         self.console.hide(secrets);
+    }
+
+    fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.console.masked(text)
     }
 
     fn problems(&mut self, sources: &Sources, problems: &[Diagnostic]) {
@@ -154,7 +159,7 @@ impl View for Human {
         }
         let columns = self.columns;
         let now = Instant::now();
-        let event = &self.masked(event);
+        let event = &self.masked_event(event);
         let line = match self.started() {
             Progress::Live(live) => {
                 live.event(event, now);
@@ -211,6 +216,16 @@ impl View for Human {
             super::trace::finding(trace, width)
         } else {
             super::trace::render(trace, width)
+        };
+        self.console.out(&text);
+    }
+
+    fn doctor(&mut self, diagnosis: &Diagnosis) {
+        let width = self.console.out_width();
+        let text = if self.is_quiet() {
+            super::doctor::findings(diagnosis, width)
+        } else {
+            super::doctor::render(diagnosis, width)
         };
         self.console.out(&text);
     }

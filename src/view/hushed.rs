@@ -1,7 +1,10 @@
 //! A view through which only what must not be missed comes.
 
+use std::borrow::Cow;
+
 use super::graph::{Format, Picture};
 use super::{Answer, Ending, Listed, Sighting, Sources, Status, View};
+use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
@@ -19,6 +22,10 @@ impl View for Hushed<'_> {
         self.0.hide(secrets);
     }
 
+    fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.0.masked(text)
+    }
+
     fn problems(&mut self, _: &Sources, _: &[Diagnostic]) {}
     fn plan(&mut self, _: &Plan) {}
     fn event(&mut self, _: &Event) {}
@@ -27,6 +34,7 @@ impl View for Hushed<'_> {
     fn status(&mut self, _: &Status) {}
     fn listing(&mut self, _: &[Listed]) {}
     fn trace(&mut self, _: &Trace) {}
+    fn doctor(&mut self, _: &Diagnosis) {}
     fn note(&mut self, _: &str) {}
     fn warning(&mut self, _: &str) {}
 

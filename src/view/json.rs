@@ -1,5 +1,6 @@
 //! What programs see: one document, or one event a line.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use super::graph::{self, Picture};
 use super::{
     Answer, Console, Ending, Listed, Shape, Sighting, Sources, Status, View, summary::Totals, watch,
 };
+use crate::doctor::Diagnosis;
 use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
@@ -65,6 +67,10 @@ impl View for Json {
 
     fn hide(&mut self, secrets: &[String]) {
         self.console.hide(secrets);
+    }
+
+    fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.console.masked(text)
     }
 
     fn problems(&mut self, _sources: &Sources, problems: &[Diagnostic]) {
@@ -160,6 +166,16 @@ impl View for Json {
             trace: &'a Trace,
         }
         self.line(&Document { format: "topo.trace/v1", trace });
+    }
+
+    fn doctor(&mut self, diagnosis: &Diagnosis) {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            format: &'static str,
+            #[serde(flatten)]
+            diagnosis: &'a Diagnosis,
+        }
+        self.line(&Document { format: "topo.doctor/v1", diagnosis });
     }
 
     fn sighting(&mut self, sighting: &Sighting) {
@@ -308,6 +324,13 @@ mod tests {
         let text = shown(Shape::Result, |view| view.trace(&samples::trace()));
         assert_eq!(text.lines().count(), 1);
         assert_eq!(faults("trace", &text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_diagnosis_is_one_document_of_its_schema() {
+        let text = shown(Shape::Result, |view| view.doctor(&samples::diagnosis()));
+        assert_eq!(text.lines().count(), 1);
+        assert_eq!(faults("doctor", &text), Vec::<String>::new());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Results go to stdout, everything else to stderr.
 
 mod console;
+mod doctor;
+mod finding;
 mod follow;
 pub mod graph;
 mod human;
@@ -23,9 +25,11 @@ mod text;
 mod trace;
 mod watch;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 pub use console::{Console, Settings};
+pub use doctor::report;
 pub use follow::follow;
 pub use hushed::Hushed;
 pub use listing::Listed;
@@ -38,6 +42,7 @@ pub use watch::Sighting;
 
 use graph::Picture;
 
+use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event, Report};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
@@ -50,6 +55,8 @@ pub trait View: Send {
     fn graph(&mut self, picture: &Picture, format: graph::Format);
     /// These words shall never be shown, wherever they come up.
     fn hide(&mut self, secrets: &[String]);
+    /// A text without them, for what is written elsewhere.
+    fn masked<'a>(&self, text: &'a str) -> Cow<'a, str>;
     /// Everything that is wrong with a file, errors and warnings.
     fn problems(&mut self, sources: &Sources, problems: &[Diagnostic]);
     fn plan(&mut self, plan: &Plan);
@@ -61,6 +68,7 @@ pub trait View: Send {
     fn status(&mut self, status: &Status);
     fn listing(&mut self, listed: &[Listed]);
     fn trace(&mut self, trace: &Trace);
+    fn doctor(&mut self, diagnosis: &Diagnosis);
     /// A line of `topo watch`.
     fn sighting(&mut self, sighting: &Sighting);
     fn note(&mut self, text: &str);

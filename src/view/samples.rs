@@ -8,9 +8,11 @@ use super::{
     Doing, Ending, Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status,
     TunnelStatus,
 };
+use crate::doctor::{Check, Diagnosis, Found, Part, State as Examined};
 use crate::engine::{Failure, Outcome, Report};
 use crate::finding::Finding;
 use crate::plan::{Action, Bond, Cause, Change, Id, Item, Plan, Shown};
+use crate::topology::Severity;
 use crate::trace::{Hop, State, Trace};
 
 pub fn id(text: &str) -> Id {
@@ -138,6 +140,47 @@ pub fn ending(report: &Report) -> Ending<'_> {
         report,
         elapsed: Duration::from_millis(3210),
         ports: &[],
+    }
+}
+
+/// A warning, an error and something that could not be examined.
+pub fn diagnosis() -> Diagnosis {
+    let check = |part, check, state, saw: &str| Check { part, check, state, saw: saw.to_owned() };
+    let proxy = Finding::new(
+        "proxy-on-loopback",
+        "HTTPS_PROXY is http://127.0.0.1:3128",
+        "kind hands it to the nodes that it makes, where this address is the node itself: they pull no images",
+        "name the proxy by an address that containers reach, or `env -u HTTPS_PROXY topo apply`",
+    );
+    let pods = trace().finding.expect("one");
+    Diagnosis {
+        topo: "0.1.0",
+        checks: vec![
+            check(
+                Part::Machine,
+                "engine",
+                Examined::Fine,
+                "26.1.5, API 1.45, Debian GNU/Linux 12 (bookworm), at unix:///var/run/docker.sock (a usual place)",
+            ),
+            check(
+                Part::Machine,
+                "firewall",
+                Examined::Unexamined,
+                "the engine runs on far.example",
+            ),
+            check(Part::Machine, "proxies", Examined::Warning, "HTTPS_PROXY http://127.0.0.1:3128"),
+            check(Part::File, "file", Examined::Fine, "topo.yaml: valid"),
+            check(
+                Part::Topology,
+                "port",
+                Examined::Error,
+                "127.0.0.1:10001/tcp to service default/web:80",
+            ),
+        ],
+        findings: vec![
+            Found { severity: Severity::Error, finding: pods },
+            Found { severity: Severity::Warning, finding: proxy },
+        ],
     }
 }
 

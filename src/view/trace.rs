@@ -5,7 +5,6 @@ use std::fmt::Write;
 use owo_colors::{AnsiColors, OwoColorize};
 
 use super::text::{pad, tame, width, wrap};
-use crate::finding::Finding;
 use crate::trace::{Hop, State, Trace};
 
 const INDENT: &str = "  ";
@@ -29,21 +28,10 @@ pub fn render(trace: &Trace, columns: Option<usize>) -> String {
 
 /// What is wrong alone.
 pub fn finding(trace: &Trace, columns: Option<usize>) -> String {
-    let Some(Finding { name, saw, why, fix }) = &trace.finding else { return String::new() };
-    let mut text = String::new();
-    let room = |taken: usize| columns.map(|columns| columns.saturating_sub(taken));
-    let title = wrap(&tame(saw), room(width(name) + 2));
-    let _ = writeln!(text, "{}: {}", name.red().bold(), title.first().map_or("", String::as_str));
-    for rest in title.iter().skip(1) {
-        let _ = writeln!(text, "{:1$}{rest}", "", width(name) + 2);
-    }
-    for (word, what) in [("why", why), ("fix", fix)] {
-        for (at, part) in wrap(&tame(what), room(INDENT.len() + 5)).iter().enumerate() {
-            let lead = if at == 0 { format!("{word}: ") } else { " ".repeat(5) };
-            let _ = writeln!(text, "{INDENT}{lead}{part}");
-        }
-    }
-    text
+    let finding = trace.finding.as_ref();
+    finding
+        .map(|it| super::finding::render(it, it.name, AnsiColors::Red, columns))
+        .unwrap_or_default()
 }
 
 /// `✓ gateway   dev-gw  Up 3 minutes (healthy)`; what does not fit beside stands below.

@@ -2,7 +2,7 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "apply",
     "diff",
     "destroy",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 17] = [
     "status",
     "ls",
     "trace",
+    "doctor",
     "watch",
     "tunnel",
     "graph",

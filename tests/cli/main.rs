@@ -2,6 +2,7 @@
 
 mod chart;
 mod commands;
+mod doctor;
 mod engine;
 mod help;
 mod input;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::API_DEFAULT_VERSION;
-use bollard::models::SystemInfoCgroupVersionEnum;
+use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 
 pub use bollard::models as api;
 pub use containers::Archived;
@@ -51,15 +51,33 @@ pub struct Docker {
     program: Option<PathBuf>,
 }
 
-/// What the engine tells of itself.
-#[derive(Debug, Clone)]
+/// What the engine tells of itself and of the machine that it runs on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Info {
     pub version: String,
+    /// `1.45`
+    pub api: String,
+    /// `Docker Desktop 4.55.0 (213807)`, where the engine is part of a product.
+    pub product: String,
+    /// `Debian GNU/Linux 12 (bookworm)`
     pub operating_system: String,
-    pub architecture: String,
-    pub cgroup_v1: bool,
-    pub rootless: bool,
-    pub podman: bool,
+    pub kernel: String,
+    pub storage_driver: String,
+    /// Images are containerd's, and not the engine's own.
+    pub has_containerd_images: bool,
+    /// The folder of all that the engine keeps.
+    pub root: PathBuf,
+    /// The version of its cgroup.
+    pub cgroup: u8,
+    /// Limits that its containers cannot have.
+    pub missing_limits: Vec<&'static str>,
+    pub is_rootless: bool,
+    pub is_podman: bool,
+    pub memory: u64,
+    /// Whether its kernel forwards between networks; None where it does not say.
+    pub forwards: Option<bool>,
+    /// What its pulls go through, as it is written there.
+    pub proxy: Option<String>,
 }
 
 impl Docker {
@@ -107,17 +125,7 @@ impl Docker {
     pub async fn info(&self) -> Result<Info> {
         let (info, version) =
             patience::look(async { tokio::try_join!(self.api.info(), self.api.version()) }).await?;
-        let has_option =
-            |name: &str| info.security_options.iter().flatten().any(|option| option.contains(name));
-        let components = version.components.unwrap_or_default();
-        Ok(Info {
-            rootless: has_option("rootless"),
-            podman: components.iter().any(|part| part.name.contains("Podman")),
-            cgroup_v1: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1),
-            version: info.server_version.unwrap_or_default(),
-            operating_system: info.operating_system.unwrap_or_default(),
-            architecture: info.architecture.unwrap_or_default(),
-        })
+        Ok(described(info, version))
     }
 
     /// Has a program speak to the same engine, by the same way.
@@ -138,6 +146,35 @@ impl Docker {
     pub fn cut_off(&self) -> Option<String> {
         let why = self.line.as_ref()?.ended()?;
         Some(format!("the ssh that carries the engine `{}` has ended: {why}", self.endpoint.host))
+    }
+}
+
+fn described(info: SystemInfo, version: SystemVersion) -> Info {
+    let has_option =
+        |name: &str| info.security_options.iter().flatten().any(|option| option.contains(name));
+    let is_containerds = |status: &Vec<String>| {
+        status.iter().any(|text| text.starts_with("io.containerd.snapshotter"))
+    };
+    let limits =
+        [("memory", info.memory_limit), ("pids", info.pids_limit), ("cpu", info.cpu_shares)];
+    let missing = limits.into_iter().filter(|(_, has)| *has == Some(false));
+    let components = version.components.unwrap_or_default();
+    Info {
+        is_rootless: has_option("rootless"),
+        is_podman: components.iter().any(|part| part.name.contains("Podman")),
+        cgroup: if info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1) { 1 } else { 2 },
+        missing_limits: missing.map(|(name, _)| name).collect(),
+        has_containerd_images: info.driver_status.iter().flatten().any(is_containerds),
+        proxy: [info.https_proxy, info.http_proxy].into_iter().flatten().find(|it| !it.is_empty()),
+        version: info.server_version.unwrap_or_default(),
+        api: version.api_version.unwrap_or_default(),
+        product: version.platform.map(|platform| platform.name).unwrap_or_default(),
+        operating_system: info.operating_system.unwrap_or_default(),
+        kernel: info.kernel_version.unwrap_or_default(),
+        storage_driver: info.driver.unwrap_or_default(),
+        root: info.docker_root_dir.unwrap_or_default().into(),
+        memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
+        forwards: info.ipv4_forwarding,
     }
 }
 

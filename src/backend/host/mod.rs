@@ -1,7 +1,9 @@
 //! This machine: files, processes, the user's folders.
 
 mod files;
+pub mod firewall;
 mod holder;
+pub mod kernel;
 pub mod kubeconfig;
 mod process;
 mod reach;
@@ -13,7 +15,7 @@ mod state;
 pub use files::{Disk, exports, owner};
 pub use holder::Holder;
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
-pub use process::{ProcessError, Program, Terminal, find_program, process_id};
+pub use process::{ProcessError, Program, Terminal, find_program, process_id, processes};
 pub use reach::{Reach, opens, reach};
 pub use routes::{Route, routes};
 pub use signals::Interrupts;

@@ -50,6 +50,16 @@ pub fn find_program(
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
+/// The command lines of what runs on this machine, by process id.
+pub async fn processes() -> Result<Vec<(u32, String)>, ProcessError> {
+    let listed = Program::new("ps").args(["-eo", "pid=,args="]).run(|_| {}).await?;
+    let process = |line: &str| {
+        let (pid, command) = line.trim().split_once(' ')?;
+        Some((pid.parse().ok()?, command.trim().to_owned()))
+    };
+    Ok(listed.lines().filter_map(process).collect())
+}
+
 /// A program to run, with what it is given.
 #[derive(Debug, Clone)]
 pub struct Program {

@@ -28,7 +28,7 @@ use crate::manifest::Kind;
 
 pub use changes::Watched;
 pub use error::{Conflict, KubeError};
-pub use proxy::Proxies;
+pub use proxy::{Proxies, shown as shown_proxy};
 pub use wait::{Deadline, Verdict, WaitError, until_all};
 
 /// Server-side apply knows topo by this name.

@@ -158,7 +158,7 @@ pub(super) fn read(written: &str) -> Result<Uri, KubeError> {
 }
 
 /// Without the name and the password that it may hold.
-pub(super) fn shown(proxy: &str) -> String {
+pub fn shown(proxy: &str) -> String {
     let (scheme, rest) = proxy.split_once("://").unwrap_or(("", proxy));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use addresses::Addresses;
 use overlap::overlap;
 
-pub use overlap::foresee;
+pub use overlap::{foreign as foreign_routes, foresee};
 
 use crate::backend::docker::{Container, Error, Network, Snapshot};
 use crate::backend::host::{self, Route};

@@ -48,7 +48,7 @@ pub async fn foresee(
 
 /// Routes that lead elsewhere, one an interface: those to the engine's own networks are the way to
 /// them, and what a connector of this topology has for the subnet is as it should be.
-fn foreign<'a>(
+pub fn foreign<'a>(
     subnet: &IpNet,
     routes: &'a [Route],
     topology: &Topology,

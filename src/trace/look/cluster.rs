@@ -13,6 +13,7 @@ use super::super::way::{Goal, Way};
 use crate::backend::kube::{Kube, KubeError, Target};
 use crate::manifest::{Kind, Kinds};
 use crate::resources::{Context, pods};
+use crate::topology::ServiceRef;
 
 const METALLB: &str = "metallb-system";
 const SYSTEM: &str = "kube-system";
@@ -113,6 +114,16 @@ async fn service(kube: &Kube, way: &Way) -> Result<Option<DynamicObject>, KubeEr
         }
         Goal::Address(_) => Ok(None),
     }
+}
+
+/// The Services of the cluster that ask for an address.
+pub async fn balanced(cx: &Context) -> Look<Vec<ServiceRef>> {
+    let kube = cx.kube().await.map_err(|failure| failure.to_string())?;
+    let all = kube.list(&kind("v1", "Service"), "").await.map_err(|error| error.to_string())?;
+    let balanced = all.into_iter().filter(|it| it.data["spec"]["type"] == "LoadBalancer");
+    let names = balanced
+        .filter_map(|it| format!("{}/{}", it.metadata.namespace?, it.metadata.name?).parse().ok());
+    Ok(names.collect())
 }
 
 async fn in_namespace(

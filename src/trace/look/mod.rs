@@ -13,12 +13,14 @@ use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::rules::Drops;
-use super::sight::{Cluster, Container, Dial, Door, Endpoint, Gateway, Look, Node, Remedy, Sight};
+use super::sight::{
+    Cluster, Container, Dial, Door, Endpoint, Gateway, Inside, Look, Node, Remedy, Sight,
+};
 use super::way::{Goal, Through, Way};
 use crate::backend::docker::{self, Snapshot};
 use crate::backend::host::{self, sockets};
 use crate::resources::{Context, Whose, kind_nodes, object_id, of_container};
-use crate::topology::Proto;
+use crate::topology::{Proto, ServiceRef};
 
 /// A person waits for the answer, so that nothing is waited for for long.
 const API_LIMIT: Duration = Duration::from_secs(3);
@@ -27,8 +29,11 @@ const EXEC_LIMIT: Duration = Duration::from_secs(4);
 const MOST_NODES: usize = 3;
 const MOST_PODS: usize = 3;
 
+/// Of a container in which nothing was run.
+const UNSEEN: &str = "it was not looked into";
+
 /// What cloud-provider-kind puts on the containers that it starts for a cluster.
-const OTHER_BALANCER: &str = "io.x-k8s.cloud-provider-kind.cluster";
+pub const OTHER_BALANCER: &str = "io.x-k8s.cloud-provider-kind.cluster";
 
 pub async fn look(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String) -> Sight {
     let (door, mut sight) =
@@ -40,9 +45,47 @@ pub async fn look(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String) -
     sight
 }
 
+/// As `look`, but nothing is run in any container, and no connection tried but the one to the port.
+pub async fn glance(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String) -> Sight {
+    let (door, cluster) = tokio::join!(door(cx, snapshot, way), cluster_of(cx, way));
+    let gateway =
+        own_gateway(cx, snapshot, way).map(|found| gateway_of(found, way, Err(UNSEEN.to_owned())));
+    let mut sight = unnoded(cx, snapshot, way, apply, gateway, cluster).await;
+    if sight.has_own_nodes {
+        let nodes = kind_nodes::kubernetes_nodes(snapshot, &cx.name);
+        let node = |node| Node { container: container(node, way), inside: Err(UNSEEN.to_owned()) };
+        sight.nodes = nodes.map(node).collect();
+    }
+    sight.door = door;
+    sight
+}
+
 /// All but the port on this machine, which may take its time to be tried.
 async fn past_the_door(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String) -> Sight {
-    let (gateway, cluster) = tokio::join!(gateway_of(cx, snapshot, way), cluster_of(cx, way));
+    let gateway = async {
+        let found = own_gateway(cx, snapshot, way)?;
+        let inside = match found.container {
+            Some(container) => within(EXEC_LIMIT, gateway::inside(cx, container, way)).await,
+            None => Err("there is no gateway".to_owned()),
+        };
+        Some(gateway_of(found, way, inside))
+    };
+    let (gateway, cluster) = tokio::join!(gateway, cluster_of(cx, way));
+    let mut sight = unnoded(cx, snapshot, way, apply, gateway, cluster).await;
+    sight.nodes = nodes(cx, snapshot, &sight).await;
+    try_out(cx, &mut sight).await;
+    sight
+}
+
+/// Before anything was seen of the nodes and any connection was tried.
+async fn unnoded(
+    cx: &Context,
+    snapshot: &Snapshot,
+    way: &Way,
+    apply: String,
+    gateway: Option<Gateway>,
+    cluster: Look<Cluster>,
+) -> Sight {
     let mut sight = Sight {
         remedy: remedy(cx, apply).await,
         aim: aim(way, gateway.as_ref(), &cluster),
@@ -58,8 +101,6 @@ async fn past_the_door(cx: &Context, snapshot: &Snapshot, way: &Way, apply: Stri
         other_balancer: other_balancer(cx, snapshot),
     };
     take_protocol(&mut sight);
-    sight.nodes = nodes(cx, snapshot, &sight).await;
-    try_out(cx, &mut sight).await;
     sight
 }
 
@@ -136,24 +177,31 @@ fn container(found: &docker::Container, way: &Way) -> Container {
     }
 }
 
+/// The gateway's name, its container, and its addresses on the network.
+struct OwnGateway<'a> {
+    name: String,
+    container: Option<&'a docker::Container>,
+    addresses: Vec<IpAddr>,
+}
+
 /// A container of the gateway's name that topo did not make is as good as none.
-async fn gateway_of(cx: &Context, snapshot: &Snapshot, way: &Way) -> Option<Gateway> {
+fn own_gateway<'a>(cx: &Context, snapshot: &'a Snapshot, way: &Way) -> Option<OwnGateway<'a>> {
     let topology = cx.file.as_ref().filter(|_| way.through == Through::Gateway)?;
     let name = topology.gateway_name().into_owned();
     let own = |found: &&docker::Container| of_container(&cx.name, found) == Whose::Ours;
-    let found = snapshot.container(&name).filter(own);
-    let inside = match found {
-        Some(found) => within(EXEC_LIMIT, gateway::inside(cx, found, way)).await,
-        None => Err("there is no gateway".to_owned()),
-    };
-    let addresses = found.and_then(|found| found.addresses.get(&*topology.network_name()));
+    let container = snapshot.container(&name).filter(own);
+    let addresses = container.and_then(|found| found.addresses.get(&*topology.network_name()));
     let addresses = addresses.iter().flat_map(|address| [address.v4, address.v6]).flatten();
-    Some(Gateway {
-        name,
-        container: found.map(|found| container(found, way)),
-        addresses: addresses.collect(),
+    Some(OwnGateway { name, container, addresses: addresses.collect() })
+}
+
+fn gateway_of(found: OwnGateway, way: &Way, inside: Look<Inside>) -> Gateway {
+    Gateway {
+        container: found.container.map(|found| container(found, way)),
+        name: found.name,
+        addresses: found.addresses,
         inside,
-    })
+    }
 }
 
 async fn cluster_of(cx: &Context, way: &Way) -> Look<Cluster> {
@@ -161,6 +209,11 @@ async fn cluster_of(cx: &Context, way: &Way) -> Look<Cluster> {
         return Err("the file has no cluster".to_owned());
     }
     within(API_LIMIT, Box::pin(cluster::look(cx, way))).await
+}
+
+/// The Services of the cluster that ask for an address; none where they cannot be listed.
+pub async fn balanced(cx: &Context) -> Vec<ServiceRef> {
+    within(API_LIMIT, Box::pin(cluster::balanced(cx))).await.unwrap_or_default()
 }
 
 async fn within<T>(limit: Duration, look: impl Future<Output = Look<T>>) -> Look<T> {
