@@ -28,7 +28,8 @@ pub async fn doctor(args: &DoctorArgs, view: &mut dyn View) -> Result<Exit, Erro
         None => (None, None),
     };
     let surroundings = Surroundings::read(load::environment);
-    let (machine, kernel, engine) = look::machine(&surroundings, &load::environment, ends).await;
+    let (machine, kernel, engine) =
+        Box::pin(look::machine(&surroundings, &load::environment, ends)).await;
     let (docker, engine) = match engine {
         Ok((docker, engine)) => (Ok(docker), Ok(engine)),
         Err(why) => (Err("no engine answers".to_owned()), Err(why)),

@@ -26,7 +26,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// At first and at most: what was just made answers soon, or has to be waited for.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 const TRY_SELDOM: Duration = Duration::from_millis(250);
-/// The label of an EndpointSlice that names its Service.
+/// The label of an `EndpointSlice` that names its Service.
 const SERVICE_OF_SLICE: &str = "kubernetes.io/service-name";
 /// Connections that are tried at the same time.
 const AT_ONCE: usize = 64;

@@ -38,7 +38,7 @@ pub async fn start(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let (mut session, planned) = run::prepared(&cancel, Box::pin(prepare(args, view))).await?;
     let mut report = carry_out(&session, planned, &how, &cancel, view).await;
     if report.is_complete() {
-        let settled = settle(&mut session, &how, &cancel, view);
+        let settled = Box::pin(settle(&mut session, &how, &cancel, view));
         if let Some(more) = run::unless_interrupted(&cancel, settled).await {
             report.outcomes.extend(more?.outcomes);
         } else {

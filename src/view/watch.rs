@@ -57,21 +57,24 @@ pub fn render(sighting: &Sighting, clock: &str) -> String {
         Sighting::Failed { .. } | Sighting::Trouble { .. } => (AnsiColors::Red, word(sighting)),
         _ => (AnsiColors::Yellow, word(sighting)),
     };
-    let id = subject(sighting).map(|id| format!("{}  ", tame(id.as_str()).bold().to_string()));
-    let mut line =
-        format!("{clock}  {}  {}", format!("{word:<9}").color(paint), id.unwrap_or_default());
-    line.push_str(&tame(&detail(sighting)));
-    let mut text = line.trim_end().to_owned();
-    if let Sighting::Failed { failure, .. } = sighting {
-        let more = failure.causes.iter().chain(&failure.hint);
-        more.for_each(|line| text.push_str(&format!("\n{:10}{}", "", tame(line))));
-    }
-    if let Sighting::Drifted { item } = sighting {
-        item.changes
-            .iter()
-            .for_each(|change| text.push_str(&format!("\n{:6}{}", "", one_line(change))));
-    }
-    text
+    let id = subject(sighting).map(|id| format!("{}  ", tame(id.as_str()).bold()));
+    let line = format!(
+        "{clock}  {}  {}{}",
+        format!("{word:<9}").color(paint),
+        id.unwrap_or_default(),
+        tame(&detail(sighting))
+    );
+    let below: Vec<String> = match sighting {
+        Sighting::Failed { failure, .. } => {
+            let more = failure.causes.iter().chain(&failure.hint);
+            more.map(|line| format!("\n{:10}{}", "", tame(line))).collect()
+        }
+        Sighting::Drifted { item } => {
+            item.changes.iter().map(|change| format!("\n{:6}{}", "", one_line(change))).collect()
+        }
+        _ => Vec::new(),
+    };
+    format!("{}{}", line.trim_end(), below.concat())
 }
 
 pub fn document(sighting: &Sighting, clock: &str) -> Value {

@@ -102,7 +102,7 @@ fn what_kustomize_builds_is_like_any_manifest(example: &Example) {
     assert!(!example.kubectl(&left).contains("/dev-"));
 }
 
-const BASE: &str = r#"apiVersion: apps/v1
+const BASE: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata: { name: idle }
 spec:
@@ -112,10 +112,10 @@ spec:
     spec:
       volumes: [{ name: token, secret: { secretName: token } }]
       containers: [{ name: web, image: web }]
-"#;
+";
 
 /// What kustomize is used for: a namespace, a prefix, an image, replicas, generated settings.
-const OVERLAY: &str = r#"resources: [../base]
+const OVERLAY: &str = "resources: [../base]
 namespace: work
 namePrefix: dev-
 images: [{ name: web, newName: IMAGE, newTag: TAG }]
@@ -123,7 +123,7 @@ replicas: [{ name: idle, count: 2 }]
 configMapGenerator: [{ name: settings, literals: [tier=dev] }]
 secretGenerator: [{ name: token, literals: [token=hunter2] }]
 generatorOptions: { disableNameSuffixHash: true }
-"#;
+";
 
 fn what_helm_renders_is_like_any_manifest(example: &Example) {
     const ENTRY: &str =

@@ -27,7 +27,7 @@ pub struct Listening {
 
 impl Listening {
     /// Until the engine ends the connection, which is news too.
-    pub fn to_engine(&mut self, session: &Session) {
+    pub fn hear_engine(&mut self, session: &Session) {
         while self.engine.try_join_next().is_some() {}
         if !self.engine.is_empty() {
             return;
@@ -47,7 +47,7 @@ impl Listening {
     }
 
     /// To each kind of object that the topology has, as soon as its cluster can be asked.
-    pub async fn to_cluster(&mut self, session: &Session) {
+    pub async fn hear_cluster(&mut self, session: &Session) {
         let Ok(watched) = resources::watched(session.cx()).await else { return };
         let Ok(kube) = session.cx().kube().await else { return };
         if self.watched == watched {

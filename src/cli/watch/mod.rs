@@ -44,7 +44,7 @@ pub struct Args {
 pub async fn watch(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let cancel = run::listen()?;
     let mut watch = Watch::new(args);
-    while let Some(looked) = run::unless_interrupted(&cancel, watch.look(view)).await {
+    while let Some(looked) = run::unless_interrupted(&cancel, Box::pin(watch.look(view))).await {
         let pause = match looked {
             // What is being repaired comes to its end, as in an apply.
             Ok(looked) => watch.act(looked, &cancel, view).await,
@@ -103,9 +103,9 @@ impl Watch {
         let which = Which::File(self.file.clone());
         let session = Session::open(which, purpose, WATCH, view).await?;
         session.check_claims(false)?;
-        self.listening.to_engine(&session);
+        self.listening.hear_engine(&session);
         let planned = session.plan(Wanted::default()).await?;
-        self.listening.to_cluster(&session).await;
+        self.listening.hear_cluster(&session).await;
         Ok(Looked { session, planned })
     }
 

@@ -80,7 +80,7 @@ fn engines_rules(rules: &str, chains: Option<&str>) -> Option<Found> {
             "`sudo systemctl restart docker` puts the engine's rules first again; have the firewall start before the engine",
         ));
     }
-    let drops = rules.starts_with("-P FORWARD DROP") || before.iter().any(|rule| is_last(&rule));
+    let drops = rules.starts_with("-P FORWARD DROP") || before.iter().any(is_last);
     (drops && !has_own).then(|| {
         error(
             DOCKER_RULES_MISSING,

@@ -149,11 +149,11 @@ fn diagnosis(fault: impl FnOnce(&mut Facts)) -> Diagnosis {
 }
 
 fn info(facts: &mut Facts) -> &mut Info {
-    &mut facts.engine.as_mut().ok().expect("an engine").info
+    &mut facts.engine.as_mut().expect("an engine").info
 }
 
 fn snapshot(facts: &mut Facts) -> &mut Snapshot {
-    &mut facts.engine.as_mut().ok().expect("an engine").snapshot
+    &mut facts.engine.as_mut().expect("an engine").snapshot
 }
 
 fn file(facts: &mut Facts) -> &mut File {
@@ -161,7 +161,7 @@ fn file(facts: &mut Facts) -> &mut File {
 }
 
 fn live(facts: &mut Facts) -> &mut Live {
-    facts.live.as_mut().ok().expect("it is live")
+    facts.live.as_mut().expect("it is live")
 }
 
 fn with_file(facts: &mut Facts, extra: Value) {
@@ -393,7 +393,7 @@ fn kernel_and_firewall_of_another_machine_are_not_taken_for_the_engines() {
     };
     let remote = diagnosis(|facts| {
         bad(facts);
-        facts.engine.as_mut().ok().expect("an engine").remote = Some("far.example".to_owned());
+        facts.engine.as_mut().expect("an engine").remote = Some("far.example".to_owned());
     });
     assert_eq!(remote.findings, []);
     let why = |check: &str, diagnosis: &Diagnosis| {

@@ -30,7 +30,7 @@ pub async fn look(variable: &(dyn Fn(&str) -> Option<String> + Sync), end: Insta
     };
     Machine {
         programs: vec![docker, kind, kubectl],
-        proxies: PROXIES.iter().filter_map(|name| proxy(&name)).collect(),
+        proxies: PROXIES.iter().filter_map(proxy).collect(),
         routes: routes.unwrap_or_default(),
         processes,
         firewall: Firewall { forward, chains, ufw: firewall::has_ufw() },

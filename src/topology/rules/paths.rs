@@ -46,8 +46,9 @@ fn own_keys(input: &Input) -> Vec<AuthorizedKey> {
         .files
         .entries(&home.join(".ssh"))
         .iter()
+        .filter(|entry| entry.path.extension().is_some_and(|extension| extension == "pub"))
         .filter_map(|entry| entry.path.file_name()?.to_str().map(str::to_owned))
-        .filter(|name| name.starts_with("id_") && name.ends_with(".pub"))
+        .filter(|name| name.starts_with("id_"))
         .collect();
     names.sort();
     names.iter().filter_map(|name| format!("~/.ssh/{name}").parse().ok()).collect()
