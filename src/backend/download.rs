@@ -81,14 +81,8 @@ impl Downloads {
     pub fn take(&self, file: &Path, url: &str, sha256: &str) -> Result<PathBuf, DownloadError> {
         let place = self.place(sha256);
         let broken = |source| DownloadError::Broken { place: place.clone(), source };
-        let found = checksum(file).map_err(broken)?;
-        if found != sha256 {
-            let (url, wanted) = (url.to_owned(), sha256.to_owned());
-            return Err(DownloadError::Another { url, found, wanted });
-        }
-        let folder = place.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(broken)?;
-        let copy = NamedTempFile::new_in(folder).map_err(broken)?;
+        as_pinned(url, checksum(file).map_err(broken)?, sha256)?;
+        let copy = beside(&place).map_err(broken)?;
         fs::copy(file, copy.path()).map_err(broken)?;
         copy.persist(&place).map_err(|error| broken(error.error))?;
         Ok(place)
@@ -123,9 +117,7 @@ fn fetch(
     let total = response.body().content_length();
     let mut body = response.body_mut().as_reader();
 
-    let folder = place.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(broken)?;
-    let mut file = NamedTempFile::new_in(folder).map_err(broken)?;
+    let mut file = beside(place).map_err(broken)?;
     let mut digest = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     let mut done = 0;
@@ -139,16 +131,23 @@ fn fetch(
         done += read as u64;
         told(done, total);
     }
-    let found = format!("{:x}", digest.finalize());
-    if found != sha256 {
-        return Err(DownloadError::Another {
-            url: url.to_owned(),
-            found,
-            wanted: sha256.to_owned(),
-        });
-    }
+    as_pinned(url, format!("{:x}", digest.finalize()), sha256)?;
     file.persist(place).map_err(|error| broken(error.error))?;
     Ok(())
+}
+
+/// An empty file that can take this place.
+fn beside(place: &Path) -> io::Result<NamedTempFile> {
+    let folder = place.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    NamedTempFile::new_in(folder)
+}
+
+fn as_pinned(url: &str, found: String, wanted: &str) -> Result<(), DownloadError> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(DownloadError::Another { url: url.to_owned(), found, wanted: wanted.to_owned() })
 }
 
 fn checksum(path: &Path) -> io::Result<String> {

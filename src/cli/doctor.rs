@@ -6,17 +6,15 @@ use std::path::Path;
 
 use super::session::Session;
 use super::validate::{self, Checked};
-use super::variables::variable;
 use super::{DoctorArgs, load};
 use crate::backend::docker::{Docker, Snapshot, Surroundings};
-use crate::backend::download::Downloads;
 use crate::doctor::look::{self, Ends};
 use crate::doctor::{self, Diagnosis, Facts, File, Look};
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
 use crate::manifest::Facts as Body;
 use crate::resources::Objects;
-use crate::topology::{Loaded, Severity, Topology};
+use crate::topology::{Loaded, Severity};
 use crate::view::{self, View};
 
 pub async fn doctor(args: &DoctorArgs, view: &mut dyn View) -> Result<Exit, Error> {
@@ -52,29 +50,24 @@ pub async fn doctor(args: &DoctorArgs, view: &mut dyn View) -> Result<Exit, Erro
 
 /// The file as `validate` sees it, and what its manifests ask of a load balancer.
 async fn read(path: &Path, view: &mut dyn View) -> Result<(Option<File>, Option<Loaded>), Error> {
-    let Checked { problems, loaded, unread, .. } = validate::check(path, view).await?;
+    let Checked { problems, loaded, objects, unread, .. } = validate::check(path, view).await?;
     let is_valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
     let loaded = loaded.filter(|_| is_valid);
-    let balanced = match &loaded {
-        // What is not there yet would be fetched.
-        Some(loaded) if unread.is_empty() => balanced(&loaded.topology).await,
-        _ => Vec::new(),
-    };
+    // Of some of the manifests nothing can be said of all.
+    let objects = objects.filter(|_| unread.is_empty());
     let file = File {
         path: load::name(path).display().to_string(),
         problems,
         topology: loaded.as_ref().map(|loaded| loaded.topology.clone()),
-        balanced,
+        balanced: objects.as_ref().map(balanced).unwrap_or_default(),
         unread: unread.into_iter().map(|(source, _)| source).collect(),
     };
     Ok((Some(file), loaded))
 }
 
 /// The Services of the manifests that ask for an address.
-async fn balanced(topology: &Topology) -> Vec<String> {
-    let downloads = Downloads::of(&load::environment);
-    let objects = Objects::read(Some(topology), &downloads, &variable).await.ok();
-    let objects = objects.iter().flat_map(|objects| &objects.manifests.objects);
+fn balanced(objects: &Objects) -> Vec<String> {
+    let objects = objects.manifests.objects.iter();
     let asks = objects.filter(|object| matches!(object.facts, Body::Balanced { .. }));
     asks.map(|object| {
         format!("{}/{}", object.namespace.as_deref().unwrap_or("default"), object.name)

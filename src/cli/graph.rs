@@ -41,10 +41,10 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let Loaded { topology, places, .. } = load::load(&args.file.path(), view)?;
     let name = topology.name.to_string();
     let place = |key: &str| load::place(&places, key);
-    let resources = offline::desired(topology, &Downloads::of(&load::environment))
+    let desired = offline::desired(topology, &Downloads::of(&load::environment))
         .await?
         .map_err(|objections| objections.failure(&place))?;
-    let picture = Picture::of(name, &resources).map_err(PlanError::from)?;
+    let picture = Picture::of(name, &desired.resources).map_err(PlanError::from)?;
     view.graph(&picture, args.format.into());
     Ok(Exit::Done)
 }

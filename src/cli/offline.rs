@@ -9,11 +9,18 @@ use crate::plan::{Graph, Resource, SecretKey};
 use crate::resources::{self, Ground, Ingredients, Objections, Objects};
 use crate::topology::Topology;
 
-/// Its resources, which can be put in an order; or why they cannot.
+/// What a file asks for, which can be put in an order.
+pub struct Desired {
+    pub resources: Vec<Resource>,
+    /// Of its manifests.
+    pub objects: Objects,
+}
+
+/// Or why it cannot be.
 pub async fn desired(
     topology: Topology,
     downloads: &Downloads,
-) -> Result<Result<Vec<Resource>, Objections>, Error> {
+) -> Result<Result<Desired, Objections>, Error> {
     let topology = &resources::settle(topology, &Ground::nowhere())?.topology;
     let templates = load::templates(topology)?;
     let objects = match Objects::read(Some(topology), downloads, &variable).await {
@@ -30,8 +37,8 @@ pub async fn desired(
         state: None,
         key: &SecretKey::new(b""),
     });
-    Ok(desired.and_then(|desired| match Graph::of(&desired).and_then(|graph| graph.order()) {
-        Ok(_) => Ok(desired),
-        Err(error) => Err(resources::of_graph(error, &desired, topology)),
+    Ok(desired.and_then(|resources| match Graph::of(&resources).and_then(|graph| graph.order()) {
+        Ok(_) => Ok(Desired { resources, objects }),
+        Err(error) => Err(resources::of_graph(error, &resources, topology)),
     }))
 }

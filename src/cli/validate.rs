@@ -7,7 +7,7 @@ use crate::backend::download::Downloads;
 use crate::backend::helm::Helm;
 use crate::backend::kustomize::Kustomize;
 use crate::error::{Error, Exit};
-use crate::resources::MISSING;
+use crate::resources::{MISSING, Objects};
 use crate::topology::{Diagnostic, Loaded, Problems, Severity, Sha256, Source, Topology};
 use crate::view::{Sources, View};
 
@@ -42,6 +42,8 @@ pub struct Checked {
     pub problems: Vec<Diagnostic>,
     /// None where the file itself is wrong.
     pub loaded: Option<Loaded>,
+    /// None where something is wrong with what it names.
+    pub objects: Option<Objects>,
     /// The manifests that could not be read here, and why.
     pub unread: Vec<(String, String)>,
 }
@@ -51,20 +53,21 @@ pub async fn check(path: &Path, view: &mut dyn View) -> Result<Checked, Error> {
     let loaded = match result {
         Ok(loaded) => loaded,
         Err(Problems(problems)) => {
-            return Ok(Checked { sources, problems, loaded: None, unread: Vec::new() });
+            let unread = Vec::new();
+            return Ok(Checked { sources, problems, loaded: None, objects: None, unread });
         }
     };
     view.hide(&loaded.secrets);
     let downloads = Downloads::of(&load::environment);
     let mut topology = loaded.topology.clone();
     let unread = leave_out_unreadable(&mut topology, &downloads);
-    let mut problems = match offline::desired(topology, &downloads).await? {
-        Ok(_) => Vec::new(),
-        Err(objections) => objections.diagnostics(&loaded.places),
+    let (mut problems, objects) = match offline::desired(topology, &downloads).await? {
+        Ok(desired) => (Vec::new(), Some(desired.objects)),
+        Err(objections) => (objections.diagnostics(&loaded.places), None),
     };
     problems.retain(|problem| unread.is_empty() || problem.code != MISSING);
     problems.extend(loaded.warnings.iter().cloned());
-    Ok(Checked { sources, problems, loaded: Some(loaded), unread })
+    Ok(Checked { sources, problems, loaded: Some(loaded), objects, unread })
 }
 
 /// Leaves out the manifests that would have to be fetched, or built by a program that is not here,

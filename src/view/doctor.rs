@@ -5,11 +5,10 @@ use std::fmt::Write;
 use owo_colors::{AnsiColors, OwoColorize};
 
 use super::finding;
-use super::text::{pad, tame, width, wrap};
+use super::text::{INDENT, pad, tame, width, wrap};
 use crate::doctor::{Check, Diagnosis, Part, State};
 use crate::topology::Severity;
 
-const INDENT: &str = "  ";
 /// For a report, which is read on a page.
 const PAGE: usize = 100;
 

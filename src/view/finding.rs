@@ -4,10 +4,8 @@ use std::fmt::Write;
 
 use owo_colors::{AnsiColors, OwoColorize};
 
-use super::text::{tame, width, wrap};
+use super::text::{INDENT, tame, width, wrap};
 use crate::finding::Finding;
-
-const INDENT: &str = "  ";
 
 /// `lead` stands before what was seen: the finding's name, or more.
 pub fn render(finding: &Finding, lead: &str, paint: AnsiColors, columns: Option<usize>) -> String {

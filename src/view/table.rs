@@ -4,9 +4,7 @@ use std::fmt::Write;
 
 use owo_colors::{AnsiColors, OwoColorize};
 
-use super::text::{tame, width, wrap};
-
-pub const INDENT: &str = "  ";
+use super::text::{INDENT, tame, width, wrap};
 
 /// Cells of one line, and the colour of the word that says how it is.
 pub struct Row {

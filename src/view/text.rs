@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+/// What stands below something else begins after this.
+pub const INDENT: &str = "  ";
+
 /// The columns that a text without colours takes.
 pub fn width(text: &str) -> usize {
     text.width()

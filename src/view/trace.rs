@@ -4,10 +4,8 @@ use std::fmt::Write;
 
 use owo_colors::{AnsiColors, OwoColorize};
 
-use super::text::{pad, tame, width, wrap};
+use super::text::{INDENT, pad, tame, width, wrap};
 use crate::trace::{Hop, State, Trace};
-
-const INDENT: &str = "  ";
 
 pub fn render(trace: &Trace, columns: Option<usize>) -> String {
     let mut text = format!("{}\n", tame(&trace.target).bold());

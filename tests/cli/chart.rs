@@ -1,7 +1,6 @@
 //! Helm charts among the manifests, rendered by a program of the test's own.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 
 use crate::{Machine, Ran};
 
@@ -50,20 +49,15 @@ manifests:
 
 fn machine(topology: &str) -> Machine {
     let machine = Machine::new();
-    for folder in ["bin", "web"] {
-        machine.folder(folder);
-    }
-    machine.write("bin/helm", HELM);
-    let program = machine.path().join("bin/helm");
-    fs::set_permissions(program, Permissions::from_mode(0o755)).expect("it can be run");
+    machine.folder("web");
+    machine.program("helm", HELM);
     machine.write("more.yaml", "a: 1\n");
     machine.write("topo.yaml", topology);
     machine
 }
 
 fn topo(machine: &Machine, args: &[&str]) -> Ran {
-    let path = machine.path().join("bin").display().to_string();
-    machine.topo_with(args, &[("PATH", &path), ("TOKEN", "Zq9x")])
+    machine.topo_on_path(args, &[("TOKEN", "Zq9x")])
 }
 
 #[test]

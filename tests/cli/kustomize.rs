@@ -1,7 +1,6 @@
 //! Kustomizations among the manifests, built by a program of the test's own.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 
 use crate::{Machine, Ran};
 
@@ -26,10 +25,7 @@ metadata: { name: held }
 
 fn machine() -> Machine {
     let machine = Machine::new();
-    machine.folder("bin");
-    machine.write("bin/kustomize", KUSTOMIZE);
-    let program = machine.path().join("bin/kustomize");
-    fs::set_permissions(program, Permissions::from_mode(0o755)).expect("it can be run");
+    machine.program("kustomize", KUSTOMIZE);
     machine.folder("overlay");
     machine.write("overlay/kustomization.yaml", OBJECTS);
     machine.write(
@@ -40,8 +36,7 @@ fn machine() -> Machine {
 }
 
 fn topo(machine: &Machine, args: &[&str]) -> Ran {
-    let path = machine.path().join("bin").display().to_string();
-    machine.topo_with(args, &[("PATH", &path), ("TOKEN", "Zq9")])
+    machine.topo_on_path(args, &[("TOKEN", "Zq9")])
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod secrets;
 mod unfound;
 mod validate;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -46,6 +48,20 @@ impl Machine {
 
     fn folder(&self, name: &str) {
         std::fs::create_dir(self.path().join(name)).expect("the folder can be made");
+    }
+
+    /// A program of the test's own, in the one folder that `topo_on_path` looks for programs in.
+    fn program(&self, name: &str, script: &str) {
+        self.folder("bin");
+        let name = format!("bin/{name}");
+        self.write(&name, script);
+        let program = self.path().join(name);
+        std::fs::set_permissions(program, Permissions::from_mode(0o755)).expect("it can be run");
+    }
+
+    fn topo_on_path(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let path = self.path().join("bin").display().to_string();
+        self.topo_with(args, &[&[("PATH", path.as_str())], environment].concat())
     }
 
     fn read(&self, name: &str) -> String {

@@ -64,6 +64,12 @@ metadata: { name: extra }
 data: { colour: blue }
 ";
 
+/// A Deployment that answers on 8080, and the Service in front of it.
+pub fn web() -> String {
+    let echo = std::env::var("ECHO_IMAGE").expect("set by the lab");
+    WEB.replace("ECHO", &echo)
+}
+
 /// What it has in the world: what changes with every write to it, by name.
 pub type Things = BTreeMap<String, String>;
 
@@ -71,8 +77,7 @@ impl<'a> File<'a> {
     pub fn new(lab: &'a Lab) -> Self {
         let path = lab.own("topo.yaml");
         let file = Self { lab, path, text: TOPOLOGY.to_owned() };
-        let echo = std::env::var("ECHO_IMAGE").expect("set by the lab");
-        file.put("web.yaml", &WEB.replace("ECHO", &echo));
+        file.put("web.yaml", &web());
         file.put("extra.yaml", EXTRA);
         file.put("topo.yaml", &file.text);
         file

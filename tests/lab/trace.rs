@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::lab::Lab;
+use crate::small;
 
 const TOPOLOGY: &str = "apiVersion: topo/v1alpha1
 kind: Topology
@@ -28,27 +29,6 @@ gateway:
   publish: [12320-12329]
   ports:
     - { listen: 12320, to: { service: web, port: 80 } }
-";
-
-const WEB: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec:
-  replicas: 1
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers: [{ name: web, image: ECHO, ports: [{ containerPort: 8080 }] }]
----
-apiVersion: v1
-kind: Service
-metadata: { name: web }
-spec:
-  type: LoadBalancer
-  selector: { app: web }
-  ports: [{ port: 80, targetPort: 8080 }]
 ";
 
 const SLOWEST: Duration = Duration::from_secs(10);
@@ -141,10 +121,9 @@ const FAULTS: [Fault; 12] = [
 fn trace() {
     let mut lab = Lab::open("trace").of(&["trc"]);
     let before = lab.listing();
-    let echo = std::env::var("ECHO_IMAGE").expect("set by the lab");
     let file = lab.own("topo.yaml");
     std::fs::write(&file, TOPOLOGY).expect("written");
-    std::fs::write(lab.own("web.yaml"), WEB.replace("ECHO", &echo)).expect("written");
+    std::fs::write(lab.own("web.yaml"), small::web()).expect("written");
     let file = file.display().to_string();
     lab.set("FILE", file.clone());
     lab.set("TOPO", env!("CARGO_BIN_EXE_topo"));

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use owo_colors::{AnsiColors, OwoColorize};
 
 use super::{Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus};
-use crate::view::table::{INDENT, Row, table};
+use crate::view::table::{Row, table};
+use crate::view::text::INDENT;
 
 pub fn render(status: &Status, columns: Option<usize>) -> String {
     let mut text = String::new();
