@@ -71,8 +71,8 @@ async fn prepare(
     Ok((session, planned))
 }
 
-/// What nobody answers is told and no failure: what stands behind it may just be slow. Of those that
-/// are not tried is told what was `seen` before, where nothing has changed since.
+/// A forward that does not answer is a warning and not a failure: its pods may just be slow. Those that
+/// are not tried are shown as they were `seen` before the run, if nothing has changed since.
 pub async fn look_at_ports(
     session: &Session,
     seen: Option<World>,

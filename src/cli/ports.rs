@@ -128,7 +128,7 @@ pub fn only_forwards(world: &World) -> World {
 pub type IsTried<'a> = &'a (dyn Fn(&Id, Option<u32>) -> bool + Sync);
 
 /// Every forward of the file. Those over tcp that are to be tried are, until they answer or
-/// `patience` is at its end; of the others is told what has been seen.
+/// `patience` is at its end; the others are shown as they were last seen.
 pub async fn look(
     session: &Session,
     world: &World,

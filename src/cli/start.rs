@@ -89,7 +89,7 @@ async fn carry_out(
 }
 
 /// Looks again, now that the cluster can be asked, and waits for what is not ready yet. What differs
-/// from the file is told and left.
+/// from the file is reported and left alone.
 async fn settle(
     session: &mut Session,
     how: &RunArgs,

@@ -1,5 +1,5 @@
 //! What this machine's kernel allows, and how much room there is. On other systems than Linux most of
-//! it cannot be read, which is told as an error.
+//! it cannot be read, which is an error.
 
 use std::fs;
 use std::io;

@@ -64,7 +64,7 @@ impl Listening {
             });
         }
         self.watched = watched;
-        // What happened between the look and this was heard by nobody.
+        // A change between the look and the start of these watches would be missed.
         self.news.notify_one();
     }
 

@@ -61,7 +61,7 @@ struct Watch {
     dry_run: bool,
     listening: Listening,
     patience: Patience,
-    /// What was there at a look: an object that is gone bears no mark that tells it from a new one.
+    /// Everything seen so far: a deleted object looks like one that was never created.
     seen: HashSet<Id>,
     /// What was said last of each sort of thing that lasts, so as to say it once.
     trouble: Option<String>,
@@ -93,8 +93,8 @@ impl Watch {
         !self.said
     }
 
-    /// Under the topology's lock, so that what is seen is nobody's half-done work, and can be repaired
-    /// by what was seen.
+    /// Under the topology's lock: nobody is half-way through a change, and nobody begins one before the
+    /// repair is done.
     async fn look(&mut self, view: &mut dyn View) -> Result<Looked, Error> {
         let purpose = if self.dry_run { Purpose::Look } else { Purpose::Change };
         // Warnings of the file and choices for it are said once.
