@@ -7,6 +7,7 @@ pub mod host;
 pub mod kind;
 pub mod kube;
 pub mod kustomize;
+pub mod log;
 pub mod machine;
 pub mod nfs;
 pub mod readiness;

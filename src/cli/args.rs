@@ -87,6 +87,25 @@ impl NamedArgs {
     }
 }
 
+/// Which topology, by its file or its name, for commands whose first argument is another.
+#[derive(Debug, Clone, Args)]
+pub struct NamedOption {
+    #[command(flatten)]
+    pub file: FileOption,
+    /// The name of the topology, instead of its file
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub name: Option<String>,
+}
+
+impl NamedOption {
+    pub fn which(&self) -> Which<'_> {
+        match &self.name {
+            Some(name) => Which::Name(name),
+            None => Which::File(self.file.path()),
+        }
+    }
+}
+
 /// Where a command is run, and what fills the variables of its file.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Input")]

@@ -6,17 +6,23 @@ mod completions;
 mod destroy;
 mod diff;
 mod doctor;
+mod exec;
 mod graph;
 mod init;
+mod kubeconfig;
 mod load;
+mod logs;
 mod ls;
 mod man;
 mod offline;
+mod open;
 mod ports;
 mod render;
 mod run;
 mod schema;
 mod session;
+mod sites;
+mod ssh;
 mod start;
 mod status;
 mod stop;
@@ -35,6 +41,7 @@ use clap::{Parser, Subcommand};
 pub use args::{ApplyArgs, DestroyArgs, DiffArgs, DoctorArgs, FileArgs, StatusArgs, TraceArgs};
 use args::{InputArgs, OutputArgs};
 
+use crate::backend::host::Program;
 use crate::error::{Error, Exit};
 use crate::view::{self, Console, Shape, View};
 
@@ -73,6 +80,11 @@ enum Command {
     Start(start::Args),
     Status(StatusArgs),
     Ls(ls::Args),
+    Logs(logs::Args),
+    Exec(exec::Args),
+    Ssh(ssh::Args),
+    Open(open::Args),
+    Kubeconfig(kubeconfig::Args),
     Trace(TraceArgs),
     Doctor(DoctorArgs),
     Watch(watch::Args),
@@ -98,6 +110,11 @@ impl Command {
             Self::Diff(_)
             | Self::Status(_)
             | Self::Ls(_)
+            | Self::Logs(_)
+            | Self::Exec(_)
+            | Self::Ssh(_)
+            | Self::Open(_)
+            | Self::Kubeconfig(_)
             | Self::Trace(_)
             | Self::Doctor(_)
             | Self::Tunnel(_)
@@ -138,6 +155,11 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Start(args) => in_runtime(start::start(args, view)),
         Command::Status(args) => in_runtime(status::status(args, view)),
         Command::Ls(args) => in_runtime(ls::ls(args, view)),
+        Command::Logs(args) => in_runtime(logs::logs(args, view)),
+        Command::Exec(args) => hand_over(Some(in_runtime(exec::exec(args, view))?)),
+        Command::Ssh(args) => hand_over(in_runtime(ssh::ssh(args, view))?),
+        Command::Open(args) => hand_over(in_runtime(open::open(args, view))?),
+        Command::Kubeconfig(args) => in_runtime(kubeconfig::kubeconfig(args, view)),
         Command::Trace(args) => in_runtime(trace::trace(args, view)),
         Command::Doctor(args) => in_runtime(doctor::doctor(args, view)),
         Command::Watch(args) => in_runtime(watch::watch(args, view)),
@@ -154,15 +176,24 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
 }
 
 /// Runs a command that talks to the world.
-fn in_runtime(command: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Error> {
+fn in_runtime<T>(command: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::because("cannot start", &error))?;
-    let exit = runtime.block_on(command);
+    let done = runtime.block_on(command);
     // What was cut off by an interrupt, a download for one, is not waited for.
     runtime.shutdown_timeout(LEAVE);
-    exit
+    done
+}
+
+/// Ends as another program, if there is one: with its terminal, its signals and its exit code. All
+/// that topo held has been let go by then.
+fn hand_over(program: Option<Program>) -> Result<Exit, Error> {
+    match program.map(|program| program.take_over()) {
+        Some(error) => Err(Error::because("cannot go on with another program", &error)),
+        None => Ok(Exit::Done),
+    }
 }
 
 /// For what is dropped to let go of what it holds.

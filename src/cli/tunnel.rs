@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::args::FileOption;
+use super::args::NamedOption;
 use super::load;
-use super::session::topology_name;
+use super::session::{Which, topology_name};
 use crate::backend::docker::{Docker, Surroundings};
 use crate::backend::host::StateFolder;
 use crate::backend::tunnel::{
@@ -53,10 +53,7 @@ struct WhichArgs {
     #[arg(value_name = "TUNNEL")]
     tunnel: Option<String>,
     #[command(flatten)]
-    file: FileOption,
-    /// The name of the topology, instead of its file
-    #[arg(long, value_name = "NAME", conflicts_with = "file")]
-    name: Option<String>,
+    topology: NamedOption,
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,9 +105,9 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
 
 impl WhichArgs {
     fn state(&self, view: &mut dyn View) -> Result<StateFolder, Error> {
-        let name = match &self.name {
-            Some(name) => topology_name(name)?,
-            None => load::load(&self.file.path(), view)?.topology.name,
+        let name = match self.topology.which() {
+            Which::Name(name) => topology_name(name)?,
+            Which::File(path) => load::load(&path, view)?.topology.name,
         };
         StateFolder::of(name.as_str(), &load::environment)
             .map_err(|error| Error::because("cannot look for tunnels", &error))

@@ -10,13 +10,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{Cli, FileArgs};
 
 /// What other programs call topo's commands.
-const CALLED_ELSEWHERE: [(&str, &[&str]); 11] = [
+const CALLED_ELSEWHERE: [(&str, &[&str]); 12] = [
     ("apply", &["up", "create", "deploy", "install", "run"]),
     ("diff", &["plan", "preview"]),
     ("destroy", &["down", "delete", "del", "rm", "remove", "teardown", "clean", "destroy-all"]),
     ("stop", &["halt", "suspend", "pause"]),
     ("start", &["resume", "unpause", "restart"]),
     ("ls", &["list"]),
+    ("exec", &["shell", "sh", "attach", "enter"]),
     ("status", &["ps", "get", "show", "describe", "info"]),
     ("graph", &["tree"]),
     ("validate", &["check", "lint"]),

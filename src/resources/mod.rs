@@ -31,10 +31,11 @@ pub use base::kube::objects::{Objects, id as object_id};
 pub use base::kube::pods;
 pub use base::objection::{MISSING, Objections, of_graph};
 pub use base::rendered::{Content, Part, Rendered};
+pub use base::sites::{Container, Reads, Site, Workload, containers, workload};
 pub use base::variables::Variables;
-pub use cluster::leave_kubeconfigs;
+pub use cluster::{kubeconfig_alone, leave_kubeconfigs};
 pub use conflicts::settled;
-pub use gateway::{leads as gateway_leads, published};
+pub use gateway::{leads as gateway_leads, published, ssh_host_key};
 pub use network::{foreign_routes, foresee};
 pub use port::leads_to;
 pub use registry::{
@@ -42,3 +43,4 @@ pub use registry::{
     observe_ports, refuse_impossible, render, table, watched,
 };
 pub use share::{Doing, Ground, Health, Scene, Settled, health, healths, settle, ways};
+pub use tunnel::{Way as SshWay, way as ssh_way};

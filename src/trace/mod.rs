@@ -21,8 +21,7 @@ use crate::resources::Context;
 use crate::topology::ServiceRef;
 
 pub use look::OTHER_BALANCER;
-pub use way::Target;
-use way::Way;
+pub use way::{Goal, Target, Through, Way};
 
 /// Ways that are surveyed at the same time.
 const AT_ONCE: usize = 8;

@@ -90,6 +90,11 @@ impl Console {
         self.out.write(&self.hidden.masked(text));
     }
 
+    /// Whether what goes to stdout still gets anywhere.
+    pub fn is_read(&self) -> bool {
+        self.out.broken.is_none()
+    }
+
     pub fn err(&mut self, text: &str) {
         self.err.write(&self.hidden.masked(text));
     }

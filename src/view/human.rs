@@ -9,8 +9,8 @@ use super::graph::{Format, Picture};
 use super::plan::{Layout, render};
 use super::progress::{Columns, Live, Plain};
 use super::{
-    Answer, Console, Ending, Listed, Shape, Sighting, Sources, Status, Verbosity, View, problems,
-    prompt, summary, text, watch,
+    Answer, Console, Ending, Listed, Logged, Shape, Sighting, Sources, Status, Verbosity, View,
+    logged, problems, prompt, summary, text, watch,
 };
 use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event, StepPhase};
@@ -233,6 +233,11 @@ impl View for Human {
     fn sighting(&mut self, sighting: &Sighting) {
         let clock = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
         self.console.out(&(watch::render(sighting, &clock) + "\n"));
+    }
+
+    fn logged(&mut self, line: &Logged) -> bool {
+        self.console.out(&logged::render(line));
+        self.console.is_read()
     }
 
     fn note(&mut self, text: &str) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::graph::{Format, Picture};
-use super::{Answer, Ending, Listed, Sighting, Sources, Status, View};
+use super::{Answer, Ending, Listed, Logged, Sighting, Sources, Status, View};
 use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event};
 use crate::error::{Error, Exit};
@@ -35,6 +35,11 @@ impl View for Hushed<'_> {
     fn listing(&mut self, _: &[Listed]) {}
     fn trace(&mut self, _: &Trace) {}
     fn doctor(&mut self, _: &Diagnosis) {}
+
+    fn logged(&mut self, line: &Logged) -> bool {
+        self.0.logged(line)
+    }
+
     fn note(&mut self, _: &str) {}
     fn warning(&mut self, _: &str) {}
 

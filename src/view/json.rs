@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::graph::{self, Picture};
 use super::{
-    Answer, Console, Ending, Listed, Shape, Sighting, Sources, Status, View, summary::Totals, watch,
+    Answer, Console, Ending, Listed, Logged, Shape, Sighting, Sources, Status, View, logged,
+    summary::Totals, watch,
 };
 use crate::doctor::Diagnosis;
 use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
@@ -180,6 +181,11 @@ impl View for Json {
 
     fn sighting(&mut self, sighting: &Sighting) {
         self.line(&watch::document(sighting, &jiff::Timestamp::now().to_string()));
+    }
+
+    fn logged(&mut self, line: &Logged) -> bool {
+        self.line(&logged::document(line));
+        self.console.is_read()
     }
 
     fn note(&mut self, _text: &str) {}

@@ -12,6 +12,7 @@ mod human;
 mod hushed;
 mod json;
 mod listing;
+mod logged;
 mod plan;
 mod problems;
 mod progress;
@@ -33,6 +34,7 @@ pub use doctor::report;
 pub use follow::follow;
 pub use hushed::Hushed;
 pub use listing::Listed;
+pub use logged::Logged;
 pub use problems::Sources;
 pub use prompt::Answer;
 pub use status::{
@@ -71,6 +73,8 @@ pub trait View: Send {
     fn doctor(&mut self, diagnosis: &Diagnosis);
     /// A line of `topo watch`.
     fn sighting(&mut self, sighting: &Sighting);
+    /// A line of a log; answers whether anybody still reads.
+    fn logged(&mut self, line: &Logged) -> bool;
     fn note(&mut self, text: &str);
     fn warning(&mut self, text: &str);
     fn error(&mut self, error: &Error);

@@ -2,7 +2,7 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 23] = [
     "apply",
     "diff",
     "destroy",
@@ -10,6 +10,11 @@ const COMMANDS: [&str; 18] = [
     "start",
     "status",
     "ls",
+    "logs",
+    "exec",
+    "ssh",
+    "open",
+    "kubeconfig",
     "trace",
     "doctor",
     "watch",

@@ -6,6 +6,7 @@ mod doctor;
 mod engine;
 mod help;
 mod input;
+mod inside;
 mod interrupt;
 mod kustomize;
 mod pages;

@@ -18,12 +18,14 @@ fn dev_gateway() {
     in_sync(&lab);
     the_gateway_is_made_as_it_should_be(&lab);
     a_second_apply_changes_nothing(&lab);
+    what_runs_can_be_looked_into(&lab);
     a_restarted_gateway_needs_no_repair(&lab);
     drift_is_named_and_mended(&lab);
     programs_are_told_what_they_were_promised(&lab);
     a_changed_forward_keeps_the_container(&lab);
     a_service_at_another_address_is_followed(&lab);
     a_forward_without_pods_is_reported_untried(&lab);
+    what_is_stopped_says_so(&lab);
 
     lab.expect(0, &["destroy", "--yes", FILE]);
     lab.is_as_before(&before);
@@ -89,6 +91,55 @@ fn a_second_apply_changes_nothing(lab: &Lab) {
     let ran = lab.expect(0, &["apply", FILE]);
     assert!(format!("{}{}", ran.out, ran.err).contains("in sync"), "{}{}", ran.out, ran.err);
     assert_eq!(generations(lab), before);
+}
+
+/// As with compose and kubectl, and none of it changes anything.
+fn what_runs_can_be_looked_into(lab: &Lab) {
+    let logs =
+        |arguments: &[&str]| lab.expect(0, &[&["logs", "--file", FILE], arguments].concat()).out;
+    assert!(logs(&[]).contains("dev-gw  | "));
+    assert!(logs(&["gateway"]).lines().all(|line| !line.starts_with("dev-gw  |")));
+    assert_eq!(logs(&["dev-control-plane", "--tail", "2"]).lines().count(), 2);
+    let of_the_pod = logs(&["Deployment/fedora-dev"]);
+    assert!(of_the_pod.lines().all(|line| line.starts_with("fedora-dev-")), "{of_the_pod}");
+
+    lab.expect(7, &["exec", "-f", FILE, "gateway", "sh", "-c", "exit 7"]);
+    let in_the_pod = ["exec", "-f", FILE, "Deployment/fedora-dev", "--", "hostname"];
+    assert!(lab.expect(0, &in_the_pod).out.starts_with("fedora-dev-"));
+    assert_eq!(lab.expect(0, &["ssh", "-f", FILE, "hostname"]).out, "dev-gw\n");
+
+    let kubeconfig = lab.own("alone.config");
+    std::fs::write(&kubeconfig, lab.expect(0, &["kubeconfig", FILE]).out).expect("written");
+    let kubeconfig = kubeconfig.display().to_string();
+    let nodes = lab.run("kubectl", &["--kubeconfig", &kubeconfig, "get", "nodes", "-o", "name"]);
+    assert_eq!(nodes, "node/dev-control-plane\n");
+
+    assert_eq!(lab.expect(0, &["open", "--print", "10080", FILE]).out, "http://127.0.0.1:10080/\n");
+    let of_an_sshd = lab.expect(2, &["open", "10001", FILE]).err;
+    assert!(of_an_sshd.contains("SSH-2.0"), "{of_an_sshd}");
+    in_sync(lab);
+}
+
+fn what_is_stopped_says_so(lab: &Lab) {
+    lab.expect(0, &["stop", FILE]);
+    for looked in [
+        &["exec", "-f", FILE, "gateway", "true"][..],
+        &["exec", "-f", FILE, "Deployment/fedora-dev"],
+        &["logs", "--file", FILE, "dev-control-plane"],
+        &["ssh", "-f", FILE],
+        &["open", "10080", FILE],
+        &["kubeconfig", FILE],
+    ] {
+        let refused = lab.expect(2, looked);
+        assert!(refused.err.contains("is stopped"), "{}", refused.err);
+    }
+    // What was written before is there.
+    let logs = lab.expect(0, &["logs", "--file", FILE, "gateway"]);
+    assert!(
+        logs.out.contains("Server listening") && logs.err.contains("is stopped"),
+        "{}",
+        logs.err
+    );
 }
 
 /// What changes with every write: resource versions of objects, the claim's generation, container ids.

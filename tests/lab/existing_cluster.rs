@@ -114,6 +114,7 @@ fn applied_and_taken_out_by_name(lab: &Lab, before: &BTreeSet<String>) {
     lab.expect(0, &["apply", FILE]);
     answers(lab);
     lab.expect(0, &["diff", FILE]);
+    it_is_looked_into_by_its_context(lab);
     a_folder_is_served_to_it(lab);
     let list = kubectl(lab, &["-n", "default", "get", "configmap/topo-ext", "-o", "name"]);
     assert_eq!(list.trim(), "configmap/topo-ext");
@@ -124,6 +125,18 @@ fn applied_and_taken_out_by_name(lab: &Lab, before: &BTreeSet<String>) {
     assert!(ran.err.contains("docker volume rm ext-docs"), "{}", ran.err);
     lab.run("docker", &["volume", "rm", "ext-docs"]);
     assert_same(before, &objects(lab));
+}
+
+fn it_is_looked_into_by_its_context(lab: &Lab) {
+    let kubeconfig = lab.own("alone.config");
+    std::fs::write(&kubeconfig, lab.expect(0, &["kubeconfig", FILE]).out).expect("written");
+    let kubeconfig = kubeconfig.display().to_string();
+    let contexts = ["--kubeconfig", &kubeconfig, "config", "get-contexts", "-o", "name"];
+    assert_eq!(lab.run("kubectl", &contexts), "kind-ext\n");
+    lab.run("kubectl", &["--kubeconfig", &kubeconfig, "get", "nodes"]);
+    lab.expect(0, &["logs", "--file", FILE, "Deployment/hello"]);
+    let ran = lab.topo(&["exec", "-f", FILE, "Deployment/hello", "no-such-program"]);
+    assert!(ran.code != 2 && ran.err.contains("no-such-program"), "{} {}", ran.code, ran.err);
 }
 
 /// By a server on the network where its nodes are.

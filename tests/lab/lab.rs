@@ -123,6 +123,7 @@ impl Lab {
     pub fn key_in_home(&self) {
         let folder = self.home.path().join(".ssh");
         std::fs::create_dir(&folder).expect("made");
+        std::fs::copy(self.key(), folder.join("id_ed25519")).expect("copied");
         std::fs::copy(self.public_key(), folder.join("id_ed25519.pub")).expect("copied");
     }
 

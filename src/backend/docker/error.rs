@@ -116,7 +116,7 @@ impl Error {
     }
 }
 
-const PROGRAM_HINT: &str = "images are built by `docker build`: install Docker's command line (https://docs.docker.com/engine/install)";
+const PROGRAM_HINT: &str = "images are built by `docker build`, and commands run by `docker exec`: install Docker's command line (https://docs.docker.com/engine/install)";
 
 /// In the words of registries and engines.
 const LOGIN_WANTED: &[&str] = &[

@@ -6,6 +6,7 @@ mod error;
 mod events;
 mod exec;
 mod images;
+mod logs;
 mod networks;
 mod patience;
 mod program;
@@ -130,16 +131,21 @@ impl Docker {
 
     /// Has a program speak to the same engine, by the same way.
     pub fn lead(&self, program: Program) -> Program {
-        let overruled = self.endpoint.overruled();
-        let program = overruled.iter().fold(program, |program, name| program.without(*name));
         match &self.line {
-            Some(line) => line.lead(program),
-            None => self
-                .endpoint
-                .environment()
-                .into_iter()
-                .fold(program, |program, (name, value)| program.env(name, value)),
+            Some(line) => line.lead(self.unled(program)),
+            None => self.lead_alone(program),
         }
+    }
+
+    /// The same, of a program that outlives topo, and so needs a way of its own.
+    pub fn lead_alone(&self, program: Program) -> Program {
+        let environment = self.endpoint.environment();
+        let program = self.unled(program);
+        environment.into_iter().fold(program, |program, (name, value)| program.env(name, value))
+    }
+
+    fn unled(&self, program: Program) -> Program {
+        self.endpoint.overruled().iter().fold(program, |program, name| program.without(*name))
     }
 
     /// Why the engine is out of reach for good, if ssh has ended.

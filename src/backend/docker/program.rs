@@ -2,7 +2,8 @@
 //! the builder with its cache, and the proxies that builds go through.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anstream::adapter::strip_str;
 
@@ -92,9 +93,24 @@ impl Docker {
         }
     }
 
+    /// What a person would run to be in a container, with or without a terminal there.
+    pub fn exec_program(
+        &self,
+        container: &str,
+        terminal: bool,
+        command: &[OsString],
+    ) -> Result<Program> {
+        let program = self.lead_alone(Program::new(self.path()?)).args(["exec", "--interactive"]);
+        let program = if terminal { program.arg("--tty") } else { program };
+        Ok(program.arg(container).args(command))
+    }
+
     fn program(&self) -> Result<Program> {
-        let path = self.program.as_ref().ok_or(Error::NoProgram)?;
-        Ok(self.lead(Program::new(path)))
+        Ok(self.lead(Program::new(self.path()?)))
+    }
+
+    fn path(&self) -> Result<&PathBuf> {
+        self.program.as_ref().ok_or(Error::NoProgram)
     }
 }
 

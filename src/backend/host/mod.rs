@@ -10,6 +10,7 @@ mod reach;
 mod routes;
 mod signals;
 pub mod sockets;
+mod speech;
 mod state;
 
 pub use files::{Disk, exports, owner};
@@ -19,6 +20,7 @@ pub use process::{ProcessError, Program, Terminal, find_program, process_id, pro
 pub use reach::{Reach, opens, reach};
 pub use routes::{Route, routes};
 pub use signals::Interrupts;
+pub use speech::{Speech, speech};
 pub use state::{
     Lock, Scratch, StateError, StateFolder, private_folder, remove_folder, write_atomically,
 };

@@ -209,6 +209,14 @@ impl Program {
         self.spawned(|| command.spawn())
     }
 
+    /// Puts it in the place of topo, with the same terminal, so that it ends as it would have ended
+    /// alone. Returns only where it cannot be started.
+    pub fn take_over(&self) -> ProcessError {
+        let mut command = self.command();
+        command.stdin(Stdio::inherit()).stdout(Stdio::inherit());
+        ProcessError::Start { program: self.path.clone(), source: command.exec() }
+    }
+
     fn spawn(&mut self) -> Result<(Child, Receiver), ProcessError> {
         let failed = |source| ProcessError::Start { program: self.path.clone(), source };
         let (read, write) = std::io::pipe().map_err(failed)?;

@@ -59,8 +59,45 @@ fn parts<'a>(
     Ok((context, cluster, user))
 }
 
+/// Without what the context does not name.
+pub(super) fn alone(mut kubeconfig: Kubeconfig, name: &str) -> Kubeconfig {
+    kubeconfig.contexts.retain(|context| context.name == name);
+    let context = kubeconfig.contexts.first().and_then(|context| context.context.clone());
+    let Context { cluster, user, .. } = context.unwrap_or_default();
+    kubeconfig.clusters.retain(|named| named.name == cluster);
+    kubeconfig.auth_infos.retain(|named| Some(&named.name) == user.as_ref());
+    kubeconfig.current_context = Some(name.to_owned());
+    kubeconfig
+}
+
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, KubeconfigError> {
     let parts = pem::parse_many(pem).map_err(KubeconfigError::ParseCertificates)?;
     let is_certificate = |part: &pem::Pem| part.tag() == "CERTIFICATE";
     Ok(parts.into_iter().filter(is_certificate).map(pem::Pem::into_contents).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "\
+clusters:
+  - { name: one, cluster: { server: 'https://127.0.0.1:1' } }
+  - { name: two, cluster: { server: 'https://127.0.0.1:2' } }
+users: [{ name: me, user: { token: mine } }, { name: you, user: { token: yours } }]
+contexts:
+  - { name: work, context: { cluster: one, user: me } }
+  - { name: play, context: { cluster: two, user: you, namespace: shop } }
+current-context: work
+";
+
+    #[test]
+    fn a_context_alone_has_what_it_names_and_nothing_else() {
+        let both = Kubeconfig::from_yaml(TWO).expect("a kubeconfig");
+        let text = serde_yaml::to_string(&alone(both, "play")).expect("can be written");
+        let read = Kubeconfig::from_yaml(&text).expect("a kubeconfig");
+        assert_eq!(read.current_context.as_deref(), Some("play"));
+        assert!(text.contains("yours") && text.contains("namespace: shop"), "{text}");
+        assert!(!text.contains("mine") && !text.contains("127.0.0.1:1"), "{text}");
+    }
 }

@@ -18,16 +18,17 @@ use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams,
     Preconditions, PropagationPolicy, ValidationDirective,
 };
-use kube::config::Kubeconfig;
 use kube::core::DynamicResourceScope;
 use kube::discovery::{ApiGroup, Discovery, Scope};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::log::{Extent, Lines, lines};
 use crate::manifest::Kind;
 
 pub use changes::Watched;
 pub use error::{Conflict, KubeError};
+pub use kube::config::Kubeconfig;
 pub use proxy::{Proxies, shown as shown_proxy};
 pub use wait::{Deadline, Verdict, WaitError, until_all};
 
@@ -252,6 +253,27 @@ impl Kube {
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
 
+    /// The log of a container of a pod: of the run that is, or else of the last one that was.
+    pub async fn log(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        extent: Extent,
+    ) -> Result<Lines, KubeError> {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> =
+            Api::namespaced(self.client.clone(), namespace);
+        let seconds = |since: Duration| i64::try_from(since.as_secs()).unwrap_or(i64::MAX).max(1);
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            follow: extent.follow,
+            tail_lines: extent.tail.map(i64::from),
+            since_seconds: extent.since.map(seconds),
+            ..Default::default()
+        };
+        Ok(lines(self.call(|| pods.log_stream(pod, &params)).await?))
+    }
+
     /// What the cluster warned of about an object, the latest last: `FailedMount: …`.
     pub async fn warnings(
         &self,
@@ -329,6 +351,14 @@ impl Access {
             Self::Context { files, name } => {
                 Ok(merged(files)?.contexts.iter().any(|context| context.name == *name))
             }
+        }
+    }
+
+    /// A kubeconfig of nothing but what is to be used.
+    pub fn alone(&self) -> Result<Kubeconfig, KubeError> {
+        match self {
+            Self::Given(kubeconfig) => Ok((**kubeconfig).clone()),
+            Self::Context { files, name } => Ok(config::alone(merged(files)?, name)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::backend::docker::Snapshot;
-use crate::backend::kube::{Access, Kube, Proxies};
+use crate::backend::kube::{Access, Kube, Kubeconfig, Proxies};
 use crate::backend::readiness;
 use crate::engine::Failure;
 use crate::resources::base::context::Context;
@@ -51,9 +51,7 @@ impl Context {
 
     async fn reach_kube_of(&self, seen: Option<&Snapshot>) -> Result<Kube, Failure> {
         if let Some(context) = self.lost_context()? {
-            return Err(Failure::new(format!("no kubeconfig has the context `{context}`")).hint(
-                "`kubectl config get-contexts` lists those there are: write one of them in `cluster.context`, or set KUBECONFIG",
-            ));
+            return Err(lost(context));
         }
         Kube::connect(&self.access(seen).await?, &self.proxies(seen).await?)
             .map_err(|error| Failure::because("cannot use the cluster's kubeconfig", &error))
@@ -92,10 +90,42 @@ impl Context {
         Ok((!is_there).then_some(existing.context.as_str()))
     }
 
+    /// The context under which kubectl knows the cluster.
+    pub fn kubectl_context(&self) -> Result<String, Failure> {
+        if let Some(existing) = &self.existing {
+            return match self.lost_context()? {
+                Some(context) => Err(lost(context)),
+                None => Ok(existing.context.clone()),
+            };
+        }
+        match self.access_by(self.context_name()).is_there() {
+            Ok(true) => Ok(self.context_name()),
+            Ok(false) => Err(Failure::new(format!(
+                "no kubeconfig has the context `{}`",
+                self.context_name()
+            ))
+            .hint("`topo apply` puts it back; `topo kubeconfig` prints it for use elsewhere")),
+            Err(error) => Err(Failure::because("cannot read the kubeconfig", &error)),
+        }
+    }
+
+    /// What the user's kubeconfig has of a cluster that topo did not make; none of one that it did.
+    pub fn existing_alone(&self) -> Result<Option<Kubeconfig>, Failure> {
+        if let Some(context) = self.lost_context()? {
+            return Err(lost(context));
+        }
+        let alone = self.existing.as_ref().map(|existing| self.access_to(existing).alone());
+        alone.transpose().map_err(|error| Failure::because("cannot read the kubeconfig", &error))
+    }
+
     fn access_to(&self, existing: &Existing) -> Access {
+        self.access_by(existing.context.clone())
+    }
+
+    /// By what the user's kubeconfig has under this name.
+    fn access_by(&self, name: String) -> Access {
         let files = self.kubeconfig.iter().flat_map(|kubeconfig| kubeconfig.files().to_owned());
-        let files = files.collect();
-        Access::Context { files, name: existing.context.clone() }
+        Access::Context { files: files.collect(), name }
     }
 
     /// Between this machine and the API server. One that runs on the engine is reached as the engine
@@ -212,6 +242,12 @@ impl Context {
             .await
             .map_err(|error| Failure::because("the cluster's own parts did not come up", &error))
     }
+}
+
+fn lost(context: &str) -> Failure {
+    Failure::new(format!("no kubeconfig has the context `{context}`")).hint(
+        "`kubectl config get-contexts` lists those there are: write one of them in `cluster.context`, or set KUBECONFIG",
+    )
 }
 
 pub fn on_remote_loopback(machine: &str) -> Failure {

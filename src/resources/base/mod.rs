@@ -19,4 +19,5 @@ pub mod objection;
 pub mod rendered;
 mod reserve;
 mod run_state;
+pub mod sites;
 pub mod variables;

@@ -87,6 +87,16 @@ pub async fn merge(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     file.merge(&entry, &known.marks, make_current, &|what| turn.say(what)).await.map_err(failure)
 }
 
+/// A kubeconfig of the topology's context and nothing else, wherever the user has it, or not any more.
+pub async fn alone(cx: &Context) -> Result<String, Failure> {
+    let unwritable = |error: serde_yaml::Error| Failure::because("cannot write YAML", &error);
+    match cx.existing_alone()? {
+        Some(theirs) => serde_yaml::to_string(&theirs),
+        None => serde_yaml::to_string(&own_entry(cx).await?.document()),
+    }
+    .map_err(unwritable)
+}
+
 /// Takes the entry out of every file that it was written into, and of those that kubectl reads now.
 /// The claim keeps those in which another's has taken its place.
 pub async fn remove(cx: &Context, known: &Known, tell: &Tell<'_>) -> Result<Vec<PathBuf>, Failure> {

@@ -42,7 +42,7 @@ pub use restarts::Kubelet;
 #[cfg(test)]
 pub use kind_config::fixed as fixed_config;
 pub use kind_config::worker as worker_config;
-pub use kubeconfig::leave as leave_kubeconfigs;
+pub use kubeconfig::{alone as kubeconfig_alone, leave as leave_kubeconfigs};
 use roster::LastRoster;
 pub use roster::Roster;
 

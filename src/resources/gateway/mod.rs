@@ -40,7 +40,7 @@ use container::{Ground, UNTIL_HEALTHY};
 use scripts::Scripts;
 
 pub use container::{publications_live as published, put};
-pub use keys::read;
+pub use keys::{host_key as ssh_host_key, read};
 pub use state::{Entry, Forward, Live, Saved, leads};
 pub use writer::{Edit, Writer};
 

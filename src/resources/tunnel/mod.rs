@@ -27,6 +27,7 @@ use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::gateway::{self, ADDRESS, HOST_KEY};
 
 use route::{Route, routes};
+pub use route::{Way, way};
 
 const TABLE: Table = Table { stops: true, tells: &["through"], ..Table::plain(ids::TUNNEL) };
 

@@ -100,9 +100,10 @@ fn carried(gateway: &Gateway) -> BTreeMap<(IpAddr, u16), u16> {
         .collect()
 }
 
-fn way(gateway: &Gateway, machine: Option<&Machine>) -> Result<Way, Failure> {
+/// To the sshd that the file gives the gateway.
+pub fn way(gateway: &Gateway, machine: Option<&Machine>) -> Result<Way, Failure> {
     let ssh = gateway.ssh.as_ref().ok_or_else(|| {
-        Failure::new("a tunnel ends at the gateway's sshd, and there is none")
+        Failure::new("ssh ends at the gateway's sshd, and there is none")
             .hint("`gateway: { ssh: { listen: 122 } }`")
     })?;
     let Listen { addr, ports, .. } = ssh.listen.resolved();
@@ -128,7 +129,7 @@ fn loopback_for(address: IpAddr) -> IpAddr {
 
 fn sshd_out_of_reach(machine: &str, port: u16) -> Failure {
     Failure::new(format!(
-        "the tunnel comes in by the gateway's sshd, which listens on the loopback of `{machine}` alone"
+        "ssh comes in by the gateway's sshd, which listens on the loopback of `{machine}` alone"
     ))
     .hint(format!(
         "write an address of that machine, `gateway: {{ ssh: {{ listen: \"0.0.0.0:{port}\" }} }}`, or a host of your ssh configuration to go through: `jump: {machine}`"

@@ -90,6 +90,18 @@ impl Entry {
         Self { name: name.to_owned(), parts }
     }
 
+    /// A whole kubeconfig of nothing else.
+    pub fn document(&self) -> Value {
+        let mut document = serde_yaml::Mapping::new();
+        document.insert("apiVersion".into(), "v1".into());
+        document.insert("kind".into(), "Config".into());
+        for (list, part) in self.parts() {
+            document.insert(list.into(), Value::Sequence(vec![part.clone()]));
+        }
+        document.insert("current-context".into(), self.name.as_str().into());
+        Value::Mapping(document)
+    }
+
     pub(super) fn parts(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         self.parts.iter().map(|(list, part)| (*list, part))
     }
@@ -146,4 +158,25 @@ pub fn whose(
         }
     };
     Ok(Some(if is_mine { Whose::Mine { digest } } else { Whose::Foreign { line: entry.line } }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_a_kubeconfig_of_the_entry_alone() {
+        let own = json!({
+            "clusters": [{ "name": "dev", "cluster": { "server": "https://127.0.0.1:6443" } }],
+            "users": [{ "name": "kubernetes-admin", "user": { "client-key-data": "QUFB" } }],
+        });
+        let own = serde_yaml::to_value(own).expect("YAML");
+        let entry = Entry::named("kind-dev", &own).expect("has both");
+        let text = serde_yaml::to_string(&entry.document()).expect("can be written");
+        let document = Document::read(&text).expect("a kubeconfig");
+        assert_eq!(document.current_context(), Some("kind-dev"));
+        for list in ["clusters", "contexts", "users"] {
+            assert!(document.entry(list, "kind-dev").expect("readable").is_some(), "{list}");
+        }
+    }
 }

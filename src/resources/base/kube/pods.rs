@@ -83,11 +83,7 @@ fn fallen(body: &Value) -> Option<(&str, bool)> {
 
 /// Why an object does not work, as its pods tell it; nothing if they have no complaint.
 pub async fn why(kube: &Kube, target: &Target<'_>) -> Vec<String> {
-    let pods = if target.kind.is("", "Pod") {
-        kube.get(target).await.ok().flatten().into_iter().collect()
-    } else {
-        of_workload(kube, target).await.unwrap_or_default()
-    };
+    let pods = behind(kube, target).await.unwrap_or_default();
     let mut said = Vec::new();
     for pod in pods.iter().filter(|pod| !has_condition(&pod.data, "Ready")) {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -117,6 +113,53 @@ pub async fn complaint_or_warning(
         Some(complaint) => Some(complaint),
         None => kube.warnings("Pod", namespace, name).await.unwrap_or_default().pop(),
     }
+}
+
+/// The pods that an object has now, or that it is.
+pub async fn behind(kube: &Kube, target: &Target<'_>) -> Result<Vec<DynamicObject>, KubeError> {
+    if target.kind.is("", "Pod") {
+        return Ok(kube.get(target).await?.into_iter().collect());
+    }
+    of_workload(kube, target).await
+}
+
+/// A run of a container that has a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub pod: String,
+    pub container: String,
+    /// The pod has no other container.
+    pub is_alone: bool,
+    /// No other run has it, in this pod or another.
+    pub id: String,
+}
+
+impl Run {
+    /// As people read it: the pod's name says it all where it has but one container.
+    pub fn name(&self) -> String {
+        if self.is_alone { self.pod.clone() } else { format!("{}/{}", self.pod, self.container) }
+    }
+}
+
+/// Of each container of a pod the last run, also one that has ended.
+pub fn runs(pod: &DynamicObject) -> Vec<Run> {
+    let run = |status: &Value| {
+        let ids = ["/containerID", "/lastState/terminated/containerID"];
+        let id = ids.iter().find_map(|id| status.pointer(id)?.as_str().filter(|id| !id.is_empty()));
+        Some(Run {
+            pod: pod.metadata.name.clone()?,
+            container: status["name"].as_str()?.to_owned(),
+            is_alone: container_statuses(&pod.data).count() == 1,
+            id: id?.to_owned(),
+        })
+    };
+    container_statuses(&pod.data).filter_map(run).collect()
+}
+
+/// Whether nothing runs in it any more, nor will again.
+pub fn is_over(pod: &DynamicObject) -> bool {
+    let phase = pod.data.pointer("/status/phase").and_then(Value::as_str);
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// None if it is not there.
@@ -244,6 +287,28 @@ mod tests {
             {"name": "web", "state": {"waiting": {"reason": "ContainerCreating"}}},
         ]}});
         assert_eq!(complaint(&starting), None);
+    }
+
+    #[test]
+    fn runs_are_those_that_have_a_log() {
+        let pod = |statuses: Value| -> DynamicObject {
+            serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": {
+                "containerStatuses": statuses,
+            }}))
+            .expect("a pod")
+        };
+        let names = |statuses| -> Vec<(String, String)> {
+            runs(&pod(statuses)).iter().map(|run| (run.name(), run.id.clone())).collect()
+        };
+        let up =
+            json!({ "name": "web", "containerID": "containerd://1", "state": { "running": {} } });
+        let name = |name: &str, id: &str| (name.to_owned(), id.to_owned());
+        assert_eq!(names(json!([up])), [name("p", "containerd://1")]);
+        let never = json!({ "name": "never", "containerID": "", "state": { "waiting": {} } });
+        assert_eq!(names(json!([up, never])), [name("p/web", "containerd://1")]);
+        let fell = json!({ "name": "web", "state": { "waiting": {} },
+            "lastState": { "terminated": { "containerID": "containerd://2" } } });
+        assert_eq!(names(json!([fell])), [name("p", "containerd://2")]);
     }
 
     #[test]
