@@ -33,8 +33,8 @@ fn nested() {
     example.settles();
 
     iptables(&lab, "nested-gw", &REJECT);
-    let ran = example.apply();
-    let said = ran.err.replace("\n  ", " ").replace('\n', " ");
+    let probed = lab.expect(0, &["status", "--probe", &example.path()]).out;
+    let said = probed.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("nothing comes through the gateway: "), "{said}");
     assert!(said.contains("no route to host"), "{said}");
     unreachable(&lab, &example.address_of("nested-gw"), 12240);

@@ -15,7 +15,6 @@ mod warning;
 use std::time::Duration;
 
 use futures::future::try_join;
-use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
@@ -28,7 +27,7 @@ use crate::resources::base::context::Context;
 use crate::resources::base::in_cluster::inside;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::{Inside, Listed, unseen};
-use crate::resources::base::kube::{listing, objects, ready};
+use crate::resources::base::kube::{listing, objects};
 use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
@@ -352,12 +351,10 @@ async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         return Ok(Outputs::new());
     };
     let kube = cx.kube().await?;
-    let [_, claim_kind] = kinds();
-    let judge = |claim: Option<&DynamicObject>| ready::judge(&claim_kind, claim);
     let deadline = Deadline::after(turn.patience(BOUND));
-    kube.until(&pair.claim(), deadline, judge, |said| turn.say(said)).await.map_err(|error| {
-        Failure::because(format!("the claim of {} is not bound", turn.id()), &error)
-    })?;
+    kube.until(&pair.claim(), deadline, volume::bound, |said| turn.say(said)).await.map_err(
+        |error| Failure::because(format!("the claim of {} is not bound", turn.id()), &error),
+    )?;
     if turn.work == Work::Keep {
         let share = share_of(cx.topology()?, turn.id())?;
         verify(cx, turn, share, &turn.values).await?;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::volume::{Pair, kinds};
+use super::volume::{Pair, bound, kinds};
 use super::{host, mount};
 use crate::backend::kube::{Kube, KubeError, Target, Verdict};
 use crate::plan::{Bond, Drifted, Id, Owner, Record, Seen, State, World};
 use crate::resources::base::context::Context;
+use crate::resources::base::kube::drift;
 use crate::resources::base::kube::listing::{self, Listing};
-use crate::resources::base::kube::{drift, ready};
 use crate::resources::base::{ids, marks};
 use crate::topology::Share;
 
@@ -67,9 +67,8 @@ fn look_at(
             );
         }
     }
-    let [_, claim_kind] = kinds();
     let mut seen = Seen::mine(record);
-    if let Verdict::NotYet(last) | Verdict::Failed(last) = ready::judge(&claim_kind, claim) {
+    if let Verdict::NotYet(last) | Verdict::Failed(last) = bound(claim) {
         seen.state = State::Unready(last);
     }
     seen.drift = drifted;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::mount::{access_mode, volume_name};
-use crate::backend::kube::Target;
+use crate::backend::kube::{Target, Verdict};
 use crate::manifest::{Kind, Kinds};
-use crate::plan::{Fields, Id};
+use crate::plan::{Fields, Id, Outputs};
+use crate::resources::base::kube::ready;
 use crate::topology::Access;
 
 /// Volume and claim, as objects of the cluster are addressed.
@@ -96,9 +98,36 @@ pub fn kinds() -> [Arc<Kind>; 2] {
     [named("PersistentVolume"), named("PersistentVolumeClaim")]
 }
 
+/// Whether the two are one another's. A pod that comes before that is put aside by the scheduler, for as
+/// long as five minutes.
+pub fn bound(claim: Option<&DynamicObject>) -> Verdict<Outputs> {
+    let [_, kind] = kinds();
+    let phase = claim.and_then(|claim| claim.data.pointer("/status/phase"));
+    match ready::judge(&kind, claim) {
+        Verdict::Done(_) if phase != Some(&json!("Bound")) => {
+            Verdict::NotYet("its claim is not bound yet".to_owned())
+        }
+        verdict => verdict,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claim_is_ready_when_it_is_bound_to_its_volume() {
+        let verdict = |phase: Value| {
+            let claim =
+                json!({ "metadata": { "name": "docs" }, "spec": {}, "status": { "phase": phase } });
+            bound(Some(&serde_json::from_value(claim).expect("a claim")))
+        };
+        assert_eq!(verdict(json!("Bound")), Verdict::Done(Outputs::new()));
+        let not_yet = Verdict::NotYet("its claim is not bound yet".to_owned());
+        assert_eq!([verdict(json!("Pending")), verdict(json!(null))], [not_yet.clone(), not_yet]);
+        assert!(matches!(verdict(json!("Lost")), Verdict::Failed(_)));
+        assert!(matches!(bound(None), Verdict::NotYet(_)));
+    }
 
     fn fields(server: Option<&str>, access: &str) -> Fields<Value> {
         let fields = Fields::new()
