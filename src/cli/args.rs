@@ -219,11 +219,16 @@ pub struct DestroyArgs {
     /// The topology's file has moved here from the path it was applied from
     #[arg(long, conflicts_with = "name")]
     pub moved: bool,
+    /// Only show what would be taken down
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub run: RunArgs,
 }
 
 /// Show what is up: forwards, pools, nodes, shares and their health
+///
+/// Ends with 0 when everything works and with 1 when something does not.
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     #[command(flatten)]
@@ -231,6 +236,19 @@ pub struct StatusArgs {
     /// Try every forward with a connection
     #[arg(long)]
     pub probe: bool,
+    /// Wait until everything works, for five minutes or for so long: `--wait=90s`
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "5m",
+        value_parser = duration
+    )]
+    pub wait: Option<Duration>,
+    /// Stay, and show it again whenever it changes
+    #[arg(short, long, conflicts_with = "wait")]
+    pub watch: bool,
 }
 
 /// Follow one connection hop by hop, and name the first that is broken

@@ -12,6 +12,11 @@ use crate::resources::{self, Context};
 use crate::view::{Doing, Ending, View};
 
 pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Error> {
+    if args.dry_run {
+        let (_, planned) = look(args, Purpose::Look, view).await?;
+        refuse_blocked(&planned.plan)?;
+        return Ok(Exit::Done);
+    }
     let started = Instant::now();
     let cancel = run::listen()?;
     let (session, planned) = run::prepared(&cancel, Box::pin(prepare(args, &cancel, view))).await?;
@@ -43,7 +48,18 @@ async fn prepare(
     cancel: &Cancel,
     view: &mut dyn View,
 ) -> Result<(Session, Planned), Error> {
-    let session = Session::open(args.which.which(), Purpose::Change, "topo destroy", view).await?;
+    let (session, planned) = look(args, Purpose::Change, view).await?;
+    refuse_blocked(&planned.plan)?;
+    agree(&planned.plan, args.run.yes, cancel, view)?;
+    Ok((session, planned))
+}
+
+async fn look(
+    args: &DestroyArgs,
+    purpose: Purpose,
+    view: &mut dyn View,
+) -> Result<(Session, Planned), Error> {
+    let session = Session::open(args.which.which(), purpose, "topo destroy", view).await?;
     session.check_claims(args.moved)?;
     if let Some(context) = session.cx().lost_context()? {
         session.cx().go_without_cluster();
@@ -53,12 +69,12 @@ async fn prepare(
     }
     let planned = session.plan(Wanted { nothing: true, ..Wanted::default() }).await?;
     if args.which.name.is_some() && planned.plan.items.is_empty() && !session.is_known() {
-        remove_state(session.cx())?;
+        if purpose == Purpose::Change {
+            remove_state(session.cx())?;
+        }
         return Err(session.not_found("destroy"));
     }
     view.plan(&planned.plan);
-    refuse_blocked(&planned.plan)?;
-    agree(&planned.plan, args.run.yes, cancel, view)?;
     Ok((session, planned))
 }
 

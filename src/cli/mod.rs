@@ -6,10 +6,12 @@ mod completions;
 mod destroy;
 mod diff;
 mod doctor;
+mod doors;
 mod exec;
 mod graph;
 mod init;
 mod kubeconfig;
+mod listening;
 mod load;
 mod logs;
 mod ls;
@@ -66,7 +68,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or in sync
-  1    `diff` found changes or drift, `trace` or `doctor` a fault
+  1    `diff` found changes or drift, `status`, `trace` or `doctor` a fault
   2    nothing was changed: wrong usage, invalid file or unusable environment
   3    failed part-way; says what was done and what was not
   130  interrupted";
@@ -101,6 +103,7 @@ enum Command {
 impl Command {
     fn shape(&self) -> Shape {
         match self {
+            Self::Destroy(args) if args.dry_run => Shape::Result,
             Self::Apply(_)
             | Self::Destroy(_)
             | Self::Stop(_)

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::session::Session;
 use crate::backend::host::{self, Reach, Route};
 use crate::manifest::Kinds;
-use crate::plan::{Id, World};
+use crate::plan::{Id, Seen, State, World};
 use crate::resources::{Context, leads_to};
 use crate::topology::gateway::ServiceRef;
 use crate::topology::{GatewayForwarding, Listen, Port, Proto, Target};
@@ -26,6 +26,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// At first and at most: what was just made answers soon, or has to be waited for.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 const TRY_SELDOM: Duration = Duration::from_millis(250);
+/// Why no port of it answers.
+pub const STOPPED: &str = "the gateway is stopped";
 /// The label of an `EndpointSlice` that names its Service.
 const SERVICE_OF_SLICE: &str = "kubernetes.io/service-name";
 /// Connections that are tried at the same time.
@@ -144,6 +146,7 @@ pub async fn look(
         is_here: session.cx().machine().await.is_none(),
         routes: host::routes().await,
         gateway: gateway_address(world),
+        is_stopped: is_gateway_stopped(world),
         deadline: Instant::now() + patience,
     };
     let forwards = topology.ports().iter().map(async |port| {
@@ -153,9 +156,16 @@ pub async fn look(
     join_all(forwards).await
 }
 
-fn gateway_address(world: &World) -> Option<IpAddr> {
-    let (_, gateway) = world.things.iter().find(|(id, _)| id.kind() == "gateway")?;
-    gateway.outputs.get("address")?.as_str()?.parse().ok()
+pub fn gateway_address(world: &World) -> Option<IpAddr> {
+    gateway(world)?.outputs.get("address")?.as_str()?.parse().ok()
+}
+
+pub fn is_gateway_stopped(world: &World) -> bool {
+    gateway(world).is_some_and(|gateway| gateway.state == State::Stopped)
+}
+
+fn gateway(world: &World) -> Option<&Seen> {
+    world.things.iter().find(|(id, _)| id.kind() == "gateway").map(|(_, seen)| seen)
 }
 
 /// How this machine comes to the ports.
@@ -168,6 +178,7 @@ struct Way<'a> {
     routes: Vec<Route>,
     /// The gateway's address on the engine's network.
     gateway: Option<IpAddr>,
+    is_stopped: bool,
     deadline: Instant,
 }
 
@@ -298,6 +309,7 @@ async fn forward(
     let id = Id::new("port", listen);
     let leads = Leads(leads_to(world, &id));
     let tried = match world.blind.get(&id) {
+        _ if way.is_stopped => Tried::fails(STOPPED),
         Some(why) => Tried { answers: None, detail: Some(format!("cannot be inspected: {why}")) },
         None if leads.0.is_empty() => Tried::fails("it leads nowhere yet"),
         None if is_tried(&id, ready_pods) => try_one(listen, &leads, way).await,

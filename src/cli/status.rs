@@ -1,43 +1,122 @@
-//! `topo status`: what is up, from one look at the engine and the cluster.
+//! `topo status`: what is up, from one look at the engine and the cluster; again and again, if asked.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
 use super::StatusArgs;
+use super::doors;
+use super::listening::Listening;
 use super::ports::{self, ReadyPods};
-use super::session::{Planned, Purpose, Session, Wanted};
+use super::session::{Planned, Purpose, Session, WATCH, Wanted};
 use crate::backend::tunnel::{Standing, Tunnel};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Bond, Id, Item, Seen, State, World};
 use crate::resources::{self, Context, Doing, Scene};
-use crate::view::{Health, PoolStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View};
+use crate::view::{
+    Health, Hushed, PoolStatus, ResourceStatus, ShareStatus, Status, TunnelStatus, View,
+};
+
+/// Between two looks, where nothing is heard that would be a reason for one.
+const AGAIN: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(5);
 
 pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
+    if args.watch {
+        return follow(args, view).await;
+    }
+    let deadline = args.wait.map(|limit| Instant::now() + limit);
+    let mut status = look(&open(args, view).await?, args).await?;
+    while !status.is_healthy() && deadline.is_some_and(|deadline| Instant::now() < deadline) {
+        tokio::time::sleep(AGAIN).await;
+        status = look(&open(args, &mut Hushed(view)).await?, args).await?;
+    }
+    view.status(&status);
+    Ok(if status.is_healthy() { Exit::Done } else { Exit::Differs })
+}
+
+/// Until somebody ends it. What cannot be looked at is said once, and tried again.
+async fn follow(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Error> {
+    let mut listening = Listening::default();
+    let mut shown: Option<Result<Status, String>> = None;
+    while !view.is_unread() {
+        let seen = if shown.is_none() {
+            hear_and_look(args, &mut listening, view).await
+        } else {
+            hear_and_look(args, &mut listening, &mut Hushed(view)).await
+        };
+        let seen = match seen {
+            Ok(status) => Ok(status),
+            Err(error) if shown.is_none() => return Err(error),
+            Err(error) => Err(error.failure.map_or_else(String::new, |why| why.to_string())),
+        };
+        if shown.as_ref() != Some(&seen) {
+            match &seen {
+                Ok(status) => {
+                    if shown.is_some() {
+                        view.wipe();
+                    }
+                    view.status(status);
+                }
+                Err(why) => view.warning(why),
+            }
+            shown = Some(seen);
+        }
+        listening.news(IDLE).await;
+    }
+    Ok(Exit::Done)
+}
+
+async fn hear_and_look(
+    args: &StatusArgs,
+    listening: &mut Listening,
+    view: &mut dyn View,
+) -> Result<Status, Error> {
+    let session = open(args, view).await?;
+    listening.hear_engine(&session);
+    let status = look(&session, args).await?;
+    listening.hear_cluster(&session).await;
+    Ok(status)
+}
+
+async fn open(args: &StatusArgs, view: &mut dyn View) -> Result<Session, Error> {
     let session = Session::open(args.which.which(), Purpose::Look, "topo status", view).await?;
     session.check_claims(true)?;
+    Ok(session)
+}
+
+async fn look(session: &Session, args: &StatusArgs) -> Result<Status, Error> {
     let Planned { plan, world, .. } = session.plan(Wanted::default()).await?;
     let cx = session.cx();
-    let (ready_pods, addresses) = tokio::join!(ReadyPods::look(cx), ports::addresses_in_use(cx));
     let touched = plan.touched();
     // Nothing that was seen tells of what no pods are counted for.
     let is_tried =
         |id: &Id, pods: Option<u32>| args.probe || pods.is_none() || touched.contains(id);
-    let ports = ports::look(&session, &world, &ready_pods, &is_tried, Duration::ZERO).await;
-    let shares = match &session.topology {
-        Some(topology) => {
-            let scene = Scene { topology, snapshot: session.snapshot(), world: &world };
-            resources::healths(session.cx(), scene).await
-        }
-        None => Vec::new(),
+    let shares = async {
+        let Some(topology) = &session.topology else { return Vec::new() };
+        let scene = Scene { topology, snapshot: session.snapshot(), world: &world };
+        resources::healths(cx, scene).await
     };
+    let forwards = async {
+        let ready_pods = ReadyPods::look(cx).await;
+        ports::look(session, &world, &ready_pods, &is_tried, Duration::ZERO).await
+    };
+    let (mut ports, doors, shares, addresses) = tokio::join!(
+        forwards,
+        doors::look(session, &world, args.probe),
+        shares,
+        ports::addresses_in_use(cx),
+    );
+    ports.extend(doors);
     let items = if session.topology.is_some() { plan.items } else { as_it_is(&world) };
     if args.which.name.is_some() && items.is_empty() && !session.is_known() {
         return Err(session.not_found("status"));
     }
-    view.status(&Status {
+    Ok(Status {
         topology: session.name().to_owned(),
+        at_work: cx.state.holder().filter(|holder| !holder.ends_with(WATCH)),
+        context: context(cx, &world),
         resources: items
             .iter()
             .filter(|item| !matches!(item.id.kind(), "port" | "share" | "manifest" | "tunnel"))
@@ -49,10 +128,16 @@ pub async fn status(args: &StatusArgs, view: &mut dyn View) -> Result<Exit, Erro
         tunnels: items
             .iter()
             .filter(|item| item.id.kind() == "tunnel")
-            .map(|item| tunnel(session.cx(), item, &world))
+            .map(|item| tunnel(cx, item, &world))
             .collect(),
-    });
-    Ok(Exit::Done)
+    })
+}
+
+/// By which kubectl reaches the cluster.
+fn context(cx: &Context, world: &World) -> Option<String> {
+    let existing = cx.existing.as_ref().map(|existing| existing.context.clone());
+    let is_made = world.things.keys().any(|id| id.kind() == "cluster");
+    existing.or_else(|| is_made.then(|| cx.context_name()))
 }
 
 /// Without the file nothing can differ from it: what was made is told by how it was seen.

@@ -17,6 +17,9 @@ pub struct Settings {
     pub verbosity: Verbosity,
 }
 
+/// Clears the screen and goes to its beginning.
+const CLEAR: &[u8] = b"\x1b[2J\x1b[H";
+
 /// Writes what is handed to it; colours that a stream should not have are taken out here and only here.
 pub struct Console {
     out: Stream,
@@ -37,6 +40,7 @@ struct Stream {
     to: Box<dyn Write + Send>,
     color: bool,
     width: Option<usize>,
+    is_terminal: bool,
     /// Nobody listens any more: a broken pipe is no fault, a full disk is.
     broken: Option<io::Error>,
 }
@@ -49,12 +53,14 @@ impl Console {
             out: Stream {
                 color: is_colored(&out, settings.color),
                 width: width_of(out.is_terminal(), terminal_size::terminal_size_of(&out)),
+                is_terminal: out.is_terminal(),
                 to: Box::new(out),
                 broken: None,
             },
             err: Stream {
                 color: is_colored(&err, settings.color),
                 width: width_of(err.is_terminal(), terminal_size::terminal_size_of(&err)),
+                is_terminal: err.is_terminal(),
                 to: Box::new(err),
                 broken: None,
             },
@@ -99,6 +105,11 @@ impl Console {
         self.err.write(&self.hidden.masked(text));
     }
 
+    /// A terminal is cleared; elsewhere an empty line parts what follows from what was before.
+    pub fn wipe(&mut self) {
+        self.out.wipe();
+    }
+
     /// How many columns stdout has; unlimited where it is no terminal.
     pub fn out_width(&self) -> Option<usize> {
         self.out.width
@@ -125,6 +136,11 @@ impl Console {
     /// Whether lines on stderr can be drawn over.
     pub fn is_live(&self) -> bool {
         self.live && self.verbosity == Verbosity::Normal
+    }
+
+    /// Whether nobody reads what is written any more.
+    pub fn is_unread(&self) -> bool {
+        self.out.broken.is_some()
     }
 
     /// The exit code, unless the result could not be written for a reason worth telling.
@@ -170,6 +186,14 @@ impl Stream {
             write!(self.to, "{}", anstream::adapter::strip_str(text))
         };
         self.broken = written.and_then(|()| self.to.flush()).err();
+    }
+
+    fn wipe(&mut self) {
+        if self.is_terminal {
+            self.broken = self.to.write_all(CLEAR).err();
+        } else {
+            self.write("\n");
+        }
     }
 
     fn flush(&mut self) {
@@ -237,7 +261,7 @@ pub mod testing {
     }
 
     fn stream(to: impl Write + Send + 'static) -> Stream {
-        Stream { to: Box::new(to), color: false, width: Some(80), broken: None }
+        Stream { to: Box::new(to), color: false, width: Some(80), is_terminal: false, broken: None }
     }
 
     fn console(out: impl Write + Send + 'static, err: Written) -> Console {

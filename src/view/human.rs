@@ -205,6 +205,10 @@ impl View for Human {
         }
     }
 
+    fn wipe(&mut self) {
+        self.console.wipe();
+    }
+
     fn listing(&mut self, listed: &[Listed]) {
         let width = self.console.out_width();
         self.console.out(&super::listing::render(listed, width));
@@ -260,6 +264,10 @@ impl View for Human {
 
     fn confirm(&mut self, asks: &[String], cancel: &Cancel) -> Answer {
         prompt::confirm(&mut self.console, asks, cancel)
+    }
+
+    fn is_unread(&self) -> bool {
+        self.console.is_unread()
     }
 
     fn close(&mut self, exit: Exit) -> Exit {

@@ -32,6 +32,7 @@ impl View for Hushed<'_> {
     fn tick(&mut self) {}
     fn summary(&mut self, _: &Ending) {}
     fn status(&mut self, _: &Status) {}
+    fn wipe(&mut self) {}
     fn listing(&mut self, _: &[Listed]) {}
     fn trace(&mut self, _: &Trace) {}
     fn doctor(&mut self, _: &Diagnosis) {}
@@ -53,6 +54,10 @@ impl View for Hushed<'_> {
 
     fn confirm(&mut self, asks: &[String], cancel: &Cancel) -> Answer {
         self.0.confirm(asks, cancel)
+    }
+
+    fn is_unread(&self) -> bool {
+        self.0.is_unread()
     }
 
     fn close(&mut self, exit: Exit) -> Exit {

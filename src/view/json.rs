@@ -155,6 +155,8 @@ impl View for Json {
         self.line(&Document { format: "topo.status/v1", status });
     }
 
+    fn wipe(&mut self) {}
+
     fn listing(&mut self, listed: &[Listed]) {
         self.line(&json!({ "format": "topo.list/v1", "topologies": listed }));
     }
@@ -215,6 +217,10 @@ impl View for Json {
     /// A program that reads JSON cannot be asked; it says `--yes`.
     fn confirm(&mut self, _asks: &[String], _cancel: &Cancel) -> Answer {
         Answer::Nobody
+    }
+
+    fn is_unread(&self) -> bool {
+        self.console.is_unread()
     }
 
     fn close(&mut self, exit: Exit) -> Exit {

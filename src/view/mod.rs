@@ -68,6 +68,8 @@ pub trait View: Send {
     fn tick(&mut self);
     fn summary(&mut self, ending: &Ending);
     fn status(&mut self, status: &Status);
+    /// What is shown next takes the place of what was shown last.
+    fn wipe(&mut self);
     fn listing(&mut self, listed: &[Listed]);
     fn trace(&mut self, trace: &Trace);
     fn doctor(&mut self, diagnosis: &Diagnosis);
@@ -80,6 +82,8 @@ pub trait View: Send {
     fn error(&mut self, error: &Error);
     /// Whether the person agrees to what the plan asks for.
     fn confirm(&mut self, asks: &[String], cancel: &Cancel) -> Answer;
+    /// Whether nobody reads the result any more, so that what goes on and on may end.
+    fn is_unread(&self) -> bool;
     /// Everything is said; answers the exit code, which a broken stdout may worsen.
     fn close(&mut self, exit: Exit) -> Exit;
 }

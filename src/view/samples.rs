@@ -225,6 +225,8 @@ pub fn status() -> Status {
     };
     Status {
         topology: "dev".to_owned(),
+        at_work: Some("pid 4711: topo apply".to_owned()),
+        context: Some("kind-dev".to_owned()),
         resources: vec![
             resource("network/topo-dev", Health::Ready, Some("172.22.0.0/16")),
             resource("node/dev-control-plane", Health::Ready, None),

@@ -12,6 +12,12 @@ use crate::plan::Id;
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     pub topology: String,
+    /// Another topo that is changing it: `pid 4711: topo apply`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<String>,
+    /// By which kubectl reaches the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     pub resources: Vec<ResourceStatus>,
     pub ports: Vec<PortStatus>,
     pub pools: Vec<PoolStatus>,
@@ -104,6 +110,17 @@ impl Health {
 }
 
 impl Status {
+    /// Whether everything that runs was stopped.
+    pub fn is_stopped(&self) -> bool {
+        let runs = |resource: &&ResourceStatus| {
+            let kind = resource.id.kind();
+            matches!(kind, "cluster" | "node" | "gateway" | "server" | "connector")
+                && resource.state != Health::Unknown
+        };
+        let mut running = self.resources.iter().filter(runs).peekable();
+        running.peek().is_some() && running.all(|resource| resource.state == Health::Stopped)
+    }
+
     /// Whether everything works.
     pub fn is_healthy(&self) -> bool {
         let resources = self.resources.iter().map(|resource| resource.state);

@@ -7,8 +7,17 @@ use crate::lab::Lab;
 impl Lab {
     /// Runs topo with `-o json`: every line that it prints must be as docs/reference says.
     #[track_caller]
-    pub fn json(&self, code: i32, schema: &str, arguments: &[&str]) -> Vec<Value> {
-        let ran = self.expect(code, &[arguments, &["-o", "json"]].concat());
+    pub fn json(
+        &self,
+        code: impl Into<Option<i32>>,
+        schema: &str,
+        arguments: &[&str],
+    ) -> Vec<Value> {
+        let arguments = [arguments, &["-o", "json"]].concat();
+        let ran = match code.into() {
+            Some(code) => self.expect(code, &arguments),
+            None => self.topo(&arguments),
+        };
         let path = format!("{}/docs/reference/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).expect("the schema is there");
         let schema = serde_json::from_str(&text).expect("the schema is JSON");

@@ -215,7 +215,7 @@ fn programs_are_told_what_they_were_promised(lab: &Lab) {
     assert_eq!((&diff[0]["inSync"], &diff[0]["summary"]["drifted"]), (&false.into(), &1.into()));
     let actions = diff[0]["actions"].as_array().expect("actions");
     assert!(actions.iter().any(|action| action["id"] == "gateway/dev-gw"), "{actions:#?}");
-    let broken = lab.json(0, "status", &["status", FILE]);
+    let broken = lab.json(1, "status", &["status", FILE]);
     assert_eq!(broken[0]["ports"][0]["reachable"], false, "{broken:#?}");
 
     let events = lab.json(0, "apply", &["apply", "--yes", FILE]);
@@ -294,7 +294,7 @@ fn a_forward_without_pods_is_reported_untried(lab: &Lab) {
         &["--context", "kind-dev", "scale", "deployment/fedora-dev", "--replicas=0"],
     );
     Lab::eventually("forwards without pods", || {
-        let status = lab.expect(0, &["status", FILE]).out;
+        let status = lab.topo(&["status", FILE]).out;
         let without = status.matches("no pod behind it is ready").count();
         if without == 3 { Ok(()) } else { Err(status) }
     });

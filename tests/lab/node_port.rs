@@ -74,7 +74,7 @@ fn a_service_that_is_not_there_holds_nothing_up(lab: &Lab, example: &Example) {
     example.kubectl(&["delete", "service/later"]);
     let ran = example.apply();
     assert!(ran.err.contains("pending"), "{}", ran.err);
-    let status = lab.expect(0, &["status", &example.path()]);
+    let status = lab.expect(1, &["status", &example.path()]);
     let line = status.out.lines().find(|line| line.contains("12212")).unwrap_or_default();
     assert!(line.contains("silent"), "{}", status.out);
 

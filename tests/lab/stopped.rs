@@ -12,8 +12,9 @@ pub fn everything_stands_still_and_comes_back(lab: &Lab, file: &File) {
     assert_eq!(running(lab), Vec::<String>::new());
     let again = lab.expect(0, &["stop", &file.path()]);
     assert!(again.err.contains("nothing was running"), "{}", again.err);
-    let status = lab.expect(0, &["status", &file.path()]).out;
-    assert!(status.contains("stopped"), "{status}");
+    let status = lab.expect(1, &["status", &file.path()]).out;
+    assert!(status.ends_with("It is stopped: `topo start` brings it back\n"), "{status}");
+    assert!(status.contains("the gateway is stopped"), "{status}");
 
     file.change_extra("blue", "red");
     let ran = lab.expect(0, &["start", &file.path()]);

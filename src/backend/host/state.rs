@@ -131,6 +131,18 @@ impl StateFolder {
         Ok(Lock { file })
     }
 
+    /// The command that holds the lock, if one does: `pid 4711: topo apply`.
+    pub fn holder(&self) -> Option<String> {
+        let mut file = File::open(self.file("lock")).ok()?;
+        let mut holder = String::new();
+        file.read_to_string(&mut holder).ok()?;
+        // To try it takes it for a moment, so it is tried only where it is likely to be held.
+        let may_be_held = !holder.is_empty() && is_running(holder.trim());
+        let is_held =
+            may_be_held && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        is_held.then(|| holder.trim().to_owned())
+    }
+
     fn broken(&self, source: io::Error) -> StateError {
         StateError::Folder { path: self.path.clone(), source }
     }

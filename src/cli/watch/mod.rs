@@ -1,16 +1,15 @@
 //! `topo watch`: drift is repaired as it happens.
 
-mod listening;
 mod patience;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use listening::Listening;
 use patience::Patience;
 
 use super::args::{FileArgs, RunArgs};
+use super::listening::Listening;
 use super::run;
 use super::session::{Planned, Purpose, Session, WATCH, Wanted, Which};
 use crate::engine::{Cancel, Outcome};
@@ -51,6 +50,9 @@ pub async fn watch(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
             Err(error) if watch.is_first() => return Err(error),
             Err(error) => watch.trouble(&error, view),
         };
+        if view.is_unread() {
+            break;
+        }
         run::unless_interrupted(&cancel, watch.listening.news(pause)).await;
     }
     Ok(Exit::Done)

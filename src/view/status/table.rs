@@ -10,9 +10,12 @@ use crate::view::text::INDENT;
 
 pub fn render(status: &Status, columns: Option<usize>) -> String {
     let mut text = String::new();
+    if let Some(holder) = &status.at_work {
+        let _ = writeln!(text, "{}\n", format_args!("Being changed now by {holder}").yellow());
+    }
     let mut section = |title: &str, rows: Vec<Row>| {
         if !rows.is_empty() {
-            let gap = if text.is_empty() { "" } else { "\n" };
+            let gap = if text.is_empty() || text.ends_with("\n\n") { "" } else { "\n" };
             let _ = write!(text, "{gap}{}\n{}", title.bold(), table(rows, columns));
         }
     };
@@ -21,10 +24,19 @@ pub fn render(status: &Status, columns: Option<usize>) -> String {
     section("Pools", status.pools.iter().map(pool).collect());
     section("Shares", status.shares.iter().map(share).collect());
     section("Tunnels", status.tunnels.iter().map(tunnel).collect());
+    section("Cluster", status.context.iter().map(|context| context_of(context)).collect());
     if text.is_empty() {
         return format!("There is nothing of `{}`\n", status.topology);
     }
+    if status.is_stopped() {
+        text.push_str("\nIt is stopped: `topo start` brings it back\n");
+    }
     text
+}
+
+fn context_of(context: &str) -> Row {
+    let cells = vec![format!("kubectl --context {context}")];
+    Row { cells, state: 0, paint: AnsiColors::Default, hint: None }
 }
 
 /// The forwards at the end of an apply: of many only those that somebody should look at.

@@ -119,7 +119,7 @@ fn a_tunnel_that_ended_is_drift(lab: &Lab) {
         "{}",
         ran.out
     );
-    let status = lab.expect(0, &["status", FILE]);
+    let status = lab.expect(1, &["status", FILE]);
     assert!(
         status.out.contains("nobody keeps it up") || status.out.contains("stopped"),
         "{}",

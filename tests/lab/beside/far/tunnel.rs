@@ -91,10 +91,10 @@ fn the_way_is_blocked(lab: &Lab, server: &NfsServer) {
         other => Err(format!("{other:?}")),
     });
     eprintln!("while the way was blocked: {state}: {detail}");
-    let status = lab.expect(0, &["status", FILE]);
+    let status = lab.expect(1, &["status", FILE]);
     let line = status.out.lines().find(|line| line.trim_start().starts_with("docs "));
     assert!(line.is_some_and(|line| line.contains("degraded")), "{}", status.out);
-    let json = lab.expect(0, &["-o", "json", "status", FILE]);
+    let json = lab.expect(1, &["-o", "json", "status", FILE]);
     let json: serde_json::Value = serde_json::from_str(&json.out).expect("one document");
     assert_eq!(json["tunnels"][0]["state"], "degraded", "{json}");
     let opened = Instant::now();

@@ -163,7 +163,7 @@ fn is_told(scenario: &Scenario, server: &Ganesha, fault: &Fault) {
 
 fn people_are_told_too(scenario: &Scenario, server: &Ganesha) {
     server.start(&scenario.lab, &Setup { protocols: Some("3"), ..RIGHT });
-    let told = scenario.topo(0, &["status"]).out;
+    let told = scenario.topo(1, &["status"]).out;
     assert!(told.contains("v4-not-served: ") && told.contains("hint: write `nfs: "), "{told}");
     server.start(&scenario.lab, &RIGHT);
 }
@@ -183,7 +183,7 @@ fn files_of_another_owner_are_told(scenario: &Scenario, server: &Ganesha) {
 
 fn status(scenario: &Scenario) -> Value {
     let file = scenario.file.display().to_string();
-    scenario.lab.json(0, "status", &["status", &file]).remove(0)
+    scenario.lab.json(None, "status", &["status", &file]).remove(0)
 }
 
 fn one<'a>(status: &'a Value, name: &str) -> &'a Value {

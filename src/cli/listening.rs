@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::session::Session;
+use super::session::Session;
 use crate::backend::kube::Watched;
 use crate::manifest::Kind;
 use crate::resources::{self, Belongings};
