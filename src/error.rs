@@ -73,7 +73,7 @@ impl From<PlanError> for Error {
     fn from(error: PlanError) -> Self {
         let failure = Failure::new(error.to_string());
         Self::refused(match error {
-            PlanError::Graph(_) => failure.hint("`topo graph` shows who needs whom"),
+            PlanError::Graph(_) => failure.hint("`topo graph` shows the dependencies"),
             PlanError::Newer { .. } => failure.hint("use the newer topo for this topology"),
         })
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::ports::{self, IsTried, ReadyPods};
 use super::session::{Planned, Purpose, Session, Which};
 use super::{ApplyArgs, run};
-use crate::engine::{Cancel, Failure};
+use crate::engine::{Cancel, Failure, Outcome, Report};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Id, Plan, World};
 use crate::resources;
@@ -31,6 +31,7 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
         view.warning(&format!("what this run has reserved stays reserved: {why}"));
     }
     let elapsed = started.elapsed();
+    let context = has_new_cluster(&report).then(|| session.cx().context_name());
     let ports = if report.interrupted {
         Vec::new()
     } else {
@@ -43,9 +44,18 @@ pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error>
         topology: session.name(),
         report: &report,
         elapsed,
+        context: context.as_deref(),
         ports: &ports,
     });
     Ok(run::exit(&report))
+}
+
+fn has_new_cluster(report: &Report) -> bool {
+    let is_new = |id: &Id, outcome: &Outcome| {
+        let is_made = matches!(outcome, Outcome::Done(Action::Create | Action::Replace));
+        id.kind() == "cluster" && is_made
+    };
+    report.outcomes.iter().any(|(id, outcome)| is_new(id, outcome))
 }
 
 /// Everything before the first change.

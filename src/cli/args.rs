@@ -138,7 +138,7 @@ pub struct PlanArgs {
     /// Only this resource and what it needs; may be repeated
     #[arg(long, value_name = "ID")]
     pub target: Vec<String>,
-    /// Make this resource anew even if nothing about it changed; may be repeated
+    /// Recreate this resource even if nothing about it changed; may be repeated
     #[arg(long, value_name = "ID")]
     pub replace: Vec<String>,
     /// Take back fields of Kubernetes objects that another manager owns

@@ -37,6 +37,7 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
         topology: session.name(),
         report: &report,
         elapsed: started.elapsed(),
+        context: None,
         ports: &[],
     });
     Ok(run::exit(&report))

@@ -332,7 +332,12 @@ impl Session {
         for warning in warnings.map_err(Error::refused)? {
             view.warning(&warning);
         }
-        self.cx().objects().await?.manifests.left_out.iter().for_each(|hook| view.note(hook));
+        let objects = self.cx().objects().await?;
+        let topology = self.topology.as_deref();
+        if let Some(warning) = topology.and_then(|it| resources::unbalanced(it, &objects, plan)) {
+            view.warning(&warning);
+        }
+        objects.manifests.left_out.iter().for_each(|hook| view.note(hook));
         Ok(())
     }
 
@@ -359,7 +364,7 @@ impl Session {
         if held.is_empty() {
             return Ok(());
         }
-        let mut failure = Failure::new("something else holds what this topology would take");
+        let mut failure = Failure::new("an address or port is already in use");
         failure.causes = held;
         Err(Error::refused(
             failure.hint("stop that container, or write other addresses and ports in the file"),

@@ -57,6 +57,7 @@ pub async fn start(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         topology: session.name(),
         report: &report,
         elapsed: started.elapsed(),
+        context: None,
         ports: &ports,
     });
     Ok(run::exit(&report))

@@ -159,7 +159,7 @@ fn resource(item: &Item, world: &World) -> ResourceStatus {
     let (state, detail) = match (item.action, world.things.get(&item.id).map(|seen| &seen.state)) {
         (Action::Deferred, _) => (Health::Unknown, item.why.clone()),
         (_, None) => match closed_place(item, world) {
-            Some(place) => (Health::Unknown, Some(format!("`{place}` cannot be looked into"))),
+            Some(place) => (Health::Unknown, Some(format!("`{place}` cannot be inspected"))),
             None => (Health::Missing, None),
         },
         (_, Some(State::Stopped)) => (Health::Stopped, None),

@@ -31,6 +31,7 @@ pub async fn stop(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         topology: session.name(),
         report: &report,
         elapsed: started.elapsed(),
+        context: None,
         ports: &[],
     });
     Ok(run::exit(&report))

@@ -428,7 +428,7 @@ fn twice(manifests: &Manifests) -> Vec<Fault> {
             faults.push(
                 Fault::new(
                     manifests.place(object),
-                    format!("{object} stands here again: {place} has it already"),
+                    format!("{object} is defined twice: {place} defines it already"),
                 )
                 .hint("remove one of the two"),
             );
@@ -600,7 +600,7 @@ mod tests {
         let found = faults(&format!("{SERVICE}---\n{SERVICE}"));
         assert_eq!(
             found,
-            ["a.yaml:5:1: Service default/web stands here again: a.yaml:1:1 has it already | \
+            ["a.yaml:5:1: Service default/web is defined twice: a.yaml:1:1 defines it already | \
               remove one of the two"]
         );
     }

@@ -23,7 +23,7 @@ pub enum Refusal {
     NotShown(Id),
     #[error("`{id}` would have to be replaced, which the plan could not show: {why}")]
     WouldReplace { id: Id, why: String },
-    #[error("`{0}` cannot be looked into: {1}")]
+    #[error("`{0}` cannot be inspected: {1}")]
     Closed(Id, String),
     #[error("`{0}` cannot be inspected: {1}")]
     Unseen(Id, String),

@@ -269,7 +269,7 @@ impl Planner<'_> {
         match world.blind.get(place) {
             _ if stopped => format!("`{place}` is stopped"),
             Some(why) if *place == resource.id => format!("it cannot be inspected: {why}"),
-            Some(why) => format!("`{place}` cannot be looked into: {why}"),
+            Some(why) => format!("`{place}` cannot be inspected: {why}"),
             None => format!("`{place}` cannot be seen yet"),
         }
     }
@@ -417,7 +417,7 @@ impl Planner<'_> {
                 forcing(item)
             ));
         } else if (resource.table.precious)(&resource.id) {
-            item.asks = Some(format!("replaces `{}`: what is in it is lost", resource.id));
+            item.asks = Some(format!("replaces `{}`: everything in it will be lost", resource.id));
         }
     }
 

@@ -111,7 +111,7 @@ impl<'a> Removals<'a> {
             item.action = stay.action;
             item.why = Some(stay.why.clone());
         } else if (self.request.tables)(id.kind()).is_some_and(|table| (table.precious)(id)) {
-            item.asks = Some(format!("deletes `{id}`: what is in it is lost"));
+            item.asks = Some(format!("deletes `{id}`: everything in it will be lost"));
         }
         item
     }
@@ -139,7 +139,7 @@ impl<'a> Removals<'a> {
             None => {
                 let hidden = self.closed_and_staying(record)?;
                 let why = world.blind.get(hidden).map_or("it is stopped", String::as_str);
-                format!("it left the file, and `{hidden}` cannot be looked into: {why}")
+                format!("it left the file, and `{hidden}` cannot be inspected: {why}")
             }
         };
         let mut item = Item::new(id.clone(), Action::Deferred);
@@ -149,7 +149,7 @@ impl<'a> Removals<'a> {
         Some(item)
     }
 
-    /// The place that a thing was made inside of, where that stays and cannot be looked into.
+    /// The place that a thing was made inside of, where that stays and cannot be inspected.
     fn closed_and_staying<'r>(&self, record: &'r Record) -> Option<&'r Id> {
         record.needs.iter().find_map(|bond| match bond {
             Bond::Inside(parent) => {

@@ -40,7 +40,7 @@ impl Shelter {
     }
 }
 
-/// Seen, remembered, or in a place that cannot be looked into.
+/// Seen, remembered, or in a place that cannot be inspected.
 fn may_exist(resource: &Resource, world: &World) -> bool {
     world.things.contains_key(&resource.id)
         || world.remembered.contains_key(&resource.id)

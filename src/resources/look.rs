@@ -22,7 +22,7 @@ use crate::topology::Target;
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 8;
 
-/// What the cluster has, when it has been seen itself; none where it cannot be looked into.
+/// What the cluster has, when it has been seen itself; none where it cannot be inspected.
 pub async fn inside<'a>(
     cx: &'a Context,
     snapshot: &Snapshot,

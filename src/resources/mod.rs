@@ -37,6 +37,7 @@ pub use cluster::{kubeconfig_alone, leave_kubeconfigs};
 pub use conflicts::settled;
 pub use gateway::{leads as gateway_leads, published, ssh_host_key};
 pub use network::{foreign_routes, foresee};
+pub use object::unbalanced;
 pub use port::leads_to;
 pub use registry::{
     Belongings, Hands, check_tools, desired, explain, halt, held_by_others, named, observe,

@@ -95,6 +95,8 @@ pub struct Ending<'a> {
     pub topology: &'a str,
     pub report: &'a Report,
     pub elapsed: Duration,
+    /// By which kubectl reaches a cluster that was not there before.
+    pub context: Option<&'a str>,
     /// The forwards as they were tried from the host.
     pub ports: &'a [PortStatus],
 }

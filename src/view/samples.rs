@@ -69,7 +69,7 @@ pub fn plan() -> Plan {
     });
 
     let mut service = Item::new(id("object/core/Service/default/web"), Action::Deferred);
-    service.why = Some("`cluster/edge` cannot be looked into: connection refused".to_owned());
+    service.why = Some("`cluster/edge` cannot be inspected: connection refused".to_owned());
     let mut network = Item::new(id("network/topo-edge"), Action::Blocked);
     network.why = Some("a network of that name exists and is not topo's: give `network.name` another name, or remove it with `docker network rm topo-edge`".to_owned());
     let mut metallb = Item::new(id("metallb/metallb"), Action::None);
@@ -139,6 +139,7 @@ pub fn ending(report: &Report) -> Ending<'_> {
         topology: "edge",
         report,
         elapsed: Duration::from_millis(3210),
+        context: None,
         ports: &[],
     }
 }
@@ -190,7 +191,7 @@ pub fn trace() -> Trace {
     let finding = Finding::new(
         "no-ready-pods",
         "the Deployment `web` is scaled to 0",
-        "a Service without a ready pod answers nobody, which from outside looks like a fault of the network",
+        "a Service without a ready pod does not answer, which from outside looks like a fault of the network",
         "`kubectl --context kind-dev -n default scale deployment/web --replicas=1`",
     );
     Trace {
@@ -208,10 +209,10 @@ pub fn trace() -> Trace {
                 "address",
                 "172.22.255.201",
                 State::Follows,
-                "nobody on the network answers for 172.22.255.201",
+                "no machine on the network answers for 172.22.255.201",
             ),
             hop("endpoints", "web", State::Broken, &finding.saw),
-            hop("pod", "web", State::Unexamined, "its node is not looked into"),
+            hop("pod", "web", State::Unexamined, "its node is not inspected"),
         ],
         finding: Some(finding),
     }
@@ -264,7 +265,7 @@ pub fn status() -> Status {
                 claim: Some("default/sets".to_owned()),
                 state: Health::Degraded,
                 detail: Some(
-                    "v4-not-served: the server said that it speaks version 3 only".to_owned(),
+                    "v4-not-served: the server said that it supports version 3 only".to_owned(),
                 ),
                 finding: Some("v4-not-served".to_owned()),
                 hint: Some(

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use owo_colors::OwoColorize;
 
-use super::text::{elapsed, tame, wrap};
+use super::text::{INDENT, elapsed, tame, wrap};
 use super::{Doing, Ending, status};
 use crate::engine::{Failure, Outcome};
 use crate::plan::{Action, Id};
@@ -74,6 +74,9 @@ pub fn render(ending: &Ending, width: Option<usize>) -> String {
         text.push('\n');
     }
     text.push_str(&status::ports_in_short(ending.ports, width));
+    if let Some(context) = ending.context {
+        let _ = writeln!(text, "{}\n{INDENT}kubectl --context {context}\n", "Cluster".bold());
+    }
     for line in wrap(&last_line(ending), width) {
         let _ = writeln!(text, "{}", line.bold());
     }
@@ -163,7 +166,8 @@ mod tests {
             ..Report::default()
         };
         let ports = samples::ports();
-        let ending = Ending { ports: &ports, ..samples::ending(&report) };
+        let ending =
+            Ending { ports: &ports, context: Some("kind-edge"), ..samples::ending(&report) };
         insta::assert_snapshot!(plain(&ending));
     }
 

@@ -120,5 +120,5 @@ fn what_nobody_holds_is_told(example: &Example) {
     let ran = example.apply();
     let said = ran.err.replace("\n  ", " ");
     assert!(said.contains("172.29.128.77:80, where it leads, "), "{said}");
-    assert!(said.contains("nobody has this address"), "{said}");
+    assert!(said.contains("no machine has this address"), "{said}");
 }

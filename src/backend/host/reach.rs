@@ -51,9 +51,9 @@ impl Reach {
             Self::HangsUp => "hangs up at once",
             Self::Refused => "refuses the connection: nothing listens there",
             Self::NoRoute => {
-                "cannot be reached: no route to host; nobody has this address, or a firewall rejects what it should forward"
+                "cannot be reached: no route to host; no machine has this address, or a firewall rejects what it should forward"
             }
-            Self::Silent => "does not answer: nobody has this address, or a firewall drops it",
+            Self::Silent => "does not answer: no machine has this address, or a firewall drops it",
         }
     }
 }

@@ -203,7 +203,7 @@ impl Last {
         self.answered = true;
     }
 
-    /// The watcher starts anew by itself, from where it was, so that what was seen still stands; a
+    /// The watcher starts again by itself, from where it was, so that what was seen still stands; a
     /// server that is coming up is given a breath.
     async fn trouble(&mut self, error: &watcher::Error) {
         if !self.answered {

@@ -103,7 +103,7 @@ fn minor_not_served(trial: &Trial, evidence: &Evidence) -> Verdict {
     let also = (!served.is_empty()).then(|| format!("it serves {}", served.join(", ")));
     verdict(
         name::V4_NOT_SERVED,
-        "The server speaks version 4, but not this minor version of it.",
+        "The server supports version 4, but not this minor version of it.",
         format!("write `nfs: {{ version: {newest} }}` instead of {}", trial.version),
     )
     .also(also)

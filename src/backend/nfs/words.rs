@@ -16,7 +16,7 @@ pub fn saw(trial: &Trial, limit: Duration, failed: &Failed) -> String {
         Fault::Garbled(what) => format!("the answer was {what}"),
         Fault::Mismatch { low, high } => {
             let service = if step.is_mount() { "the mount service" } else { "the server" };
-            format!("{service} said that it speaks {}", versions(*low, *high))
+            format!("{service} said that it supports {}", versions(*low, *high))
         }
         Fault::OtherService => "an RPC service answered that it is another one".to_owned(),
         Fault::Unauthenticated(code) => format!("the server answered {}", auth_stat(*code)),

@@ -65,7 +65,7 @@ impl Standing {
                 let why = report.last_error.as_deref().unwrap_or("no answer yet");
                 format!("down for {}, {tries}: {why}", in_words(report.age(now)))
             }
-            Self::Stopped => "nobody keeps it up".to_owned(),
+            Self::Stopped => "not running".to_owned(),
         }
     }
 }

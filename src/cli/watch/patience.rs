@@ -1,4 +1,4 @@
-//! What does not stay repaired is repaired ever more seldom.
+//! What does not stay repaired is repaired less and less often.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -72,10 +72,7 @@ fn what_is_in_a_blind_place_is_never_missing_and_what_is_in_that_neither() {
     for child in ["box/object", "box/inner", "box/held"] {
         assert_eq!(action(&plan, child), Action::Deferred, "{child}");
     }
-    assert_eq!(
-        why(&plan, "box/object"),
-        "`vault/cluster` cannot be looked into: connection refused"
-    );
+    assert_eq!(why(&plan, "box/object"), "`vault/cluster` cannot be inspected: connection refused");
     assert!(!plan.in_sync());
 }
 

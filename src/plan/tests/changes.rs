@@ -362,7 +362,7 @@ fn replacing_something_precious_asks() {
     assert_eq!(action(&plan, "vault/a"), Action::Replace);
     assert_eq!(
         item(&plan, "vault/a").asks.as_deref(),
-        Some("replaces `vault/a`: what is in it is lost")
+        Some("replaces `vault/a`: everything in it will be lost")
     );
 }
 

@@ -47,7 +47,7 @@ fn deleting_something_precious_asks() {
     let plan = planned(&[], &world([("vault/a", applied(&want("vault/a")))]));
     assert_eq!(
         item(&plan, "vault/a").asks.as_deref(),
-        Some("deletes `vault/a`: what is in it is lost")
+        Some("deletes `vault/a`: everything in it will be lost")
     );
 }
 
@@ -101,7 +101,7 @@ fn what_left_the_file_while_it_cannot_be_seen_is_remembered_and_said() {
     assert_eq!(action(&plan, "box/o"), Action::Deferred);
     assert_eq!(
         why(&plan, "box/o"),
-        "it left the file, and `vault/c` cannot be looked into: it is stopped"
+        "it left the file, and `vault/c` cannot be inspected: it is stopped"
     );
 
     // Nothing needs the parent any more: it is not started, and what is in it goes with it.

@@ -81,7 +81,7 @@ async fn explain_one(
         Err(KubeError::Refused(why)) => {
             item.action = Action::Blocked;
             let hint = if why.contains("immutable") || why.contains("Forbidden: updates") {
-                format!("; `--replace {}` removes it and makes it anew", item.id)
+                format!("; `--replace {}` recreates it", item.id)
             } else {
                 String::new()
             };

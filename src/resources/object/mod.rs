@@ -4,6 +4,7 @@ mod explain;
 mod hooks;
 mod observe;
 mod rendered;
+mod unbalanced;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,8 @@ use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::resources::{manifest, pool};
 use crate::topology::{MASK, Topology, canonical_image};
+
+pub use unbalanced::unbalanced;
 
 const TABLE: Table = Table { precious: is_precious, ..Table::plain(ids::OBJECT) };
 
@@ -363,7 +366,7 @@ fn refused(object: &Object, id: &Id, error: &KubeError) -> Failure {
         KubeError::Refused(message)
             if message.contains("immutable") || message.contains("Forbidden: updates") =>
         {
-            failure.hint(format!("`topo apply --replace {id}` removes it and makes it anew"))
+            failure.hint(format!("`topo apply --replace {id}` recreates it"))
         }
         _ => failure,
     }

@@ -257,7 +257,7 @@ async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
                     deadline.saw(report.last_error.unwrap_or_else(|| "connecting".to_owned()));
                 }
                 Standing::Stopped => {
-                    return Err(Failure::new(format!("nobody keeps `{}` up any more", turn.id()))
+                    return Err(Failure::new(format!("`{}` is not running any more", turn.id()))
                         .hint(format!("`topo tunnel run {}` shows why", tunnel.name)));
                 }
             }
@@ -281,7 +281,7 @@ fn advise(failure: Failure, tunnel: &Tunnel) -> Failure {
         ),
         (
             "remote port forwarding failed",
-            "a tunnel of somebody else's, or of another machine, listens on that port of the gateway already",
+            "another person's tunnel, or another machine's, listens on that port of the gateway already",
         ),
         (
             "Permission denied",

@@ -51,7 +51,7 @@ pub fn address(sight: &Sight) -> Hop {
     {
         return Hop::broken(ADDRESS, at.clone(), Rank::Symptom, nobody(sight, &at));
     }
-    let why = unasked.unwrap_or_else(|| "nobody was asked who answers for it".to_owned());
+    let why = unasked.unwrap_or_else(|| "which machine answers for it was not asked".to_owned());
     Hop::unexamined(ADDRESS, at, why)
 }
 
@@ -105,8 +105,8 @@ fn free(holder: Option<&str>) -> String {
 fn nobody(sight: &Sight, at: &str) -> Finding {
     Finding::new(
         NOBODY_HAS_ADDRESS,
-        format!("nobody on the network answers for {at}"),
-        "nothing can be sent to an address that nobody has",
+        format!("no machine on the network answers for {at}"),
+        "nothing can be sent to an address that no machine has",
         match &sight.cluster {
             Ok(_) => format!(
                 "`{} -n metallb-system logs daemonset/speaker` says what MetalLB announces",

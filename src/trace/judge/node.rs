@@ -37,7 +37,7 @@ pub fn node(sight: &Sight) -> Hop {
         );
     }
     if sight.nodes.is_empty() {
-        let why = "the cluster was not made by this topology, so its nodes are not looked into";
+        let why = "the cluster was not made by this topology, so its nodes are not inspected";
         return Hop::unexamined(NODE, at, why);
     }
     match sight.nodes.iter().find(stopped) {

@@ -51,7 +51,7 @@ pub fn endpoints(sight: &Sight) -> Option<Hop> {
 fn none_ready(sight: &Sight, cluster: &Cluster) -> Option<Finding> {
     let (kubectl, service) = (&sight.remedy.kubectl, cluster.service.as_ref()?);
     let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
-    let why = "a Service without a ready pod answers nobody, which from outside looks like a fault of the network";
+    let why = "a Service without a ready pod does not answer, which from outside looks like a fault of the network";
     if !cluster.pods.is_empty() {
         let saw = match &cluster.complaints[..] {
             [] => "no pod is ready".to_owned(),
@@ -275,7 +275,7 @@ pub fn pod(sight: &Sight) -> Option<Hop> {
         None => {
             let node = sight.nodes.iter().find(|node| node.container.name == first.node);
             let why = node.and_then(|node| node.inside.as_ref().err()).map_or_else(
-                || format!("its node, `{}`, is not looked into", first.node),
+                || format!("its node, `{}`, is not inspected", first.node),
                 |why| format!("`{}`: {why}", first.node),
             );
             Some(Hop::unexamined(POD, at, why))

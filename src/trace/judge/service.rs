@@ -169,7 +169,7 @@ fn no_address(sight: &Sight, cluster: &Cluster) -> Option<Finding> {
         return Some(Finding::new(
             NO_LOAD_BALANCER,
             saw,
-            "nobody gives addresses to Services of type LoadBalancer",
+            "nothing assigns addresses to Services of type LoadBalancer",
             fix,
         ));
     }
@@ -237,7 +237,7 @@ fn unannounced(sight: &Sight, cluster: &Cluster, given: &[IpAddr]) -> Option<Fin
         return Some(Finding::new(
             SPEAKER_MISSING,
             saw,
-            "nobody tells the network who has the Service's address",
+            "nothing announces the Service's address on the network",
             format!(
                 "`{apply}` brings MetalLB back; `{kubectl} -n metallb-system get pods` shows what is there"
             ),
@@ -257,7 +257,7 @@ fn unannounced(sight: &Sight, cluster: &Cluster, given: &[IpAddr]) -> Option<Fin
         return Some(Finding::new(
             NOT_ADVERTISED,
             saw,
-            "the address is given and told to nobody on the network",
+            "the address is assigned, but not announced on the network",
             format!("`{apply}` makes the advertisement of each pool of the file"),
         ));
     }

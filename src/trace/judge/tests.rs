@@ -417,7 +417,7 @@ fn what_could_not_be_looked_at_says_so_and_is_no_fault() {
     let blind = |sight: &mut Sight| {
         sight.nodes.clear();
         sight.has_own_nodes = false;
-        sight.through_gateway = Dial::Untried("no node can be looked into".to_owned());
+        sight.through_gateway = Dial::Untried("no node can be inspected".to_owned());
     };
     let trace = spoiled(blind, Dial::Connected);
     assert_eq!(trace.finding, None);

@@ -30,7 +30,7 @@ const MOST_NODES: usize = 3;
 const MOST_PODS: usize = 3;
 
 /// Of a container in which nothing was run.
-const UNSEEN: &str = "it was not looked into";
+const UNSEEN: &str = "it was not inspected";
 
 /// What cloud-provider-kind puts on the containers that it starts for a cluster.
 pub const OTHER_BALANCER: &str = "io.x-k8s.cloud-provider-kind.cluster";
@@ -261,7 +261,7 @@ async fn nodes(cx: &Context, snapshot: &Snapshot, sight: &Sight) -> Vec<Node> {
         let inside = if !node.is_running() {
             Err(format!("it is stopped: {}", node.status))
         } else if at >= MOST_NODES {
-            Err(format!("{MOST_NODES} nodes are looked into at most"))
+            Err(format!("{MOST_NODES} nodes are inspected at most"))
         } else {
             within(EXEC_LIMIT, node::inside(cx, &node.name, sight.aim, &pods)).await
         };
@@ -305,7 +305,7 @@ async fn try_out(cx: &Context, sight: &mut Sight) {
 async fn through(cx: &Context, sight: &Sight, gateway: &Gateway) -> Dial {
     let untried = |why: &str| Dial::Untried(why.to_owned());
     let Some(node) = sight.nodes.iter().find(|node| node.inside.is_ok()) else {
-        return untried("no node can be looked into");
+        return untried("no node can be inspected");
     };
     let is_v4 = sight.aim.is_none_or(|aim| aim.is_ipv4());
     let address = gateway.addresses.iter().find(|address| address.is_ipv4() == is_v4);

@@ -26,7 +26,7 @@ pub fn render(status: &Status, columns: Option<usize>) -> String {
     section("Tunnels", status.tunnels.iter().map(tunnel).collect());
     section("Cluster", status.context.iter().map(|context| context_of(context)).collect());
     if text.is_empty() {
-        return format!("There is nothing of `{}`\n", status.topology);
+        return format!("No resources found for `{}`\n", status.topology);
     }
     if status.is_stopped() {
         text.push_str("\nIt is stopped: `topo start` brings it back\n");

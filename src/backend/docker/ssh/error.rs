@@ -60,7 +60,7 @@ fn after(login: &str, said: &str) -> String {
     let says = |words: &str| said.contains(words);
     if says("has changed") {
         return format!(
-            "another machine answers, or it was set up anew: if you know why, remove the old key as ssh says, and run `ssh {login}` once in a terminal"
+            "another machine answers, or it was installed again: if you know why, remove the old key as ssh says, and run `ssh {login}` once in a terminal"
         );
     }
     if says("Host key verification failed") {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn what_ssh_says_leads_to_what_mends_it() {
         let changed = "Host key for far has changed and you have requested strict checking.\nHost key verification failed.";
-        assert!(hint(changed).contains("set up anew"));
+        assert!(hint(changed).contains("installed again"));
         assert!(hint("Host key verification failed.").contains("fingerprint"));
         assert!(hint("me@far: Permission denied (publickey).").contains("ssh-add"));
         assert!(hint("Could not resolve hostname far").contains("~/.ssh/config"));

@@ -186,7 +186,7 @@ async fn rpc_itself_can_refuse() {
         assert_eq!(finding.name, name, "{finding}");
     }
     let finding = found(&Server::wrong_at(0, mismatch(2, 3)), &trial(V4_2)).await;
-    assert_eq!(finding.saw, "the server said that it speaks versions 2 to 3");
+    assert_eq!(finding.saw, "the server said that it supports versions 2 to 3");
 }
 
 #[tokio::test]
