@@ -10,7 +10,7 @@ use super::download::{DownloadError, Downloads};
 use super::host::{ProcessError, Program, find_program};
 
 /// The release that is downloaded where there is no `kind`.
-const RELEASE: &str = "https://github.com/kubernetes-sigs/kind/releases/download/v0.33.0";
+pub const VERSION: &str = "v0.33.0";
 
 /// Its files: for which system and processor, their names and SHA-256.
 const FILES: [(&str, &str, &str, &str); 4] = [
@@ -101,7 +101,8 @@ impl Source {
 fn release(system: &str, processor: &str) -> Option<Source> {
     let (_, _, name, sha256) =
         FILES.into_iter().find(|file| (file.0, file.1) == (system, processor))?;
-    Some(Source::Release { url: format!("{RELEASE}/{name}"), sha256 })
+    let releases = "https://github.com/kubernetes-sigs/kind/releases/download";
+    Some(Source::Release { url: format!("{releases}/{VERSION}/{name}"), sha256 })
 }
 
 /// A `kind` that can be run, and the `docker` that it calls.

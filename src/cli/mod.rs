@@ -33,6 +33,7 @@ mod tunnel;
 mod usage;
 mod validate;
 mod variables;
+mod version;
 mod watch;
 
 use std::ffi::OsString;
@@ -98,6 +99,7 @@ enum Command {
     Init(init::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Version(version::Args),
 }
 
 impl Command {
@@ -126,7 +128,8 @@ impl Command {
             | Self::Schema(_)
             | Self::Init(_)
             | Self::Completions(_)
-            | Self::Man(_) => Shape::Result,
+            | Self::Man(_)
+            | Self::Version(_) => Shape::Result,
         }
     }
 }
@@ -175,6 +178,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Init(args) => init::run(args, view),
         Command::Completions(args) => Ok(completions::run(args, view)),
         Command::Man(args) => man::run(args, view),
+        Command::Version(args) => Ok(version::run(args, view)),
     }
 }
 

@@ -79,9 +79,6 @@ fn tip(typed: &str) -> Option<String> {
     if extension == "yaml" || extension == "yml" {
         return Some(format!("write a command before the file: 'topo apply {typed}'"));
     }
-    if typed == "version" {
-        return Some("use 'topo --version'".to_owned());
-    }
     let typed = typed.to_lowercase();
     let (command, _) =
         CALLED_ELSEWHERE.iter().find(|(_, names)| names.contains(&typed.as_str()))?;

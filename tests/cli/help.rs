@@ -2,7 +2,7 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "apply",
     "diff",
     "destroy",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 23] = [
     "init",
     "completions",
     "man",
+    "version",
 ];
 
 #[test]
