@@ -11,4 +11,5 @@ pub mod log;
 pub mod machine;
 pub mod nfs;
 pub mod readiness;
+pub mod site;
 pub mod tunnel;

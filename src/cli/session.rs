@@ -352,7 +352,7 @@ impl Session {
     }
 
     /// `topo.yaml:31:5`, of a key that the file has.
-    fn place(&self, key: &str) -> Option<String> {
+    pub fn place(&self, key: &str) -> Option<String> {
         load::place(self.places.as_ref()?, key)
     }
 

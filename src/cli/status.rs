@@ -155,7 +155,8 @@ fn as_it_is(world: &World) -> Vec<Item> {
     items
 }
 
-fn resource(item: &Item, world: &World) -> ResourceStatus {
+/// How one resource is now.
+pub fn resource(item: &Item, world: &World) -> ResourceStatus {
     let (state, detail) = match (item.action, world.things.get(&item.id).map(|seen| &seen.state)) {
         (Action::Deferred, _) => (Health::Unknown, item.why.clone()),
         (_, None) => match closed_place(item, world) {

@@ -36,6 +36,7 @@ pub use base::variables::Variables;
 pub use cluster::{kubeconfig_alone, leave_kubeconfigs};
 pub use conflicts::settled;
 pub use gateway::{leads as gateway_leads, published, ssh_host_key};
+pub use manifest::members as members_of_manifests;
 pub use network::{foreign_routes, foresee};
 pub use object::unbalanced;
 pub use port::leads_to;

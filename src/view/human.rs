@@ -95,7 +95,8 @@ impl View for Human {
     }
 
     fn graph(&mut self, picture: &Picture, format: Format) {
-        self.console.out(&picture.draw(format));
+        let width = self.console.out_width();
+        self.console.out(&picture.draw(format, width));
     }
 
     fn hide(&mut self, secrets: &[String]) {
@@ -235,8 +236,7 @@ impl View for Human {
     }
 
     fn sighting(&mut self, sighting: &Sighting) {
-        let clock = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
-        self.console.out(&(watch::render(sighting, &clock) + "\n"));
+        self.console.out(&(watch::render(sighting, &watch::clock()) + "\n"));
     }
 
     fn logged(&mut self, line: &Logged) -> bool {

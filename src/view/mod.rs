@@ -40,7 +40,7 @@ pub use prompt::Answer;
 pub use status::{
     Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus,
 };
-pub use watch::Sighting;
+pub use watch::{Sighting, line as sighting_line};
 
 use graph::Picture;
 

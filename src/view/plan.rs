@@ -308,7 +308,7 @@ pub fn one_line(change: &Change) -> String {
     format!("    {path}: {} -> {}", shown(&change.before), shown(&change.after))
 }
 
-fn shown(value: &Shown) -> String {
+pub fn shown(value: &Shown) -> String {
     match value {
         Shown::Absent => "(none)".to_owned(),
         Shown::Value(value) => tame(&plain(value)),

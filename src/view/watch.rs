@@ -49,6 +49,15 @@ pub enum Sighting<'a> {
     Over,
 }
 
+/// As a terminal without colours has it, at this moment.
+pub fn line(sighting: &Sighting) -> String {
+    anstream::adapter::strip_str(&render(sighting, &clock())).to_string()
+}
+
+pub fn clock() -> String {
+    jiff::Zoned::now().strftime("%H:%M:%S").to_string()
+}
+
 /// `12:03:10  repaired  port/127.0.0.1:10001/tcp  updated in 0.4s`
 pub fn render(sighting: &Sighting, clock: &str) -> String {
     let (paint, word) = match sighting {

@@ -1,11 +1,14 @@
 //! `topo watch`: drift is repaired as it happens.
 
+mod map;
 mod patience;
 
 use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use map::Map;
 use patience::Patience;
 
 use super::args::{FileArgs, RunArgs};
@@ -38,11 +41,26 @@ pub struct Args {
     /// Only say what would be repaired
     #[arg(long)]
     dry_run: bool,
+    /// Serve a map of the topology to browsers that follows what happens, as `127.0.0.1:8080` or `8080`
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = listen)]
+    http: Option<SocketAddr>,
+}
+
+/// A port alone is one of this machine's own.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    port.or_else(|_| text.parse())
+        .map_err(|_| "write a port, or an address and a port: `127.0.0.1:8080`".to_owned())
 }
 
 pub async fn watch(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
     let cancel = run::listen()?;
     let mut watch = Watch::new(args);
+    if let Some(at) = args.http {
+        let map = Map::open(at).await?;
+        view.note(&format!("the map is at {}", map.url()));
+        watch.map = Some(map);
+    }
     while let Some(looked) = run::unless_interrupted(&cancel, Box::pin(watch.look(view))).await {
         let pause = match looked {
             // What is being repaired comes to its end, as in an apply.
@@ -61,6 +79,7 @@ pub async fn watch(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
 struct Watch {
     file: PathBuf,
     dry_run: bool,
+    map: Option<Map>,
     listening: Listening,
     patience: Patience,
     /// Everything seen so far: a deleted object looks like one that was never created.
@@ -81,6 +100,7 @@ impl Watch {
         Self {
             file: args.file.path(),
             dry_run: args.dry_run,
+            map: None,
             listening: Listening::default(),
             patience: Patience::default(),
             seen: HashSet::new(),
@@ -108,6 +128,9 @@ impl Watch {
         self.listening.hear_engine(&session);
         let planned = session.plan(Wanted::default()).await?;
         self.listening.hear_cluster(&session).await;
+        if let Some(map) = &mut self.map {
+            map.show(&session, &planned).await?;
+        }
         Ok(Looked { session, planned })
     }
 
@@ -115,10 +138,10 @@ impl Watch {
     async fn act(&mut self, looked: Looked, cancel: &Cancel, view: &mut dyn View) -> Duration {
         let Looked { session, planned } = looked;
         if self.trouble.take().is_some() {
-            view.sighting(&Sighting::Over);
+            self.see(&Sighting::Over, view);
         }
         if !std::mem::replace(&mut self.said, true) {
-            view.sighting(&Sighting::Begins { topology: session.name() });
+            self.see(&Sighting::Begins { topology: session.name() }, view);
         }
         let now = Instant::now();
         let Planned { mut plan, desired, world } = planned;
@@ -138,9 +161,9 @@ impl Watch {
             return self.patience.until(now).map_or(idle, |wait| wait.min(idle));
         }
         for item in &drifted {
-            view.sighting(&Sighting::Drifted { item });
+            self.see(&Sighting::Drifted { item }, view);
             if let Some(pause) = self.patience.tried(&item.id, now) {
-                view.sighting(&Sighting::Again { id: &item.id, pause });
+                self.see(&Sighting::Again { id: &item.id, pause }, view);
             }
         }
         if self.dry_run {
@@ -158,15 +181,23 @@ impl Watch {
             if !drifted.iter().any(|item| item.id == *id) {
                 continue;
             }
-            view.sighting(&match outcome {
+            let sighting = match outcome {
                 Outcome::Done(did) => Sighting::Repaired { id, did: *did, elapsed },
                 Outcome::Failed(failure) => Sighting::Failed { id, failure },
                 Outcome::Pending(why) | Outcome::Skipped(why) | Outcome::Removed(why) => {
                     Sighting::NotYet { id, why }
                 }
-            });
+            };
+            self.see(&sighting, view);
         }
         Duration::ZERO
+    }
+
+    fn see(&mut self, sighting: &Sighting, view: &mut dyn View) {
+        view.sighting(sighting);
+        if let Some(map) = &mut self.map {
+            map.tell(sighting);
+        }
     }
 
     fn trouble(&mut self, error: &Error, view: &mut dyn View) -> Duration {
@@ -175,7 +206,7 @@ impl Watch {
             None => "the file is not valid (`topo validate` says why)".to_owned(),
         };
         if self.trouble.as_ref() != Some(&why) {
-            view.sighting(&Sighting::Trouble { why: &why });
+            self.see(&Sighting::Trouble { why: &why }, view);
             self.trouble = Some(why);
         }
         TROUBLE
@@ -183,10 +214,10 @@ impl Watch {
 
     fn tell_left(&mut self, left: &[Item], view: &mut dyn View) {
         let ids: Vec<Id> = left.iter().map(|item| item.id.clone()).collect();
-        for item in left.iter().filter(|item| !self.left.contains(&item.id)) {
-            view.sighting(&Sighting::Left { item });
+        let before = std::mem::replace(&mut self.left, ids);
+        for item in left.iter().filter(|item| !before.contains(&item.id)) {
+            self.see(&Sighting::Left { item }, view);
         }
-        self.left = ids;
     }
 }
 

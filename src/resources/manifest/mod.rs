@@ -1,10 +1,10 @@
 //! The chain of manifests: one resource for each entry of the file, done when its objects work, so
 //! that the next entry waits for one thing instead of for every object of the one before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::engine::{Failure, Turn};
-use crate::plan::{Bond, Origin, Outputs, Resource, Seen, Table, World};
+use crate::plan::{Bond, Id, Origin, Outputs, Resource, Seen, Table, World};
 use crate::resources::base::context::Context;
 use crate::resources::base::ids;
 use crate::resources::base::in_cluster::in_cluster;
@@ -48,6 +48,15 @@ pub fn chain(topology: &Topology) -> Vec<Vec<Bond>> {
             before(entry).into_iter().chain(ids::asked(&written.needs)).collect()
         })
         .collect()
+}
+
+/// Which manifest each object is of, and what stands for the whole of one.
+pub fn members(topology: &Topology, objects: &Objects) -> HashMap<Id, Id> {
+    let made = objects.manifests.objects.iter().zip(&objects.ids).map(|(made, id)| {
+        (id.clone(), ids::manifest(topology, objects.manifests.sources[made.source].entry))
+    });
+    let whole = (0..topology.manifests.len()).map(|entry| ids::manifest(topology, entry));
+    made.chain(whole.map(|id| (id.clone(), id))).collect()
 }
 
 /// Only entries that another follows, or that something needs by name, have to be waited for as a

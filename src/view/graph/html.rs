@@ -1,48 +1,33 @@
-//! The drawing as a page: point at a resource to see what it needs and what needs it.
+//! The drawing as a page that fits the window: zoom, drag, search, and click a box for what is known of it.
 
 use super::{Picture, escaped, svg};
 
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+const LIVE: &str = include_str!("live.js");
+
 pub fn draw(picture: &Picture) -> String {
+    page(picture, "", "")
+}
+
+/// The same, kept up to date by what its server sends.
+pub fn live(picture: &Picture) -> String {
+    page(picture, "<section id=\"log\" aria-label=\"What happened\"></section>\n", LIVE)
+}
+
+fn page(picture: &Picture, log: &str, live: &str) -> String {
+    // Inside of a script no text may end it.
+    let nodes = picture.nodes_described().to_string().replace('<', "\\u003c");
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
-         <style>{STYLE}</style>\n{drawing}<script>{SCRIPT}</script>\n</html>\n",
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
+         <style>{STYLE}</style>\n<header><h1>{title}</h1>\
+         <input type=\"search\" placeholder=\"Search\" aria-label=\"Search\">\
+         <button id=\"out\" aria-label=\"Zoom out\">−</button><button id=\"in\" aria-label=\"Zoom in\">+</button>\
+         <button id=\"fit\">Fit</button></header>\n<main>{drawing}</main>\n<aside hidden aria-live=\"polite\"></aside>\n{log}\
+         <script type=\"application/json\" id=\"nodes\">{nodes}</script>\n<script>{SCRIPT}{live}</script>\n</html>\n",
         title = escaped(&picture.title),
         drawing = svg::draw(picture),
     )
 }
-
-const STYLE: &str = "\
-body{margin:0}svg{display:block}.box{cursor:pointer}\
-svg.chosen .box:not(.near){opacity:.25}svg.chosen .line:not(.near){opacity:.08}\
-.line.near{stroke:#0969da;stroke-width:2}\
-@media(prefers-color-scheme:dark){body{background:#0d1117}}";
-
-const SCRIPT: &str = r"
-const svg = document.querySelector('svg');
-const lines = [...svg.querySelectorAll('.line')].map(line => ({line, from: line.dataset.from, to: line.dataset.to}));
-const boxes = new Map([...svg.querySelectorAll('.box')].map(box => [box.dataset.node, box]));
-let pinned = null;
-
-function walk(start, near, far) {
-  const open = [start];
-  const seen = new Set(open);
-  while (open.length > 0) {
-    const at = open.pop();
-    boxes.get(at).classList.add('near');
-    for (const edge of lines.filter(edge => edge[near] === at)) {
-      edge.line.classList.add('near');
-      if (!seen.has(edge[far])) { seen.add(edge[far]); open.push(edge[far]); }
-    }
-  }
-}
-
-function choose(node) {
-  svg.querySelectorAll('.near').forEach(part => part.classList.remove('near'));
-  svg.classList.toggle('chosen', node !== null);
-  if (node !== null) { walk(node, 'to', 'from'); walk(node, 'from', 'to'); }
-}
-
-const nodeOf = event => event.target.closest('.box')?.dataset.node ?? null;
-svg.addEventListener('mouseover', event => { if (pinned === null) choose(nodeOf(event)); });
-svg.addEventListener('click', event => { pinned = nodeOf(event); choose(pinned); });
-";

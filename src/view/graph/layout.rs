@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Picture, label};
+use crate::plan::Id;
 use crate::view::text::{cut, width};
 
 /// A character of the monospaced font, at the size of a box's name.
@@ -16,6 +17,7 @@ const BOX_HEIGHT: f64 = 40.0;
 const LANE_HEIGHT: f64 = 10.0;
 const GAP: f64 = 14.0;
 const BETWEEN_COLUMNS: f64 = 64.0;
+const BETWEEN_LANES: f64 = 28.0;
 const BOX_PADDING: f64 = 12.0;
 const SWEEPS: usize = 16;
 
@@ -50,6 +52,7 @@ pub fn layout(picture: &Picture) -> Layout {
     let mut layers = Layers::new(picture);
     layers.untangle();
     layers.straighten();
+    layers.part();
     layers.place(picture)
 }
 
@@ -58,10 +61,27 @@ struct Cell {
     column: usize,
     /// The node whose box this is.
     node: Option<usize>,
+    lane: Lane,
     before: Vec<usize>,
     after: Vec<usize>,
     /// The middle.
     y: f64,
+}
+
+/// Bands from top to bottom: how a connection comes in stands apart from what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Inside,
+    Doors,
+}
+
+impl Lane {
+    fn of(id: &Id) -> Self {
+        match id.kind() {
+            "gateway" | "port" | "tunnel" | "connector" => Self::Doors,
+            _ => Self::Inside,
+        }
+    }
 }
 
 struct Layers {
@@ -76,8 +96,9 @@ impl Layers {
     fn new(picture: &Picture) -> Self {
         let column_of = columns(picture);
         let mut layers = Self { cells: Vec::new(), columns: Vec::new(), routes: Vec::new() };
+        let lane_of = |node: usize| Lane::of(&picture.nodes[node].id);
         for (node, column) in column_of.iter().enumerate() {
-            layers.cell(*column, Some(node));
+            layers.cell(*column, Some(node), lane_of(node));
         }
         let mut joined: HashSet<(usize, usize)> = HashSet::new();
         // Lines of one origin share their lanes, and part only before their last column.
@@ -85,8 +106,9 @@ impl Layers {
         for (needed, by) in picture.edges() {
             let mut route = vec![needed];
             for column in column_of[needed] + 1..column_of[by] {
-                let lane =
-                    lanes.entry((needed, column)).or_insert_with(|| layers.cell(column, None));
+                let lane = lanes
+                    .entry((needed, column))
+                    .or_insert_with(|| layers.cell(column, None, lane_of(needed)));
                 route.push(*lane);
             }
             route.push(by);
@@ -98,12 +120,15 @@ impl Layers {
             }
             layers.routes.push(route);
         }
+        for column in &mut layers.columns {
+            column.sort_by_key(|cell| layers.cells[*cell].lane);
+        }
         layers
     }
 
-    fn cell(&mut self, column: usize, node: Option<usize>) -> usize {
+    fn cell(&mut self, column: usize, node: Option<usize>, lane: Lane) -> usize {
         let at = self.cells.len();
-        self.cells.push(Cell { column, node, before: Vec::new(), after: Vec::new(), y: 0.0 });
+        self.cells.push(Cell { column, node, lane, before: Vec::new(), after: Vec::new(), y: 0.0 });
         if self.columns.len() <= column {
             self.columns.resize(column + 1, Vec::new());
         }
@@ -142,7 +167,8 @@ impl Layers {
         };
         let mut wishes: Vec<(f64, usize)> =
             cells.iter().enumerate().map(|(now, cell)| (wish(*cell, now), *cell)).collect();
-        wishes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let lane = |cell: usize| self.cells[cell].lane;
+        wishes.sort_by(|a, b| lane(a.1).cmp(&lane(b.1)).then(a.0.total_cmp(&b.0)));
         cells.clear();
         cells.extend(wishes.into_iter().map(|(_, cell)| cell));
         self.columns[column] = cells;
@@ -188,6 +214,18 @@ impl Layers {
         }
     }
 
+    /// Moves the lower band below everything of the upper one.
+    fn part(&mut self) {
+        let of = |lane: Lane| self.cells.iter().filter(move |cell| cell.lane == lane);
+        let bottom = of(Lane::Inside).map(|cell| cell.y).reduce(f64::max);
+        let top = of(Lane::Doors).map(|cell| cell.y).reduce(f64::min);
+        let (Some(bottom), Some(top)) = (bottom, top) else { return };
+        let down = (bottom - top + BOX_HEIGHT + BETWEEN_LANES).max(0.0);
+        for cell in self.cells.iter_mut().filter(|cell| cell.lane == Lane::Doors) {
+            cell.y += down;
+        }
+    }
+
     /// Moves a column's cells as near to their neighbours as their order and size allow.
     fn align(&mut self, column: usize) {
         let offsets = self.offsets(column);
@@ -225,8 +263,8 @@ impl Layers {
         let labels: Vec<(String, String)> = picture
             .nodes
             .iter()
-            .map(|id| {
-                let (kind, name) = label(id);
+            .map(|node| {
+                let (kind, name) = label(node);
                 (cut(&kind, WIDEST_NAME), cut(&name, WIDEST_NAME))
             })
             .collect();
@@ -356,7 +394,7 @@ fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// Counts of boxes and columns are far below what a float holds exactly.
-fn as_f64(count: usize) -> f64 {
+pub fn as_f64(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::MAX, f64::from)
 }
 
@@ -364,6 +402,7 @@ fn as_f64(count: usize) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{Node, Told};
     use super::*;
 
     #[test]
@@ -382,7 +421,10 @@ mod tests {
     fn picture() -> impl Strategy<Value = Picture> {
         prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..4), 1..40)
             .prop_map(|wishes| {
-                let nodes = (0..wishes.len()).map(|at| crate::plan::Id::new("node", at)).collect();
+                let kinds = ["node", "gateway", "port"];
+                let id = |at: usize| crate::plan::Id::new(kinds[at % kinds.len()], at);
+                let node = |at| Node { id: id(at), told: Told::default(), objects: None };
+                let nodes = (0..wishes.len()).map(node).collect();
                 let needs = wishes
                     .iter()
                     .enumerate()

@@ -5,12 +5,12 @@
 
 use std::fmt::Write;
 
-use owo_colors::OwoColorize;
+use owo_colors::{AnsiColors, OwoColorize};
 
-use super::Picture;
-use crate::view::text::tame;
+use super::{Node, Picture, Tint};
+use crate::view::text::{tame, width};
 
-pub fn draw(picture: &Picture) -> String {
+pub fn draw(picture: &Picture, columns: Option<usize>) -> String {
     let parents = parents(picture);
     let mut children = vec![Vec::new(); picture.nodes.len()];
     let mut open = Vec::new();
@@ -26,9 +26,14 @@ pub fn draw(picture: &Picture) -> String {
     while let Some(branch) = open.pop() {
         let node = branch.node;
         let (own, below) = branch.lines();
-        let name = tame(picture.nodes[node].as_str());
-        let others = others(picture, node, parents[node]);
-        let _ = writeln!(text, "{}{}{}", own.dimmed(), name, others.dimmed());
+        let Node { id, told, .. } = &picture.nodes[node];
+        let name = tame(id.as_str());
+        let mark = told.mark.as_ref().map(|mark| format!("  {}", mark.word)).unwrap_or_default();
+        let used = width(&own) + width(&name) + width(&mark);
+        let room = columns.map(|columns| columns.saturating_sub(used));
+        let others = others(picture, node, parents[node], room);
+        let tint = told.mark.as_ref().map_or(AnsiColors::Default, |mark| color(mark.tint));
+        let _ = writeln!(text, "{}{name}{}{}", own.dimmed(), mark.color(tint), others.dimmed());
         let last = children[node].last().copied();
         open.extend(children[node].iter().rev().map(|child| Branch {
             node: *child,
@@ -71,11 +76,26 @@ impl Branch {
     }
 }
 
-fn others(picture: &Picture, node: usize, parent: Option<usize>) -> String {
+/// Named where there is room for that, else counted.
+fn others(picture: &Picture, node: usize, parent: Option<usize>, room: Option<usize>) -> String {
     let names: Vec<String> = picture.needs[node]
         .iter()
         .filter(|need| Some(**need) != parent)
-        .map(|need| tame(picture.nodes[*need].as_str()))
+        .map(|need| tame(picture.nodes[*need].id.as_str()))
         .collect();
-    if names.is_empty() { String::new() } else { format!("  (also needs {})", names.join(", ")) }
+    let named = format!("  (also needs {})", names.join(", "));
+    match (names.len(), room) {
+        (0, _) => String::new(),
+        (count, Some(room)) if width(&named) > room => format!("  (and {count} more)"),
+        _ => named,
+    }
+}
+
+fn color(tint: Tint) -> AnsiColors {
+    match tint {
+        Tint::Quiet => AnsiColors::Default,
+        Tint::Good => AnsiColors::Green,
+        Tint::Uneasy => AnsiColors::Yellow,
+        Tint::Bad => AnsiColors::Red,
+    }
 }
