@@ -70,7 +70,7 @@ impl Site {
 fn token() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
 }
 
 async fn serve(listener: TcpListener, door: Door, issues: watch::Receiver<Issue>) {

@@ -318,7 +318,7 @@ mod tests {
         };
         let box_of = |picture: &Picture| {
             let found = picture.nodes.iter().find(|node| node.id.kind() == "manifest");
-            found.map(|node| label(node))
+            found.map(label)
         };
         let whole = picture().with_manifests(&manifests(&["service", "port"]));
         assert_eq!(box_of(&whole), Some(("manifest · 2 objects".to_owned(), "web".to_owned())));
