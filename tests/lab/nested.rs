@@ -33,7 +33,7 @@ fn nested() {
     example.settles();
 
     iptables(&lab, "nested-gw", &REJECT);
-    let probed = lab.expect(0, &["status", "--probe", &example.path()]).out;
+    let probed = lab.expect(1, &["status", "--probe", &example.path()]).out;
     let said = probed.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("nothing comes through the gateway: "), "{said}");
     assert!(said.contains("no route to host"), "{said}");
