@@ -78,7 +78,11 @@ pub enum Tint {
 impl Told {
     /// What the plan says of one that is to be created.
     pub fn of(item: &Item) -> Self {
-        let known = item.values.iter().filter(|(_, value)| !matches!(value, Shown::Unknown(_)));
+        let is_telling = |value: &Shown| match value {
+            Shown::Value(value) => value != "",
+            Shown::Absent | Shown::Sensitive | Shown::Unknown(_) => false,
+        };
+        let known = item.values.iter().filter(|(_, value)| is_telling(value));
         let values = known.map(|(path, value)| (path.clone(), shown(value)));
         Self { values: values.collect(), at: item.at.clone(), mark: None }
     }
