@@ -49,6 +49,7 @@ pub mod name {
         DROPPED_IN_GATEWAY = "dropped-in-gateway";
         DROPPED_ON_NODE = "dropped-on-node";
         EMBEDDED_DNS_LOST = "embedded-dns-lost";
+        ENGINE_ELSEWHERE = "engine-elsewhere";
         ENGINE_NOT_FORWARDING = "engine-not-forwarding";
         ENGINE_TOO_OLD = "engine-too-old";
         ENGINE_UNREACHABLE = "engine-unreachable";

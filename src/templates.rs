@@ -32,6 +32,7 @@ embedded![
     "nfs-server/ganesha.conf",
     "nfs-server/health",
     "nfs-server/install-tools",
+    "publisher/publish",
     "tunnel/launchd.plist",
     "tunnel/ssh_config",
     "tunnel/systemd.service",

@@ -185,13 +185,14 @@ fn a_kind_is_one_folder_and_one_registration() {
 
 /// Which kinds know another: a forward and a tunnel their gateway, and so on. All else that one needs
 /// of another is its id, an output of it, or what `base` does for all.
-const NEIGHBORS: [(&str, &str); 8] = [
+const NEIGHBORS: [(&str, &str); 9] = [
     ("node", "cluster"),
     ("object", "manifest"),
     ("object", "pool"),
     ("object", "share"),
     ("pool", "metallb"),
     ("port", "gateway"),
+    ("publisher", "gateway"),
     ("share", "server"),
     ("tunnel", "gateway"),
 ];

@@ -4,7 +4,7 @@ use super::load;
 use super::session::unreached;
 use crate::backend::docker::{Container, Docker, Snapshot, Surroundings};
 use crate::error::{Error, Exit};
-use crate::resources::{Claims, Whose, of_container, published};
+use crate::resources::{Claims, Whose, of_container, publications};
 use crate::view::{Listed, View};
 
 /// List the topologies of this engine
@@ -38,6 +38,10 @@ fn listed(name: &str, claims: &Claims, snapshot: &Snapshot) -> Listed {
         file: claims.of(name).map(|claim| claim.file.clone()),
         containers: containers.len(),
         running: containers.iter().filter(|container| container.is_running()).count(),
-        publishes: containers.iter().copied().flat_map(published).collect(),
+        publishes: containers
+            .iter()
+            .flat_map(|container| publications(container))
+            .map(|publication| publication.to_string())
+            .collect(),
     }
 }

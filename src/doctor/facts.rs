@@ -48,6 +48,8 @@ pub struct Firewall {
 pub struct Kernel {
     /// As `uname -r` has it; none on other systems than Linux.
     pub release: Option<String>,
+    /// As `uname -n` has it.
+    pub name: Option<String>,
     pub inotify_instances: Look<u64>,
     pub inotify_watches: Look<u64>,
     /// Whether what crosses a bridge passes iptables too.

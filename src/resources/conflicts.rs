@@ -1,13 +1,12 @@
 //! What others hold of that which a topology would take: addresses and ports of containers.
 
-use std::net::IpAddr;
-
-use crate::backend::docker::{Container, Published, Snapshot};
+use crate::backend::docker::{Container, Snapshot};
 use crate::plan::Resource;
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::docker::kind_nodes;
 use crate::resources::base::docker::ownership::{self, Whose};
-use crate::topology::{AddressRange, Listen, Proto, Topology};
+use crate::resources::base::docker::published::publications;
+use crate::topology::{AddressRange, Listen, Topology};
 
 /// The addresses that topo has chosen, as far as they are known before anything is made.
 pub fn settled(topology: &Topology, desired: &[Resource]) -> Vec<Reservation> {
@@ -45,10 +44,11 @@ pub fn held_by_others(
             }
         }
         for (what, listen) in ports {
-            if let Some(port) = container.ports.iter().find(|port| meets(port, *listen)) {
+            let published = publications(container);
+            if let Some(port) = published.iter().find_map(|it| meeting(it.listen, *listen)) {
                 held.push(format!(
-                    "{what} would publish port {}, which the container `{}` publishes",
-                    port.port, container.name
+                    "{what} would publish port {port}, which the container `{}` publishes",
+                    container.name
                 ));
             }
         }
@@ -63,20 +63,20 @@ fn is_own(container: &Container, topology: &str, snapshot: &Snapshot) -> bool {
         || kind_nodes::containers(snapshot, topology).any(|node| node.id == container.id)
 }
 
-fn meets(published: &Published, listen: Listen) -> bool {
-    let everywhere = |address: Option<IpAddr>| address.is_none_or(|one| one.is_unspecified());
-    let same_address = published.address == Some(listen.addr)
-        || everywhere(published.address)
+/// The first port that both take.
+fn meeting(published: Listen, listen: Listen) -> Option<u16> {
+    let same_address = published.addr == listen.addr
+        || published.addr.is_unspecified()
         || listen.addr.is_unspecified();
-    let same_protocol = published.udp == (listen.proto == Proto::Udp);
-    let ports = listen.ports.first()..=listen.ports.last();
-    same_address && same_protocol && ports.contains(&published.port)
+    let (ports, wanted) = (published.ports, listen.ports);
+    let meet = same_address && published.proto == listen.proto && ports.meets(wanted);
+    meet.then(|| ports.first().max(wanted.first()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::docker::{Address, ContainerState, Labels};
+    use crate::backend::docker::{Address, ContainerState, Labels, Published};
     use crate::resources::base::docker::ownership::CLUSTER_LABEL;
     use crate::resources::base::{ids, marks};
 

@@ -15,6 +15,7 @@ mod node;
 mod object;
 mod pool;
 mod port;
+mod publisher;
 mod registry;
 mod server;
 mod share;
@@ -24,7 +25,9 @@ pub use base::claim::{Claim, Claims, Reservation};
 pub use base::context::{Context, Held};
 pub use base::docker::kind_nodes;
 pub use base::docker::ownership::{Whose, of_container};
+pub use base::docker::published::publications;
 pub use base::existing::Existing;
+pub use base::ids::publisher as publisher_id;
 pub use base::kind::{Ingredients, ResourceKind};
 pub use base::kube::inventory::Inventory;
 pub use base::kube::objects::{Objects, id as object_id};
@@ -35,11 +38,12 @@ pub use base::sites::{Container, Reads, Site, Workload, containers, workload};
 pub use base::variables::Variables;
 pub use cluster::{kubeconfig_alone, leave_kubeconfigs};
 pub use conflicts::settled;
-pub use gateway::{leads as gateway_leads, published, ssh_host_key};
+pub use gateway::{leads as gateway_leads, ssh_host_key};
 pub use manifest::members as members_of_manifests;
 pub use network::{foreign_routes, foresee};
 pub use object::unbalanced;
 pub use port::leads_to;
+pub use publisher::{is_in_force as rules_are_in_force, not_of_this_machine};
 pub use registry::{
     Belongings, Hands, check_tools, desired, explain, halt, held_by_others, named, observe,
     observe_ports, refuse_impossible, render, table, watched,

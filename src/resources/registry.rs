@@ -161,6 +161,7 @@ kinds!(
     [super::manifest::ManifestKind],
     [super::port::PortKind],
     [super::gateway::GatewayKind, super::tunnel::TunnelKind],
+    [super::publisher::PublisherKind],
     [super::connector::ConnectorKind],
 );
 

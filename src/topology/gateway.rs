@@ -52,6 +52,9 @@ pub struct Gateway {
     /// Ports of this machine that are reserved once, as `[ADDRESS:]RANGE[/udp]`; forwards inside them change without a new container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<ListenSpec>,
+    /// Who publishes at 127.0.0.1: the `engine`, with a process a port, or rules of this machine's `kernel`. Other addresses are the engine's.
+    #[serde(default)]
+    pub publish_by: PublishBy,
     /// Publish 500 ports or more although each costs the engine time and memory.
     #[serde(default)]
     pub allow_large_range: bool,
@@ -82,6 +85,27 @@ impl Gateway {
         let proxy = self.http_proxy.iter().map(|proxy| (proxy.listen.resolved(), HTTP_PROXY_PORT));
         range.chain(ssh).chain(proxy)
     }
+
+    /// Those of them that are published in this way.
+    pub fn publications_by(&self, way: PublishBy) -> impl Iterator<Item = (Listen, u16)> {
+        self.publications().filter(move |(listen, _)| self.published_by(listen.addr) == way)
+    }
+
+    /// Rules serve this machine alone: the engine lets nothing from outside into its networks but by
+    /// its own.
+    pub fn published_by(&self, address: IpAddr) -> PublishBy {
+        if address.is_loopback() { self.publish_by } else { PublishBy::Engine }
+    }
+}
+
+/// Who publishes the gateway's ports on this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum PublishBy {
+    #[default]
+    Engine,
+    Kernel,
 }
 
 /// How the gateway forwards.

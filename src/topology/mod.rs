@@ -52,8 +52,8 @@ pub use duration::Duration;
 pub use editor::schema as editor_schema;
 pub use files::{FileKind, Files, FolderEntry};
 pub use gateway::{
-    AuthorizedKey, Gateway, GatewayForwarding, HttpProxy, Port, ServiceImage, ServiceRef, Ssh,
-    Target, TargetPort,
+    AuthorizedKey, Gateway, GatewayForwarding, HttpProxy, Port, PublishBy, ServiceImage,
+    ServiceRef, Ssh, Target, TargetPort,
 };
 pub use host_path::HostPath;
 pub use image::{Build, Image, is_for_docker};
@@ -154,6 +154,18 @@ impl Topology {
     /// Whether the gateway's ports are carried here from the machine that publishes them.
     pub fn is_exposed(&self) -> bool {
         self.gateway.as_ref().is_some_and(|gateway| gateway.expose.is_some())
+    }
+
+    /// Whether rules of the kernel publish ports of the gateway.
+    pub fn is_published_by_kernel(&self) -> bool {
+        let gateway = self.gateway.as_ref();
+        gateway.is_some_and(|it| it.publications_by(PublishBy::Kernel).next().is_some())
+    }
+
+    /// Whether a rule of the kernel publishes where this forward listens.
+    pub fn is_listened_by_kernel(&self, port: &Port) -> bool {
+        let address = port.listen().addr;
+        self.gateway.as_ref().is_some_and(|it| it.published_by(address) == PublishBy::Kernel)
     }
 
     /// Whether any share goes this way.

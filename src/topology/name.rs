@@ -97,7 +97,7 @@ impl Label {
 }
 
 /// The kinds of resource that an id can begin with.
-pub const RESOURCE_KINDS: [&str; 14] = [
+pub const RESOURCE_KINDS: [&str; 15] = [
     "network",
     "cluster",
     "node",
@@ -106,6 +106,7 @@ pub const RESOURCE_KINDS: [&str; 14] = [
     "pool",
     "object",
     "gateway",
+    "publisher",
     "port",
     "server",
     "share",

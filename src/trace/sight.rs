@@ -74,9 +74,18 @@ pub struct Gateway {
     pub name: String,
     /// None where there is none.
     pub container: Option<Container>,
+    /// Where rules of the kernel publish the port, and not the engine.
+    pub publisher: Option<Publisher>,
     /// On the network, one a family.
     pub addresses: Vec<IpAddr>,
     pub inside: Look<Inside>,
+}
+
+/// The container that puts rules of the kernel in force.
+pub struct Publisher {
+    pub name: String,
+    /// Whether what is in force is what it put in force. A stopped one, or none, has nothing in force.
+    pub in_force: Look<bool>,
 }
 
 /// What goes on in a gateway that runs.

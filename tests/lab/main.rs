@@ -29,6 +29,7 @@ mod lab;
 mod listing;
 mod nested;
 mod node_port;
+mod published_by_kernel;
 mod refuser;
 mod routed_host;
 mod served;

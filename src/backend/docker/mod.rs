@@ -54,7 +54,10 @@ pub struct Docker {
 
 /// What the engine tells of itself and of the machine that it runs on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub struct Info {
+    /// Of the machine.
+    pub name: String,
     pub version: String,
     /// `1.45`
     pub api: String,
@@ -74,6 +77,8 @@ pub struct Info {
     pub missing_limits: Vec<&'static str>,
     pub is_rootless: bool,
     pub is_podman: bool,
+    /// Root in its containers is another user of the machine.
+    pub remaps_users: bool,
     pub memory: u64,
     /// Whether its kernel forwards between networks; None where it does not say.
     pub forwards: Option<bool>,
@@ -166,6 +171,8 @@ fn described(info: SystemInfo, version: SystemVersion) -> Info {
     let missing = limits.into_iter().filter(|(_, has)| *has == Some(false));
     let components = version.components.unwrap_or_default();
     Info {
+        name: info.name.unwrap_or_default(),
+        remaps_users: has_option("userns"),
         is_rootless: has_option("rootless"),
         is_podman: components.iter().any(|part| part.name.contains("Podman")),
         cgroup: if info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1) { 1 } else { 2 },

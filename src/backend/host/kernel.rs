@@ -21,9 +21,23 @@ pub fn setting(name: &str) -> io::Result<u64> {
     number.ok_or_else(|| io::Error::other("it is not a number"))
 }
 
+/// Whether an interface leads packets with loopback addresses.
+pub fn route_localnet(interface: &str) -> io::Result<u64> {
+    setting(&format!("net/ipv4/conf/{interface}/route_localnet"))
+}
+
 /// As `uname -r` says it; none where there is no /proc.
 pub fn release() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    told("osrelease")
+}
+
+/// As `uname -n` says it.
+pub fn name() -> Option<String> {
+    told("hostname")
+}
+
+fn told(what: &str) -> Option<String> {
+    let text = fs::read_to_string(Path::new("/proc/sys/kernel").join(what)).ok()?;
     Some(text.trim().to_owned())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use super::Program;
 
@@ -66,21 +67,38 @@ fn address(text: &str) -> Option<SocketAddr> {
 
 /// The programs of this machine that take what comes to an address, or why they cannot be told.
 pub async fn listeners(place: SocketAddr, udp: bool) -> Result<Vec<Listener>, String> {
+    match tables(udp) {
+        Some(tables) => Ok(in_tables(&tables, |socket| socket.takes(place))),
+        None => from_lsof(place, udp).await,
+    }
+}
+
+/// Of any of these ports, as far as the kernel's tables tell.
+pub fn listeners_in(address: IpAddr, ports: RangeInclusive<u16>, udp: bool) -> Vec<Listener> {
+    let takes = |socket: &Listening| {
+        let port = socket.at.port();
+        ports.contains(&port) && socket.takes(SocketAddr::new(address, port))
+    };
+    tables(udp).map(|tables| in_tables(&tables, takes)).unwrap_or_default()
+}
+
+/// None where there is no /proc.
+fn tables(udp: bool) -> Option<String> {
     let names = if udp { ["udp", "udp6"] } else { ["tcp", "tcp6"] };
     let tables = names.map(|name| fs::read_to_string(format!("/proc/net/{name}")));
-    if tables.iter().all(Result::is_err) {
-        return from_lsof(place, udp).await;
-    }
-    let tables = tables.map(Result::unwrap_or_default).concat();
-    let found: Vec<Listening> =
-        listening(&tables).into_iter().filter(|socket| socket.takes(place)).collect();
+    let is_there = tables.iter().any(Result::is_ok);
+    is_there.then(|| tables.map(Result::unwrap_or_default).concat())
+}
+
+fn in_tables(tables: &str, takes: impl Fn(&Listening) -> bool) -> Vec<Listener> {
+    let found: Vec<Listening> = listening(tables).into_iter().filter(takes).collect();
     let mut holders = HashMap::new();
     if !found.is_empty() {
         holders = holders_of(&found);
     }
     let listener =
         |socket: &Listening| Listener { at: socket.at, process: holders.remove(&socket.inode) };
-    Ok(found.iter().map(listener).collect())
+    found.iter().map(listener).collect()
 }
 
 /// The processes that have these sockets open, as far as this user may see.
@@ -104,7 +122,7 @@ fn holders_of(sockets: &[Listening]) -> HashMap<u64, (u32, String)> {
     holders
 }
 
-/// Where there is no /proc.
+/// Without /proc.
 async fn from_lsof(place: SocketAddr, udp: bool) -> Result<Vec<Listener>, String> {
     let (what, state): (_, &[&str]) = if udp { ("UDP", &[]) } else { ("TCP", &["-sTCP:LISTEN"]) };
     let lsof = Program::new("lsof").args(["-nP", "-Fpcn"]).args(state.iter().copied());

@@ -5,10 +5,10 @@ use crate::backend::docker::Container;
 use crate::doctor::facts::{Engine, Facts};
 use crate::doctor::{Found, Part};
 use crate::finding::name::{
-    CGROUP_V1, DESKTOP_FREEZES, ENGINE_TOO_OLD, ENGINE_UNREACHABLE, LITTLE_DISK, LITTLE_MEMORY,
-    NO_DOCKER_PROGRAM, ROOTLESS_LIMITS, SLOW_STORAGE_DRIVER,
+    CGROUP_V1, DESKTOP_FREEZES, ENGINE_ELSEWHERE, ENGINE_TOO_OLD, ENGINE_UNREACHABLE, LITTLE_DISK,
+    LITTLE_MEMORY, NO_DOCKER_PROGRAM, ROOTLESS_LIMITS, SLOW_STORAGE_DRIVER,
 };
-use crate::resources::kind_nodes;
+use crate::resources::{kind_nodes, not_of_this_machine};
 use crate::topology::Cluster;
 
 const GIB: u64 = 1 << 30;
@@ -54,7 +54,12 @@ fn version(facts: &Facts, engine: &Engine) -> Judged {
         [info.operating_system.as_str(), product, if info.is_podman { "Podman" } else { "" }];
     let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
     let saw = format!("{}, API {}, {}, at {}", info.version, info.api, names.join(", "), engine.at);
-    let found = [too_old(engine), freezes(facts, engine), rootless(facts, engine)];
+    let found = [
+        too_old(engine),
+        freezes(facts, engine),
+        rootless(facts, engine),
+        elsewhere(facts, engine),
+    ];
     Judged::new(Part::Machine, "engine", saw, found.into_iter().flatten())
 }
 
@@ -83,6 +88,19 @@ fn freezes(facts: &Facts, engine: &Engine) -> Option<Found> {
             "end the range in `gateway.publish` at 65534",
         )
     })
+}
+
+fn elsewhere(facts: &Facts, engine: &Engine) -> Option<Found> {
+    facts.topology().filter(|topology| topology.is_published_by_kernel())?;
+    let remote = engine.remote.as_ref().map(|machine| format!("the engine runs on {machine}"));
+    let here = (facts.kernel.name.as_deref(), facts.kernel.release.as_deref());
+    let why = remote.or_else(|| not_of_this_machine(&engine.info, here))?;
+    Some(error(
+        ENGINE_ELSEWHERE,
+        why,
+        "rules of this machine's kernel lead nothing into its networks, and the file has `publishBy: kernel`",
+        "write `publishBy: engine` in `gateway`",
+    ))
 }
 
 fn rootless(facts: &Facts, engine: &Engine) -> Option<Found> {

@@ -87,6 +87,7 @@ fn healthy() -> Facts {
         },
         kernel: Kernel {
             release: Some(KERNEL.to_owned()),
+            name: Some("box".to_owned()),
             inotify_instances: Ok(1024),
             inotify_watches: Ok(524_288),
             bridge_netfilter: Some(true),
@@ -97,6 +98,7 @@ fn healthy() -> Facts {
             at: "unix:///var/run/docker.sock (a usual place)".to_owned(),
             remote: None,
             info: Info {
+                name: "box".to_owned(),
                 version: "26.1.5".to_owned(),
                 api: "1.45".to_owned(),
                 operating_system: "Debian GNU/Linux 12 (bookworm)".to_owned(),
@@ -208,6 +210,19 @@ fn what_the_engine_tells_of_itself_is_judged() {
     };
     assert_eq!(found(rootless), ["rootless-limits"]);
     assert_eq!(found(|facts| info(facts).is_rootless = true), [""; 0]);
+}
+
+#[test]
+fn rules_of_this_machines_kernel_need_an_engine_in_its_network() {
+    let publish = |way: &'static str, name: &'static str| {
+        found(move |facts| {
+            info(facts).name = name.to_owned();
+            with_file(facts, json!({ "gateway": { "publish": [10000], "publishBy": way } }));
+        })
+    };
+    assert_eq!(publish("kernel", "colima"), ["engine-elsewhere"]);
+    assert_eq!(publish("kernel", "box"), [""; 0]);
+    assert_eq!(publish("engine", "colima"), [""; 0]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub fn kernel(root: Option<&Path>) -> Kernel {
     let setting = |name: &str| kernel::setting(name).map_err(|error| error.to_string());
     Kernel {
         release: kernel::release(),
+        name: kernel::name(),
         inotify_instances: setting("fs/inotify/max_user_instances"),
         inotify_watches: setting("fs/inotify/max_user_watches"),
         bridge_netfilter: setting("net/bridge/bridge-nf-call-iptables").ok().map(|it| it != 0),

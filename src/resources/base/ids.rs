@@ -15,6 +15,7 @@ pub const SHARE: &str = "share";
 pub const MANIFEST: &str = "manifest";
 pub const OBJECT: &str = "object";
 pub const GATEWAY: &str = "gateway";
+pub const PUBLISHER: &str = "publisher";
 pub const PORT: &str = "port";
 pub const TUNNEL: &str = "tunnel";
 pub const CONNECTOR: &str = "connector";
@@ -65,6 +66,10 @@ pub fn service(service: &ServiceRef) -> Id {
 
 pub fn gateway(topology: &Topology) -> Id {
     Id::new(GATEWAY, topology.gateway_name())
+}
+
+pub fn publisher(topology: &Topology) -> Id {
+    Id::new(PUBLISHER, format_args!("{}-ports", topology.gateway_name()))
 }
 
 pub fn port(port: &Port) -> Id {

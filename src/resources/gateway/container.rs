@@ -1,8 +1,6 @@
 //! How the gateway's container is made: what it may do, what it publishes, which files its volume has.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::IpAddr;
 
 use crate::backend::docker::api::{
     ContainerCreateBody, HealthConfig, HostConfig, PortBinding, RestartPolicy,
@@ -11,7 +9,8 @@ use crate::backend::docker::api::{
 use crate::backend::docker::{Archived, Container, Labels, Network};
 use crate::engine::Failure;
 use crate::resources::base::context::Context;
-use crate::topology::{Gateway, GatewayForwarding, Listen, PortRange, Proto, Subnet, Topology};
+use crate::resources::base::docker::published::{self, one_by_one};
+use crate::topology::{Gateway, GatewayForwarding, PublishBy, Subnet, Topology};
 
 /// Where the volume is.
 pub const STATE: &str = "/var/lib/topo";
@@ -89,7 +88,7 @@ fn environment(network: Option<&Network>) -> Vec<String> {
 
 pub fn body(topology: &Topology, gateway: &Gateway, ground: Ground) -> ContainerCreateBody {
     let bindings: Vec<(String, PortBinding)> = gateway
-        .publications()
+        .publications_by(PublishBy::Engine)
         .flat_map(|(listen, inside)| one_by_one(listen, inside))
         .map(|(addr, port, inside, proto)| {
             let binding =
@@ -143,74 +142,14 @@ pub fn body(topology: &Topology, gateway: &Gateway, ground: Ground) -> Container
     }
 }
 
-type OnePort = (IpAddr, u16, u16, Proto);
-
-fn one_by_one(listen: Listen, inside: u16) -> impl Iterator<Item = OnePort> {
-    let first = listen.ports.first();
-    listen.ports.ports().map(move |port| (listen.addr, port, inside + (port - first), listen.proto))
-}
-
-/// Ports of the host that lead to as many of the container.
-struct Publication {
-    listen: Listen,
-    inside: u16,
-}
-
-impl fmt::Display for Publication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.listen.fmt(f)?;
-        if self.inside == self.listen.ports.first() {
-            Ok(())
-        } else {
-            write!(f, " to {}", self.inside)
-        }
-    }
-}
-
-/// What a gateway publishes, in the one way of writing it that two lists can be compared by.
+/// What the engine publishes of a gateway.
 pub fn publications(gateway: &Gateway) -> Vec<String> {
-    let ports = gateway.publications().flat_map(|(listen, inside)| one_by_one(listen, inside));
-    in_runs(ports.collect()).iter().map(ToString::to_string).collect()
+    published::in_words(gateway.publications_by(PublishBy::Engine))
 }
 
 /// The same, as the engine tells it.
 pub fn publications_live(container: &Container) -> Vec<String> {
-    live_runs(container).iter().map(ToString::to_string).collect()
-}
-
-pub fn published_live(container: &Container) -> impl Iterator<Item = Listen> {
-    live_runs(container).into_iter().map(|run| run.listen)
-}
-
-fn live_runs(container: &Container) -> Vec<Publication> {
-    let ports = container.ports.iter().filter_map(|published| {
-        let proto = if published.udp { Proto::Udp } else { Proto::Tcp };
-        Some((published.address?, published.port, published.inside, proto))
-    });
-    in_runs(ports.collect())
-}
-
-fn in_runs(mut ports: Vec<OnePort>) -> Vec<Publication> {
-    ports.sort_unstable_by_key(|(addr, port, _, proto)| (*addr, *proto, *port));
-    ports.dedup();
-    let mut runs: Vec<Publication> = Vec::new();
-    for (addr, port, inside, proto) in ports {
-        if let Some(run) = runs.last_mut() {
-            let ports = run.listen.ports;
-            let continues = run.listen.addr == addr
-                && run.listen.proto == proto
-                && ports.last().checked_add(1) == Some(port)
-                && u32::from(run.inside) + ports.count() == u32::from(inside);
-            if let Some(longer) = PortRange::new(ports.first(), port).filter(|_| continues) {
-                run.listen.ports = longer;
-                continue;
-            }
-        }
-        if let Some(ports) = PortRange::one(port) {
-            runs.push(Publication { listen: Listen { addr, ports, proto }, inside });
-        }
-    }
-    runs
+    published::publications(container).iter().map(ToString::to_string).collect()
 }
 
 pub async fn write_keys(cx: &Context, container: &str, keys: &[String]) -> Result<(), Failure> {

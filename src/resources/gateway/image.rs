@@ -5,14 +5,19 @@ use serde_json::json;
 use super::container::tools;
 use crate::resources::base::docker::own_image::{ImageRole, OwnImage};
 use crate::templates::{TemplateError, Templates};
-use crate::topology::Gateway;
+use crate::topology::{Gateway, PublishBy};
 
 pub const ROLE: ImageRole =
     ImageRole { whose: "the gateway's", key: "gateway.image", repository: "topo-gateway" };
 
 pub fn own_image(gateway: &Gateway, templates: &Templates) -> Result<OwnImage, TemplateError> {
     OwnImage::of(ROLE, &gateway.image, |base| {
-        let values = json!({ "base": base, "tools": tools(gateway) });
+        let mut tools = tools(gateway);
+        // The publisher is made of it too, and that sets rules in any mode.
+        if gateway.publish_by == PublishBy::Kernel && !tools.contains(&"nft") {
+            tools.push("nft");
+        }
+        let values = json!({ "base": base, "tools": tools });
         Ok(vec![
             ("Dockerfile", templates.render("gateway/Dockerfile", &values)?),
             ("install-tools", templates.render("gateway/install-tools", &values)?),

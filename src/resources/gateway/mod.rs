@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use crate::backend::docker::{Claimed, Container, ContainerState, Error, Labels, Snapshot};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
-    Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, Span, State, Table,
-    Want, World,
+    Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
+    World,
 };
 use crate::resources::base::authorized_keys::authorized_keys;
 use crate::resources::base::claim::Reservation;
@@ -28,18 +28,20 @@ use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
 use crate::resources::base::docker::own_image::{self, OwnImage};
 use crate::resources::base::docker::ownership::{self, Whose};
+use crate::resources::base::docker::published::{self, span};
 use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::objection::Objections;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::templates::{TemplateError, Templates};
-use crate::topology::{AddressRange, Gateway, Listen, Topology};
+use crate::topology::{AddressRange, Gateway, PublishBy, Topology};
 
 use container::{Ground, UNTIL_HEALTHY};
 use scripts::Scripts;
 
-pub use container::{publications_live as published, put};
+pub use container::put;
+pub use image::ROLE;
 pub use keys::{host_key as ssh_host_key, read};
 pub use state::{Entry, Forward, Live, Saved, leads};
 pub use writer::{Edit, Writer};
@@ -63,7 +65,7 @@ const TABLE: Table = Table {
 pub const ADDRESS: &str = "address";
 pub const HOST_KEY: &str = "hostKey";
 
-/// It keeps the address that it was given first, because volumes name it.
+/// It keeps the address that it was given first, because volumes or the host's rules name it.
 const PINNED: &str = "pinned";
 
 /// Loading the rules and starting sshd takes less than a second; squid takes a few.
@@ -145,12 +147,15 @@ fn desired(
         .field("limits", Want::is(container::limits()))
         .field("network", Want::is(network.as_ref()))
         .field("mode", Want::Is(json!(gateway.mode)))
-        .field("publish", Want::Is(json!(container::publications(gateway))))
         .bond(Bond::Rests(ids::network(topology)))
         .origin(Origin::Key("gateway".into()));
+    let published = container::publications(gateway);
+    if !published.is_empty() || gateway.publish_by == PublishBy::Engine {
+        resource = resource.field("publish", Want::Is(json!(published)));
+    }
     if let Some(address) = gateway.address {
         resource = resource.field("address", Want::is(address.to_string()));
-    } else if topology.is_gateway_in_volumes() {
+    } else if topology.is_gateway_in_volumes() || topology.is_published_by_kernel() {
         resource = resource.field("address", Want::Auto).field(PINNED, Want::is(true));
     }
     if gateway.expose.is_some() {
@@ -159,7 +164,8 @@ fn desired(
     if gateway.ssh.is_some() {
         resource = resource.field("authorizedKeys", Want::Is(json!(keys)));
     }
-    resource.takes = gateway.publications().map(|(listen, _)| span(listen)).collect();
+    let published = gateway.publications_by(PublishBy::Engine);
+    resource.takes = published.map(|(listen, _)| span(listen)).collect();
     Ok(Some(resource))
 }
 
@@ -172,15 +178,6 @@ fn rendered(
     let mut files = image::own_image(gateway, templates)?.files();
     files.extend(Scripts::of(topology, gateway, templates)?.files());
     Ok(files)
-}
-
-/// Ports of the host, which only one container may publish.
-fn span(listen: Listen) -> Span {
-    Span {
-        space: format!("ports {} {}", listen.addr, listen.proto).into(),
-        first: listen.ports.first().into(),
-        last: listen.ports.last().into(),
-    }
 }
 
 async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
@@ -260,7 +257,7 @@ fn look_at(container: &Container, record: Record, snapshot: &Snapshot) -> Seen {
     let mut seen = Seen::mine(record);
     seen.fields = live_fields(container, snapshot);
     seen.outputs = outputs_of(container);
-    seen.holds = container::published_live(container).map(span).collect();
+    seen.holds = published::publications(container).iter().map(|it| span(it.listen)).collect();
     seen.state = state;
     seen
 }
@@ -319,7 +316,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let Some(gateway) = &topology.gateway else {
         return Err(Failure::new("the file has no gateway any more"));
     };
-    let own = own_image(cx, gateway)?;
+    let own = own_image(&cx.templates, gateway)?;
     own.ensure(cx, turn).await?;
 
     let record = record(turn)?;
@@ -375,8 +372,8 @@ async fn pin(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     cx.run::<Writer>().record(cx, name, record).await
 }
 
-fn own_image(cx: &Context, gateway: &Gateway) -> Result<OwnImage, Failure> {
-    image::own_image(gateway, &cx.templates)
+pub fn own_image(templates: &Templates, gateway: &Gateway) -> Result<OwnImage, Failure> {
+    image::own_image(gateway, templates)
         .map_err(|error| Failure::because("cannot make the gateway's image", &error))
 }
 
@@ -465,7 +462,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if turn.action() == Action::Replace {
         // What takes long comes before the forwards are away.
         if let Some(gateway) = &cx.topology()?.gateway {
-            own_image(cx, gateway)?.ensure(cx, turn).await?;
+            own_image(&cx.templates, gateway)?.ensure(cx, turn).await?;
         }
         cx.remove_container(name).await?;
         cx.run::<Writer>().interrupt();

@@ -61,6 +61,9 @@ fn desired(topology: &Topology, objects: &Objects) -> Result<Vec<Resource>, Obje
                     .bond(Bond::Holds(ids::gateway(topology)))
                     .leads_to(port.to.to_string())
                     .origin(Origin::Key(format!("gateway.ports.{at}").into()));
+                if topology.is_listened_by_kernel(port) {
+                    resource = resource.bond(Bond::Uses(ids::publisher(topology)));
+                }
                 resource.bonds.extend(ids::asked(&port.needs));
                 if port.proxy_protocol {
                     resource = resource.field("proxyProtocol", Want::is(true));

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::super::gateway::{EXPOSED, HTTP_PROXY_PORT, SSH_PORT};
 use super::super::sensitive::Guarded;
 use super::super::{
-    Cluster, Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, Target, TargetPort,
-    Topology, Via,
+    Cluster, Gateway, GatewayForwarding, Listen, Port, PortRange, Proto, PublishBy, Target,
+    TargetPort, Topology, Via,
 };
 use super::{Rules, cluster, network};
 
@@ -32,6 +32,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
     name(topology, rules);
     single_ports(gateway, rules);
     publications(topology, gateway, rules);
+    by_kernel(gateway, rules);
     budget(gateway, rules);
     keys(topology, gateway, rules);
     open_proxy(gateway, rules);
@@ -219,24 +220,64 @@ fn neighbours<T>(sorted: &[T], range: impl Fn(&T) -> PortRange, mut met: impl Fn
     }
 }
 
-/// Publishing costs per port: time to start and stop, and a process each.
+/// Rules of the kernel publish on the engine's own machine, and over IPv4: it has no `route_localnet`
+/// for IPv6.
+fn by_kernel(gateway: &Gateway, rules: &mut Rules) {
+    if gateway.publish_by != PublishBy::Kernel {
+        return;
+    }
+    if gateway.expose.is_some() {
+        let problem = rules
+            .misplaced(
+                "publish-by-kernel",
+                "gateway.publishBy",
+                "`publishBy: kernel` and `expose` cannot be used together: the one needs the engine on this machine, the other on another",
+            )
+            .write("`publishBy: engine`");
+        rules.report(problem);
+    }
+    let ssh = gateway.ssh.iter().map(|ssh| ("gateway.ssh.listen".to_owned(), ssh.listen));
+    let proxy = gateway.http_proxy.iter();
+    let proxy = proxy.map(|proxy| ("gateway.httpProxy.listen".to_owned(), proxy.listen));
+    let publish = gateway.publish.iter().enumerate();
+    let publish = publish.map(|(at, listen)| (format!("gateway.publish.{at}"), *listen));
+    for (path, listen) in publish.chain(ssh).chain(proxy) {
+        let address = listen.resolved().addr;
+        if address.is_ipv6() && address.is_loopback() {
+            let problem = rules
+                .error(
+                    "publish-by-kernel",
+                    &path,
+                    "rules of the kernel cannot publish at [::1]: Linux leads no IPv6 loopback address to another interface",
+                )
+                .seen(listen.to_string())
+                .write(format!("`{}` to listen at 127.0.0.1, or `publishBy: engine`", listen.ports));
+            rules.report(problem);
+        }
+    }
+}
+
+/// The engine's way of publishing costs per port: time to start and stop, and a process each.
 fn budget(gateway: &Gateway, rules: &mut Rules) {
     const SLOW: u32 = 200;
     const TOO_SLOW: u32 = 500;
     const WHY: &str = "999 ports took 59s to start and 65s to stop, with 2000 processes and 1.4 GB; 100 take less than 3s";
-    let published: u32 =
-        gateway.publications().map(|(listen, _)| listen.ports.count()).fold(0, u32::saturating_add);
+    let published: u32 = gateway
+        .publications_by(PublishBy::Engine)
+        .map(|(listen, _)| listen.ports.count())
+        .fold(0, u32::saturating_add);
     let message = format!(
         "{published} ports are published, and each costs the engine time and memory: {WHY}"
     );
     if published >= TOO_SLOW && !gateway.allow_large_range {
         let problem = rules
             .error("range-is-slow", "gateway.publish", message)
-            .write("a smaller range, or `allowLargeRange: true`");
+            .write("a smaller range, `publishBy: kernel`, or `allowLargeRange: true`");
         rules.report(problem);
     } else if published >= SLOW {
-        let problem =
-            rules.warning("range-is-slow", "gateway.publish", message).write("a smaller range");
+        let problem = rules
+            .warning("range-is-slow", "gateway.publish", message)
+            .write("a smaller range, or `publishBy: kernel`");
         rules.report(problem);
     }
 }

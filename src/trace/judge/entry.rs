@@ -7,7 +7,7 @@ use crate::backend::host::sockets::Listener;
 use crate::finding::Finding;
 use crate::finding::name::{GATEWAY_MISSING, GATEWAY_STOPPED, PORT_HELD, PORT_NOT_PUBLISHED};
 use crate::trace::Hop;
-use crate::trace::sight::{Container, Door, Sight};
+use crate::trace::sight::{Container, Door, Publisher, Sight};
 use crate::trace::way::Through;
 
 const HOST: &str = "host";
@@ -28,6 +28,9 @@ const ENGINES: [&str; 8] = [
 pub fn host(sight: &Sight) -> Option<Hop> {
     let door = sight.door.as_ref()?;
     let at = door.at.to_string();
+    if let Some(publisher) = sight.gateway.as_ref().and_then(|it| it.publisher.as_ref()) {
+        return Some(by_rules(sight, door, publisher));
+    }
     let publishes = publisher(sight).is_some_and(|container| container.publishes);
     if let Some(other) = &door.other
         && !publishes
@@ -65,6 +68,28 @@ pub fn host(sight: &Sight) -> Option<Hop> {
         ));
     }
     Some(seen(door))
+}
+
+/// Nothing listens for rules of the kernel, and what does gets no connection.
+fn by_rules(sight: &Sight, door: &Door, publisher: &Publisher) -> Hop {
+    let (at, name) = (door.at.to_string(), &publisher.name);
+    match (&publisher.in_force, &door.reach) {
+        (Ok(false), _) => {
+            let saw = format!("the rules of `{name}` are not in force");
+            let why = "no connection to the port is led into the network by the kernel";
+            let fix = format!("`{}` puts them in force", sight.remedy.apply);
+            cause(HOST, at, Finding::new(PORT_NOT_PUBLISHED, saw, why, fix))
+        }
+        (Err(why), _) => {
+            Hop::unexamined(HOST, at, format!("rules of the kernel publish it: {why}"))
+        }
+        (Ok(true), Ok(reach)) => {
+            Hop::fine(HOST, at, format!("rules of the kernel publish it; {}", in_words(*reach)))
+        }
+        (Ok(true), Err(why)) => {
+            Hop::unexamined(HOST, at, format!("rules of the kernel publish it; not tried: {why}"))
+        }
+    }
 }
 
 fn held(saw: String, fix: String) -> Finding {
@@ -137,6 +162,9 @@ pub fn gateway(sight: &Sight) -> Option<Hop> {
         ));
     }
     let listen = sight.way.listen?;
+    if gateway.publisher.is_some() {
+        return Some(Hop::fine(GATEWAY, name, container.status.clone()));
+    }
     if !container.publishes {
         let saw = format!("the gateway `{name}` does not publish {listen}/{}", sight.way.proto);
         let why = "the published ports are fixed when the container is made";

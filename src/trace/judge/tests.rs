@@ -11,8 +11,8 @@ use crate::manifest::Kinds;
 use crate::topology::Proto;
 use crate::trace::rules::Drops;
 use crate::trace::sight::{
-    Cluster, Container, Dial, Door, Endpoint, Gateway, Inside, Node, NodeInside, Pod, Remedy,
-    Sight, Workload,
+    Cluster, Container, Dial, Door, Endpoint, Gateway, Inside, Node, NodeInside, Pod, Publisher,
+    Remedy, Sight, Workload,
 };
 use crate::trace::way::{Goal, Through, Way};
 use crate::trace::{State, Trace};
@@ -115,6 +115,7 @@ fn sight() -> Sight {
         gateway: Some(Gateway {
             name: "see-gw".to_owned(),
             container: Some(container("see-gw")),
+            publisher: None,
             addresses: vec!["172.20.0.3".parse().expect("an address")],
             inside: Ok(Inside {
                 forwarding: true,
@@ -209,6 +210,23 @@ fn a_gateway_that_does_not_run_is_the_fault_and_not_the_port() {
     };
     let said = found(also_held, Dial::Untried(String::new()), "host", "port-held");
     assert!(said.contains("`python3` (pid 4711)") && said.contains("`kill 4711`"), "{said}");
+}
+
+#[test]
+fn rules_of_the_kernel_that_publish_the_port_are_in_force_or_the_fault() {
+    let by_rules = |in_force: Result<bool, String>| {
+        move |sight: &mut Sight| {
+            let gateway = sight.gateway.as_mut().expect("a gateway");
+            gateway.container.as_mut().expect("one").publishes = false;
+            gateway.publisher = Some(Publisher { name: "see-gw-ports".to_owned(), in_force });
+            sight.door.as_mut().expect("a door").listeners = Ok(Vec::new());
+        }
+    };
+    assert_eq!(spoiled(by_rules(Ok(true)), Dial::Connected).finding, None);
+    let said = found(by_rules(Ok(false)), Dial::Connected, "host", "port-not-published");
+    assert!(said.contains("the rules of `see-gw-ports` are not in force"), "{said}");
+    let unseen = spoiled(by_rules(Err("exec is refused".to_owned())), Dial::Connected);
+    assert_eq!(unseen.finding, None);
 }
 
 #[test]

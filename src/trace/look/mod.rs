@@ -14,13 +14,16 @@ use tokio::time::timeout;
 
 use super::rules::Drops;
 use super::sight::{
-    Cluster, Container, Dial, Door, Endpoint, Gateway, Inside, Look, Node, Remedy, Sight,
+    Cluster, Container, Dial, Door, Endpoint, Gateway, Inside, Look, Node, Publisher, Remedy, Sight,
 };
 use super::way::{Goal, Through, Way};
 use crate::backend::docker::{self, Snapshot};
 use crate::backend::host::{self, sockets};
-use crate::resources::{Context, Whose, kind_nodes, object_id, of_container};
-use crate::topology::{Proto, ServiceRef};
+use crate::resources::{
+    Context, Whose, kind_nodes, object_id, of_container, publications, publisher_id,
+    rules_are_in_force,
+};
+use crate::topology::{Listen, Proto, PublishBy, ServiceRef};
 
 /// A person waits for the answer, so that nothing is waited for for long.
 const API_LIMIT: Duration = Duration::from_secs(3);
@@ -48,8 +51,10 @@ pub async fn look(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String) -
 /// As `look`, but nothing is run in any container, and no connection tried but the one to the port.
 pub async fn glance(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String) -> Sight {
     let (door, cluster) = tokio::join!(door(cx, snapshot, way), cluster_of(cx, way));
-    let gateway =
-        own_gateway(cx, snapshot, way).map(|found| gateway_of(found, way, Err(UNSEEN.to_owned())));
+    let unseen = || UNSEEN.to_owned();
+    let publisher = publisher(cx, way, Err(unseen()));
+    let gateway = own_gateway(cx, snapshot, way)
+        .map(|found| gateway_of(found, way, publisher, Err(unseen())));
     let mut sight = unnoded(cx, snapshot, way, apply, gateway, cluster).await;
     if sight.has_own_nodes {
         let nodes = kind_nodes::kubernetes_nodes(snapshot, &cx.name);
@@ -64,11 +69,15 @@ pub async fn glance(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String)
 async fn past_the_door(cx: &Context, snapshot: &Snapshot, way: &Way, apply: String) -> Sight {
     let gateway = async {
         let found = own_gateway(cx, snapshot, way)?;
-        let inside = match found.container {
-            Some(container) => within(EXEC_LIMIT, gateway::inside(cx, container, way)).await,
-            None => Err("there is no gateway".to_owned()),
+        let inside = async {
+            match found.container {
+                Some(container) => within(EXEC_LIMIT, gateway::inside(cx, container, way)).await,
+                None => Err("there is no gateway".to_owned()),
+            }
         };
-        Some(gateway_of(found, way, inside))
+        let in_force = within(EXEC_LIMIT, rules_in_force(cx, snapshot, way));
+        let (inside, in_force) = tokio::join!(inside, in_force);
+        Some(gateway_of(found, way, publisher(cx, way, in_force), inside))
     };
     let (gateway, cluster) = tokio::join!(gateway, cluster_of(cx, way));
     let mut sight = unnoded(cx, snapshot, way, apply, gateway, cluster).await;
@@ -160,11 +169,10 @@ async fn door(cx: &Context, snapshot: &Snapshot, way: &Way) -> Option<Door> {
 }
 
 fn publishes(container: &docker::Container, at: SocketAddr, udp: bool) -> bool {
-    container.ports.iter().any(|published| {
-        let listens = published.address.is_none_or(|address| {
-            address == at.ip() || (address.is_unspecified() && address.is_ipv4() == at.is_ipv4())
-        });
-        published.udp == udp && published.port == at.port() && listens
+    publications(container).iter().any(|publication| {
+        let Listen { addr, ports, proto } = publication.listen;
+        let listens = addr == at.ip() || (addr.is_unspecified() && addr.is_ipv4() == at.is_ipv4());
+        (proto == Proto::Udp) == udp && ports.contains(at.port()) && listens
     })
 }
 
@@ -195,10 +203,36 @@ fn own_gateway<'a>(cx: &Context, snapshot: &'a Snapshot, way: &Way) -> Option<Ow
     Some(OwnGateway { name, container, addresses: addresses.collect() })
 }
 
-fn gateway_of(found: OwnGateway, way: &Way, inside: Look<Inside>) -> Gateway {
+/// Whether rules of the kernel publish the port that is followed, and by which container.
+fn publisher(cx: &Context, way: &Way, in_force: Look<bool>) -> Option<Publisher> {
+    Some(Publisher { name: publisher_name(cx, way)?, in_force })
+}
+
+fn publisher_name(cx: &Context, way: &Way) -> Option<String> {
+    let topology = cx.file.as_ref()?;
+    let by = topology.gateway.as_ref()?.published_by(way.listen?.ip());
+    (by == PublishBy::Kernel).then(|| publisher_id(topology).name().to_owned())
+}
+
+async fn rules_in_force(cx: &Context, snapshot: &Snapshot, way: &Way) -> Look<bool> {
+    let Some(name) = publisher_name(cx, way) else { return Ok(false) };
+    let own = |found: &&docker::Container| of_container(&cx.name, found) == Whose::Ours;
+    match snapshot.container(&name).filter(own) {
+        Some(container) => rules_are_in_force(cx, container).await,
+        None => Ok(false),
+    }
+}
+
+fn gateway_of(
+    found: OwnGateway,
+    way: &Way,
+    publisher: Option<Publisher>,
+    inside: Look<Inside>,
+) -> Gateway {
     Gateway {
         container: found.container.map(|found| container(found, way)),
         name: found.name,
+        publisher,
         addresses: found.addresses,
         inside,
     }

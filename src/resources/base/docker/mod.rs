@@ -7,4 +7,5 @@ pub mod kind_nodes;
 pub mod networks;
 pub mod own_image;
 pub mod ownership;
+pub mod published;
 pub mod pulled;

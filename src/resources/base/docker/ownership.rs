@@ -133,7 +133,11 @@ impl Context {
                 }
             }
         }
-        if self.claim().await.is_some_and(|claim| claim.tags.contains(tag)) {
+        // Until its own containers are gone it is still to be taken away.
+        let is_own = |container: &&Container| of_container(&self.name, container) == Whose::Ours;
+        let mut own = snapshot.containers.iter().filter(is_own);
+        let runs = own.any(|it| canonical_image(&it.image) == canonical_image(tag));
+        if !runs && self.claim().await.is_some_and(|claim| claim.tags.contains(tag)) {
             self.change_claim(|claim| {
                 claim.tags.remove(tag);
             })
