@@ -98,9 +98,11 @@ async fn look(session: &Session, args: &StatusArgs) -> Result<Status, Error> {
         let scene = Scene { topology, snapshot: session.snapshot(), world: &world };
         resources::healths(cx, scene).await
     };
+    // Whoever asks for every forward to be tried waits for what is slow, too.
+    let patience = if args.probe { ports::PATIENCE } else { Duration::ZERO };
     let forwards = async {
         let ready_pods = ReadyPods::look(cx).await;
-        ports::look(session, &world, &ready_pods, &is_tried, Duration::ZERO).await
+        ports::look(session, &world, &ready_pods, &is_tried, patience).await
     };
     let (mut ports, doors, shares, addresses) = tokio::join!(
         forwards,
