@@ -1,7 +1,7 @@
 //! A page for browsers, and news for it as they happen. Nothing can be changed through it.
 //!
-//! A web page of somebody else may send a browser here, by this machine's names or by a name of its own that
-//! leads here: what did not come for this host, or comes from another page, is refused.
+//! A foreign web page may send a browser here, by this machine's names or by a name of its own that leads
+//! here: a request for another host, or from another page, is refused.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -47,7 +47,7 @@ struct Door {
 }
 
 impl Site {
-    /// Other machines are let in at an address of theirs, by a token that nobody guesses.
+    /// Other machines are let in at an address of theirs, by a token that cannot be guessed.
     pub async fn open(at: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(at).await?;
         let at = listener.local_addr()?;

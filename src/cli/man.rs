@@ -26,7 +26,7 @@ const EXAMPLES: [(&str, &str); 19] = [
     ("topo apply hello.yaml", "Show the plan, and carry it out."),
     ("topo status hello.yaml", "Show each port, where it leads and whether a pod answers."),
     ("topo destroy hello.yaml", "Remove everything again."),
-    ("topo apply --yes -f topo.yaml", "The same in a script, where nobody answers questions."),
+    ("topo apply --yes -f topo.yaml", "The same in a script, where no questions are asked."),
     ("topo apply --target port/10080", "Only this forward and what it needs."),
     ("topo apply --var NODE_IMAGE=kindest/node:v1.34.0", "Fill in ${NODE_IMAGE} in the file."),
     (
