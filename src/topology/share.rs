@@ -331,14 +331,13 @@ impl FromStr for PortNumber {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let range: PortRange = text.parse()?;
-        if range.count() == 1 {
-            Ok(Self(range.first()))
-        } else {
-            Err(Malformed::instead(
+        if text.contains('-') {
+            return Err(Malformed::instead(
                 "expected a single port, found a range",
                 format!("`{}`", range.first()),
-            ))
+            ));
         }
+        Ok(Self(range.first()))
     }
 }
 
@@ -456,6 +455,18 @@ fn mount_option(text: &str) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_is_no_range_not_even_of_one() {
+        assert_eq!(
+            "2049".parse::<PortNumber>().map(|port| port.to_string()),
+            Ok("2049".to_owned())
+        );
+        for range in ["71-71", "71-72"] {
+            let wrong = range.parse::<PortNumber>().expect_err("a range");
+            assert_eq!(wrong.instead.as_deref(), Some("`71`"), "{range}");
+        }
+    }
 
     #[test]
     fn clients_are_what_exports_files_take() {
