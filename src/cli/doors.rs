@@ -35,7 +35,7 @@ async fn door(
     let (reachable, detail) = if ports::is_gateway_stopped(world) {
         (Some(false), Some(ports::STOPPED.to_owned()))
     } else {
-        let host = session.cx().door(listen.addr).await.filter(|_| is_tried);
+        let host = session.cx().uncarried_door(listen.addr).await.filter(|_| is_tried);
         let reach = match host {
             Some(host) => Some(host::reach(&host, listen.ports.first()).await),
             None => None,

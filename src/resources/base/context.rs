@@ -88,8 +88,15 @@ impl Context {
     /// if it does: that of a loopback is reached there alone, unless a tunnel carries it here.
     pub async fn door(&self, address: IpAddr) -> Option<String> {
         let carried = self.file.as_ref().is_some_and(|topology| topology.is_exposed());
+        if carried && self.machine().await.is_some() {
+            return Some(carried_to(address).to_string());
+        }
+        self.uncarried_door(address).await
+    }
+
+    /// The same of a port that no tunnel carries: one of the gateway's own servers.
+    pub async fn uncarried_door(&self, address: IpAddr) -> Option<String> {
         match self.machine().await {
-            Some(_) if carried => Some(carried_to(address).to_string()),
             Some(_) if address.is_loopback() => None,
             Some(machine) if address.is_unspecified() => Some(machine.host.clone()),
             None if address.is_unspecified() => Some("localhost".to_owned()),
