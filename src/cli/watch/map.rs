@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::backend::site::{Issue, Site};
 use crate::cli::graph::{self, Drawn, Marks};
@@ -17,8 +18,14 @@ const LOG: usize = 200;
 
 pub struct Map {
     site: Site,
-    drawn: Option<Drawn>,
+    drawn: Option<Page>,
     log: VecDeque<String>,
+}
+
+/// The topology as it was seen last: drawn once, however much is told of it.
+struct Page {
+    page: Arc<str>,
+    nodes: Value,
 }
 
 impl Map {
@@ -35,7 +42,10 @@ impl Map {
     }
 
     pub async fn show(&mut self, session: &Session, planned: &Planned) -> Result<(), Error> {
-        self.drawn = Some(graph::marked(session, planned, Marks::Live).await?);
+        let Drawn { picture, manifests } = graph::marked(session, planned, Marks::Live).await?;
+        let picture = picture.with_manifests(&manifests);
+        let page = picture.live_page().into();
+        self.drawn = Some(Page { page, nodes: picture.nodes_described() });
         self.publish();
         Ok(())
     }
@@ -49,10 +59,8 @@ impl Map {
     }
 
     fn publish(&self) {
-        let Some(Drawn { picture, manifests }) = &self.drawn else { return };
-        let picture = picture.with_manifests(manifests);
-        let news = json!({ "nodes": picture.nodes_described(), "log": self.log });
-        self.site
-            .publish(Issue { page: picture.live_page().into(), news: news.to_string().into() });
+        let Some(Page { page, nodes }) = &self.drawn else { return };
+        let news = json!({ "nodes": nodes, "log": self.log });
+        self.site.publish(Issue { page: Arc::clone(page), news: news.to_string().into() });
     }
 }
