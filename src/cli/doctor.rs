@@ -9,12 +9,12 @@ use super::validate::{self, Checked};
 use super::{DoctorArgs, load};
 use crate::backend::docker::{Docker, Snapshot, Surroundings};
 use crate::doctor::look::{self, Ends};
-use crate::doctor::{self, Diagnosis, Facts, File, Look};
+use crate::doctor::{self, Balancing, Diagnosis, Facts, File, Look};
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
-use crate::manifest::Facts as Body;
-use crate::resources::Objects;
-use crate::topology::{Loaded, Severity};
+use crate::manifest::Object;
+use crate::resources::{self, Objects};
+use crate::topology::{Loaded, Severity, Topology};
 use crate::view::{self, View};
 
 pub async fn doctor(args: &DoctorArgs, view: &mut dyn View) -> Result<Exit, Error> {
@@ -48,31 +48,36 @@ pub async fn doctor(args: &DoctorArgs, view: &mut dyn View) -> Result<Exit, Erro
     Ok(if diagnosis.findings.is_empty() { Exit::Done } else { Exit::Differs })
 }
 
-/// The file as `validate` sees it, and what its manifests ask of a load balancer.
+/// The file as `validate` sees it.
 async fn read(path: &Path, view: &mut dyn View) -> Result<(Option<File>, Option<Loaded>), Error> {
     let Checked { problems, loaded, objects, unread, .. } = validate::check(path, view).await?;
     let is_valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
     let loaded = loaded.filter(|_| is_valid);
     // Of some of the manifests nothing can be said of all.
     let objects = objects.filter(|_| unread.is_empty());
+    let topology = loaded.as_ref().map(|loaded| &loaded.topology);
+    let balancing =
+        topology.zip(objects.as_ref()).map(|(topology, objects)| balancing(topology, objects));
     let file = File {
         path: load::name(path).display().to_string(),
         problems,
-        topology: loaded.as_ref().map(|loaded| loaded.topology.clone()),
-        balanced: objects.as_ref().map(balanced).unwrap_or_default(),
+        topology: topology.cloned(),
+        balancing,
         unread: unread.into_iter().map(|(source, _)| source).collect(),
     };
     Ok((Some(file), loaded))
 }
 
-/// The Services of the manifests that ask for an address.
-fn balanced(objects: &Objects) -> Vec<String> {
-    let objects = objects.manifests.objects.iter();
-    let asks = objects.filter(|object| matches!(object.facts, Body::Balanced { .. }));
-    asks.map(|object| {
+/// What the manifests ask of a load balancer.
+fn balancing(topology: &Topology, objects: &Objects) -> Balancing {
+    let asking = resources::asking(objects).into_iter();
+    let name = |object: &Object| {
         format!("{}/{}", object.namespace.as_deref().unwrap_or("default"), object.name)
-    })
-    .collect()
+    };
+    Balancing {
+        asking: asking.map(name).collect(),
+        is_lacking: resources::lacks_balancer(topology, objects),
+    }
 }
 
 /// A valid file, and an engine that answers.

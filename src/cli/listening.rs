@@ -48,7 +48,7 @@ impl Listening {
 
     /// To each kind of object that the topology has, as soon as its cluster can be asked.
     pub async fn hear_cluster(&mut self, session: &Session) {
-        let Ok(watched) = resources::watched(session.cx()).await else { return };
+        let Some(watched) = resources::watched(session.cx()) else { return };
         let Ok(kube) = session.cx().kube().await else { return };
         if self.watched == watched {
             return;

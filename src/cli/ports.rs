@@ -16,7 +16,7 @@ use super::session::Session;
 use crate::backend::host::{self, Reach, Route};
 use crate::manifest::Kinds;
 use crate::plan::{Id, Seen, State, World};
-use crate::resources::{Context, leads_to};
+use crate::resources::{self, Context, leads_to};
 use crate::topology::gateway::ServiceRef;
 use crate::topology::{GatewayForwarding, Listen, Port, Proto, Target};
 use crate::view::PortStatus;
@@ -78,8 +78,7 @@ fn selector(services: &BTreeSet<&str>) -> String {
 /// The addresses that Services of the cluster have been given; none where they cannot be listed.
 pub async fn addresses_in_use(cx: &Context) -> Option<Vec<IpAddr>> {
     let kube = cx.kube().await.ok()?;
-    let kind = Kinds::default().named(&"v1".into(), &"Service".into());
-    let services = kube.list(&kind, "").await.ok()?;
+    let services = resources::balanced(&kube).await.ok()?;
     Some(services.iter().flat_map(given).collect())
 }
 

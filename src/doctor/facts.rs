@@ -75,10 +75,18 @@ pub struct File {
     pub problems: Vec<Diagnostic>,
     /// None where it cannot be read as one.
     pub topology: Option<Topology>,
-    /// The Services of its manifests that ask for an address: `default/web`.
-    pub balanced: Vec<String>,
+    /// None where not all of its manifests could be read.
+    pub balancing: Option<Balancing>,
     /// Manifests that could not be read here: not fetched yet, or built by a program that is missing.
     pub unread: Vec<String>,
+}
+
+/// What its manifests ask of a load balancer.
+pub struct Balancing {
+    /// The Services that ask for an address: `default/web`.
+    pub asking: Vec<String>,
+    /// Whether nothing in the file gives any.
+    pub is_lacking: bool,
 }
 
 /// What is up of the topology.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::finding::Finding;
 use crate::topology::Severity;
 
-pub use facts::{Facts, File, Live, Look};
+pub use facts::{Balancing, Facts, File, Live, Look};
 pub use judge::diagnose;
 
 /// What was looked at, and what was found.

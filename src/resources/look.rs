@@ -2,7 +2,7 @@
 //! for each kind of object, whatever the number of objects.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -42,6 +42,7 @@ pub async fn inside<'a>(
     let kube =
         if cx.makes_cluster() { cx.kube_of(snapshot).await? } else { cx.kube_ready().await? };
     let kinds = kinds(cx, &kube, &objects, lists).await.map_err(unseen)?;
+    cx.run::<Seen>().0.get_or_init(|| kinds.values().map(|listed| listed.kind.clone()).collect());
     let found = list(&kube, kinds, &marks::selector(&cx.name)).await.map_err(unseen)?;
     let there = found.all().filter(|(_, object)| marks::is_of(object, ids::OBJECT));
     let there = there.map(|(kind, object)| {
@@ -51,21 +52,20 @@ pub async fn inside<'a>(
     Ok(Some(Inside::new(cx, kube, objects, found)))
 }
 
+/// The kinds that were listed.
+#[derive(Default)]
+struct Seen(OnceLock<Vec<Arc<Kind>>>);
+
 /// What of the cluster a change of which may be drift: the kinds that hold something of this topology's,
-/// and the Services that forwards lead to.
-pub async fn watched(
-    cx: &Context,
-    lists: Vec<Listed>,
-) -> Result<Vec<(Arc<Kind>, Watched)>, Failure> {
-    let kube = cx.kube().await?;
-    let objects = cx.objects().await?;
-    let own = kinds(cx, &kube, &objects, lists).await.map_err(unseen)?;
-    let own = own.into_values().map(|listed| listed.kind);
-    let own = own.map(|kind| (kind, Watched::Labelled(marks::selector(&cx.name))));
+/// and the Services that forwards lead to. None before the cluster was seen.
+pub fn watched(cx: &Context) -> Option<Vec<(Arc<Kind>, Watched)>> {
+    let seen = cx.run::<Seen>();
+    let own = seen.0.get()?.iter();
+    let own = own.map(|kind| (kind.clone(), Watched::Labelled(marks::selector(&cx.name))));
     let service = Kinds::default().named(&"v1".into(), &"Service".into());
     let ports = cx.file.iter().flat_map(|topology| topology.ports());
     let services: BTreeSet<Watched> = ports.filter_map(|port| named(&port.to)).collect();
-    Ok(own.chain(services.into_iter().map(|one| (Arc::clone(&service), one))).collect())
+    Some(own.chain(services.into_iter().map(|one| (service.clone(), one))).collect())
 }
 
 fn named(target: &Target) -> Option<Watched> {

@@ -32,6 +32,7 @@ pub use base::kind::{Ingredients, ResourceKind};
 pub use base::kube::inventory::Inventory;
 pub use base::kube::objects::{Objects, id as object_id};
 pub use base::kube::pods;
+pub use base::kube::service::balanced;
 pub use base::objection::{MISSING, Objections, of_graph};
 pub use base::rendered::{Content, Part, Rendered};
 pub use base::sites::{Container, Reads, Site, Workload, containers, workload};
@@ -39,14 +40,15 @@ pub use base::variables::Variables;
 pub use cluster::{kubeconfig_alone, leave_kubeconfigs};
 pub use conflicts::settled;
 pub use gateway::{leads as gateway_leads, ssh_host_key};
+pub use look::watched;
 pub use manifest::members as members_of_manifests;
 pub use network::{foreign_routes, foresee};
-pub use object::unbalanced;
+pub use object::{asking, lacks_balancer, unbalanced};
 pub use port::leads_to;
 pub use publisher::{is_in_force as rules_are_in_force, not_of_this_machine};
 pub use registry::{
     Belongings, Hands, check_tools, desired, explain, halt, held_by_others, named, observe,
-    observe_ports, refuse_impossible, render, table, watched,
+    observe_ports, refuse_impossible, render, table,
 };
 pub use share::{Doing, Ground, Health, Scene, Settled, health, healths, settle, ways};
 pub use tunnel::{Way as SshWay, way as ssh_way};

@@ -1,14 +1,11 @@
 //! The one place that knows every kind of resource: the list of them, and what is done to all.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
 
 use crate::backend::docker::{self, Happening, Snapshot};
-use crate::backend::kube::Watched;
 use crate::engine::{Driver, Failure, Turn};
-use crate::manifest::Kind;
 use crate::plan::{Action, Bond, Id, Item, Outputs, Plan, Resource, Table, World};
 use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
@@ -91,11 +88,6 @@ macro_rules! kinds {
                 $($(<$kind>::observe_inside(&inside, &mut world).await?;)+)+
             }
             Ok(world)
-        }
-
-        /// What of the cluster is to be watched, so that drift is seen as it happens.
-        pub async fn watched(cx: &Context) -> Result<Vec<(Arc<Kind>, Watched)>, Failure> {
-            look::watched(cx, lists(cx)).await
         }
 
         /// Fills the plan up with what neither the file nor a look at the world tells by itself.

@@ -121,6 +121,12 @@ impl Status {
         running.peek().is_some() && running.all(|resource| resource.state == Health::Stopped)
     }
 
+    /// Whether no port can answer, as nobody is meant to be behind them.
+    pub fn is_gateway_stopped(&self) -> bool {
+        let is_stopped = |one: &ResourceStatus| one.state == Health::Stopped;
+        self.resources.iter().any(|one| one.id.kind() == "gateway" && is_stopped(one))
+    }
+
     /// Whether everything works.
     pub fn is_healthy(&self) -> bool {
         let resources = self.resources.iter().map(|resource| resource.state);

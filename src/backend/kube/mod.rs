@@ -138,8 +138,24 @@ impl Kube {
         namespace: Option<&str>,
         labels: &str,
     ) -> Result<Vec<DynamicObject>, KubeError> {
-        let api = self.api(kind, namespace);
-        let mut params = ListParams::default().labels(labels).limit(PAGE);
+        self.pages(&self.api(kind, namespace), ListParams::default().labels(labels)).await
+    }
+
+    /// Every object of a kind of which this holds: `spec.type=LoadBalancer`.
+    pub async fn list_where(
+        &self,
+        kind: &Kind,
+        fields: &str,
+    ) -> Result<Vec<DynamicObject>, KubeError> {
+        self.pages(&self.api(kind, None), ListParams::default().fields(fields)).await
+    }
+
+    async fn pages(
+        &self,
+        api: &Api<DynamicObject>,
+        params: ListParams,
+    ) -> Result<Vec<DynamicObject>, KubeError> {
+        let mut params = params.limit(PAGE);
         let mut found = Vec::new();
         loop {
             let page = match self.call(|| api.list(&params)).await {

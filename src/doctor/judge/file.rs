@@ -1,7 +1,7 @@
 //! The topology file.
 
 use super::{Judged, error, warning};
-use crate::doctor::facts::{Facts, File};
+use crate::doctor::facts::{Balancing, Facts, File};
 use crate::doctor::judge::live::other_balancer;
 use crate::doctor::{Found, Part};
 use crate::finding::name::{INVALID_FILE, NO_LOAD_BALANCER};
@@ -61,18 +61,16 @@ fn load_balancer(facts: &Facts, file: &File) -> Judged {
     let Some(topology) = &file.topology else {
         return Judged::unexamined(PART, CHECK, "the file is not valid");
     };
-    if !file.unread.is_empty() {
+    let Some(Balancing { asking, is_lacking }) = &file.balancing else {
         return Judged::unexamined(PART, CHECK, "not all manifests could be read here");
-    }
-    let (balanced, has_metallb) = (&file.balanced, topology.metallb.is_some());
-    let saw = match (balanced.len(), has_metallb) {
+    };
+    let saw = match (asking.len(), topology.metallb.is_some()) {
         (0, _) => "no Service of the manifests asks for an address".to_owned(),
         (count, true) => format!("MetalLB; Services that ask for an address: {count}"),
         (count, false) => format!("none; Services that ask for an address: {count}"),
     };
-    let is_own = topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
-    let lacks = is_own && !has_metallb && other_balancer(facts).is_none();
-    let found = balanced.first().filter(|_| lacks).map(|first| {
+    let lacks = *is_lacking && other_balancer(facts).is_none();
+    let found = asking.first().filter(|_| lacks).map(|first| {
         warning(
             NO_LOAD_BALANCER,
             format!("the Service `{first}` is of type LoadBalancer, and the file has no `metallb`"),

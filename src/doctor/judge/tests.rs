@@ -9,7 +9,9 @@ use crate::backend::docker::{
 use crate::backend::host::Route;
 use crate::backend::host::kernel::Room;
 use crate::backend::nfs;
-use crate::doctor::facts::{Engine, Facts, File, Firewall, Kernel, Live, Machine, Program};
+use crate::doctor::facts::{
+    Balancing, Engine, Facts, File, Firewall, Kernel, Live, Machine, Program,
+};
 use crate::doctor::{Diagnosis, State};
 use crate::finding::Finding;
 use crate::resources::{Doing, Health};
@@ -119,7 +121,10 @@ fn healthy() -> Facts {
             path: "topo.yaml".to_owned(),
             problems: Vec::new(),
             topology: Some(topology(json!({}))),
-            balanced: vec!["default/web".to_owned()],
+            balancing: Some(Balancing {
+                asking: vec!["default/web".to_owned()],
+                is_lacking: false,
+            }),
             unread: Vec::new(),
         }),
         live: Ok(Live {
@@ -160,6 +165,10 @@ fn snapshot(facts: &mut Facts) -> &mut Snapshot {
 
 fn file(facts: &mut Facts) -> &mut File {
     facts.file.as_mut().expect("a file")
+}
+
+fn balancing(facts: &mut Facts) -> &mut Balancing {
+    file(facts).balancing.as_mut().expect("its manifests were read")
 }
 
 fn live(facts: &mut Facts) -> &mut Live {
@@ -459,26 +468,21 @@ fn what_validate_says_is_told_by_its_names() {
 
 #[test]
 fn a_service_that_asks_for_an_address_needs_somebody_who_gives_it() {
-    let without_metallb = |facts: &mut Facts| {
-        let topology = file(facts).topology.as_mut().expect("a topology");
-        topology.metallb = None;
+    let lacks = |facts: &mut Facts| {
+        file(facts).topology.as_mut().expect("a topology").metallb = None;
+        balancing(facts).is_lacking = true;
     };
-    assert_eq!(found(without_metallb), ["no-load-balancer"]);
+    assert_eq!(found(lacks), ["no-load-balancer"]);
     let none_asks = |facts: &mut Facts| {
-        without_metallb(facts);
-        file(facts).balanced.clear();
+        lacks(facts);
+        balancing(facts).asking.clear();
     };
     assert_eq!(found(none_asks), [""; 0]);
     let of_kind = |facts: &mut Facts| {
-        without_metallb(facts);
+        lacks(facts);
         snapshot(facts).containers.push(container("cloud-provider-kind", &[]));
     };
     assert_eq!(found(of_kind), [""; 0]);
-    let elsewhere = |facts: &mut Facts| {
-        with_file(facts, json!({ "cluster": { "context": "kind-other" } }));
-        without_metallb(facts);
-    };
-    assert_eq!(found(elsewhere), [""; 0]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ use crate::resources::base::{ids, marks};
 use crate::resources::{manifest, pool};
 use crate::topology::{MASK, Topology, canonical_image};
 
-pub use unbalanced::unbalanced;
+pub use unbalanced::{asking, lacks_balancer, unbalanced};
 
 const TABLE: Table = Table { precious: is_precious, ..Table::plain(ids::OBJECT) };
 

@@ -8,26 +8,31 @@ use crate::topology::Topology;
 /// The API group of MetalLB's own objects: whoever writes them brings the load balancer.
 const METALLB: &str = "metallb.io";
 
+/// The Services of the manifests that ask for an address.
+pub fn asking(objects: &Objects) -> Vec<&Object> {
+    let all = objects.manifests.objects.iter();
+    all.filter(|object| matches!(object.facts, Facts::Balanced { .. })).collect()
+}
+
+/// Whether the file makes a cluster of its own, and nothing in it that gives addresses.
+pub fn lacks_balancer(topology: &Topology, objects: &Objects) -> bool {
+    let is_own = topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
+    let brings = |object: &Object| *object.kind.group == *METALLB;
+    is_own && topology.metallb.is_none() && !objects.manifests.objects.iter().any(brings)
+}
+
 /// What a person should know of the Services that the plan creates.
 pub fn unbalanced(topology: &Topology, objects: &Objects, plan: &Plan) -> Option<String> {
-    let is_own = topology.cluster.as_ref().is_some_and(|cluster| !cluster.exists());
-    if !is_own || topology.metallb.is_some() {
-        return None;
-    }
-    let all = &objects.manifests.objects;
-    if all.iter().any(|object| *object.kind.group == *METALLB) {
+    if !lacks_balancer(topology, objects) {
         return None;
     }
     let is_created = |object: &&Object| {
         let id = id(&object.kind, object.namespace.as_deref(), &object.name);
         plan.items.iter().any(|item| item.id == id && item.action == Action::Create)
     };
-    let mut balanced = all
-        .iter()
-        .filter(|object| matches!(object.facts, Facts::Balanced { .. }))
-        .filter(is_created);
-    let first = balanced.next()?;
-    let which = match balanced.count() {
+    let mut created = asking(objects).into_iter().filter(is_created);
+    let first = created.next()?;
+    let which = match created.count() {
         0 => format!("Service `{}` is", first.name),
         more => format!("Service `{}` and {more} more are", first.name),
     };

@@ -12,7 +12,7 @@ use super::super::sight::{Cluster, Look, ServicePort, Workload, endpoints};
 use super::super::way::{Goal, Way};
 use crate::backend::kube::{Kube, KubeError, Target};
 use crate::manifest::{Kind, Kinds};
-use crate::resources::{Context, pods};
+use crate::resources::{self, Context, pods};
 use crate::topology::ServiceRef;
 
 const METALLB: &str = "metallb-system";
@@ -119,9 +119,9 @@ async fn service(kube: &Kube, way: &Way) -> Result<Option<DynamicObject>, KubeEr
 /// The Services of the cluster that ask for an address.
 pub async fn balanced(cx: &Context) -> Look<Vec<ServiceRef>> {
     let kube = cx.kube().await.map_err(|failure| failure.to_string())?;
-    let all = kube.list(&kind("v1", "Service"), "").await.map_err(|error| error.to_string())?;
-    let balanced = all.into_iter().filter(|it| it.data["spec"]["type"] == "LoadBalancer");
+    let balanced = resources::balanced(&kube).await.map_err(|error| error.to_string())?;
     let names = balanced
+        .into_iter()
         .filter_map(|it| format!("{}/{}", it.metadata.namespace?, it.metadata.name?).parse().ok());
     Ok(names.collect())
 }

@@ -20,7 +20,8 @@ pub fn render(status: &Status, columns: Option<usize>) -> String {
         }
     };
     section("Resources", status.resources.iter().map(resource).collect());
-    section("Ports", status.ports.iter().map(port).collect());
+    let is_closed = status.is_gateway_stopped();
+    section("Ports", status.ports.iter().map(|one| port(one, is_closed)).collect());
     section("Pools", status.pools.iter().map(pool).collect());
     section("Shares", status.shares.iter().map(share).collect());
     section("Tunnels", status.tunnels.iter().map(tunnel).collect());
@@ -49,7 +50,7 @@ pub fn ports_in_short(ports: &[PortStatus], columns: Option<usize>) -> String {
         ports.iter().filter(|port| ports.len() <= FEW || port.reachable == Some(false)).collect();
     let left_out = ports.len() - shown.len();
     let mut text = format!("{}\n", "Ports".bold());
-    text.push_str(&table(shown.into_iter().map(port).collect(), columns));
+    text.push_str(&table(shown.into_iter().map(|one| port(one, false)).collect(), columns));
     if left_out > 0 {
         let others = if left_out == ports.len() { "" } else { " others" };
         let _ = writeln!(text, "{INDENT}{left_out}{others}: `topo status` shows each");
@@ -65,8 +66,9 @@ fn resource(resource: &ResourceStatus) -> Row {
 }
 
 /// `127.0.0.1:10001/tcp  answers  service default/web:80  172.22.255.201:80  2 pods`
-fn port(port: &PortStatus) -> Row {
+fn port(port: &PortStatus, is_gateway_stopped: bool) -> Row {
     let (word, paint) = match port.reachable {
+        Some(false) if is_gateway_stopped => ("stopped", AnsiColors::Yellow),
         Some(false) if port.address.is_none() => ("pending", AnsiColors::Yellow),
         Some(true) => ("answers", AnsiColors::Green),
         Some(false) => ("silent", AnsiColors::Red),
@@ -142,5 +144,21 @@ mod tests {
     #[test]
     fn status_in_color_and_as_wide_as_it_likes() {
         insta::assert_snapshot!(render(&samples::status(), None).replace('\u{1b}', "␛"));
+    }
+
+    #[test]
+    fn behind_a_stopped_gateway_no_port_is_at_fault() {
+        let mut status = samples::status();
+        let gateway = ResourceStatus {
+            id: "gateway/dev-gw".parse().expect("an id"),
+            state: Health::Stopped,
+            detail: None,
+        };
+        status.resources = vec![gateway];
+        status.ports.truncate(1);
+        status.ports[0].reachable = Some(false);
+        let text = anstream::adapter::strip_str(&render(&status, None)).to_string();
+        let port = text.lines().find(|line| line.contains("10001")).expect("a port");
+        assert!(port.contains("stopped"), "{port}");
     }
 }

@@ -42,6 +42,12 @@ impl Reached {
     }
 }
 
+/// The Services of a cluster that ask a load balancer for an address: few, where it may have thousands.
+pub async fn balanced(kube: &Kube) -> Result<Vec<DynamicObject>, KubeError> {
+    let kind = Kinds::default().named(&"v1".into(), &"Service".into());
+    kube.list_where(&kind, "spec.type=LoadBalancer").await
+}
+
 /// Why a forward cannot lead to a Service of that sort.
 pub fn out_of_reach(body: &Value) -> String {
     let kind = body.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP");
