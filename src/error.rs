@@ -12,7 +12,7 @@ use crate::plan::{InvalidId, NotOne, PlanError};
 pub enum Exit {
     /// Done, or in sync.
     Done = 0,
-    /// `diff` found changes or drift, `status`, `trace` or `doctor` a fault.
+    /// `diff` or `lock` found changes, `status`, `trace` or `doctor` a fault.
     Differs = 1,
     /// Wrong usage, an invalid topology or an unusable environment: nothing was changed.
     Refused = 2,

@@ -40,6 +40,9 @@ const FILES: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
+/// What to do where there is none.
+pub const HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";
+
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
     #[error("cannot find the `{program}` program on PATH")]
@@ -76,6 +79,14 @@ impl Source {
         match on_path("kind") {
             Some(here) => Ok(Self::Here(here)),
             None => release(OS, ARCH).ok_or(KindError::Missing { program: "kind" }),
+        }
+    }
+
+    /// `v0.33.0`, or what one that was built between releases calls itself.
+    pub async fn version(self) -> Result<String, ProcessError> {
+        match self {
+            Self::Here(program) => Kind { program }.version().await,
+            Self::Release { .. } => Ok(VERSION.to_owned()),
         }
     }
 
@@ -123,8 +134,12 @@ pub struct NewCluster<'a> {
 impl Kind {
     /// Its major and minor number; none of one that was built between releases.
     pub async fn release(&self) -> Option<(u32, u32)> {
-        let told = Program::new(&self.program).arg("version").arg("--quiet").run(|_| {}).await;
-        numbers(told.ok()?.trim())
+        numbers(&self.version().await.ok()?)
+    }
+
+    async fn version(&self) -> Result<String, ProcessError> {
+        let told = Program::new(&self.program).arg("version").arg("--quiet").run(|_| {}).await?;
+        Ok(format!("v{}", told.trim()))
     }
 
     /// Makes a cluster; each line that kind writes is told as it comes.
@@ -152,9 +167,10 @@ impl Kind {
     }
 }
 
-/// `0.33.0`; one with more behind it is no release.
+/// `v0.33.0`; one with more behind it is no release.
 fn numbers(version: &str) -> Option<(u32, u32)> {
-    let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
+    let number = version.strip_prefix('v')?;
+    let parts: Option<Vec<u32>> = number.split('.').map(|part| part.parse().ok()).collect();
     let [major, minor, _] = parts?.try_into().ok()?;
     Some((major, minor))
 }
@@ -165,8 +181,8 @@ mod tests {
 
     #[test]
     fn only_a_release_has_numbers() {
-        assert_eq!(numbers("0.33.0"), Some((0, 33)));
-        for other in ["0.34.0-alpha+ab12cd", "v0.33.0", "0.33", "kind v0.33.0 go1.26", ""] {
+        assert_eq!(numbers("v0.33.0"), Some((0, 33)));
+        for other in ["v0.34.0-alpha+ab12cd", "v0.33", "vkind v0.33.0 go1.26", "v"] {
             assert_eq!(numbers(other), None, "{other}");
         }
     }

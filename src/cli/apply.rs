@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::ports::{self, IsTried, ReadyPods};
 use super::session::{Planned, Purpose, Session, Which};
-use super::{ApplyArgs, run};
+use super::{ApplyArgs, lock, run};
 use crate::engine::{Cancel, Failure, Outcome, Report};
 use crate::error::{Error, Exit};
 use crate::plan::{Action, Id, Plan, World};
@@ -67,6 +67,9 @@ async fn prepare(
     let which = Which::File(args.file.path());
     let session = Session::open(which, Purpose::Change, "topo apply", view).await?;
     session.check_claims(args.plan.moved)?;
+    if args.plan.locked {
+        lock::refuse_unlocked(&args.file, &session).await?;
+    }
     let planned = session.plan(args.plan.wanted()).await?;
     view.plan(&planned.plan);
     session.warn(&planned.plan, view).await?;

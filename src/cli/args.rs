@@ -147,6 +147,9 @@ pub struct PlanArgs {
     /// The topology's file has moved here from the path it was applied from
     #[arg(long)]
     pub moved: bool,
+    /// Refuse what `topo lock` has not locked
+    #[arg(long)]
+    pub locked: bool,
 }
 
 impl PlanArgs {

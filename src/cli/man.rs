@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// What is typed, and what it does; each is on the page of its command, and the first ones on topo's own.
-const EXAMPLES: [(&str, &str); 19] = [
+const EXAMPLES: [(&str, &str); 21] = [
     ("topo init --from hello", "Write the smallest example, with the manifest it names."),
     ("topo apply hello.yaml", "Show the plan, and carry it out."),
     ("topo status hello.yaml", "Show each port, where it leads and whether a pod answers."),
@@ -43,6 +43,8 @@ const EXAMPLES: [(&str, &str); 19] = [
     ),
     ("topo trace share/docs", "The same for a shared folder."),
     ("topo graph --format svg", "Draw the resources and their dependencies."),
+    ("topo lock", "Pin what the file depends on in topo.lock, to be committed."),
+    ("topo lock --update=kind", "Accept the release of kind that is here now."),
     ("topo render kind", "The configuration that kind is given."),
     ("topo tunnel status", "The ssh tunnels of shares and forwards to another machine."),
     ("topo schema", "For an editor: redirect it to topology.schema.json beside the file."),
@@ -67,8 +69,9 @@ const ENVIRONMENT: [(&str, &str); 7] = [
     ("NO_COLOR", "If set, no color."),
 ];
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("topo.yaml", "The topology file."),
+    ("topo.lock", "What it depends on, as topo lock wrote it down."),
     ("topology.schema.json", "Its JSON Schema, for editors; topo init writes both."),
     (
         "~/.local/state/topo/NAME",

@@ -13,6 +13,7 @@ mod init;
 mod kubeconfig;
 mod listening;
 mod load;
+mod lock;
 mod logs;
 mod ls;
 mod man;
@@ -69,7 +70,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or in sync
-  1    `diff` found changes or drift, `status`, `trace` or `doctor` a fault
+  1    `diff` or `lock` found changes, `status`, `trace` or `doctor` a fault
   2    nothing was changed: wrong usage, invalid file or unusable environment
   3    failed part-way; says what was done and what was not
   130  interrupted";
@@ -94,6 +95,7 @@ enum Command {
     Tunnel(tunnel::Args),
     Graph(graph::Args),
     Validate(validate::Args),
+    Lock(lock::Args),
     Render(render::Args),
     Schema(schema::Args),
     Init(init::Args),
@@ -124,6 +126,7 @@ impl Command {
             | Self::Doctor(_)
             | Self::Tunnel(_)
             | Self::Graph(_)
+            | Self::Lock(_)
             | Self::Render(_)
             | Self::Schema(_)
             | Self::Init(_)
@@ -173,6 +176,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Destroy(args) => in_runtime(destroy::destroy(args, view)),
         Command::Graph(args) => in_runtime(graph::run(args, view)),
         Command::Validate(args) => in_runtime(validate::run(args, view)),
+        Command::Lock(args) => in_runtime(lock::lock(args, view)),
         Command::Render(args) => in_runtime(render::run(args, view)),
         Command::Schema(args) => schema::run(args, view),
         Command::Init(args) => init::run(args, view),

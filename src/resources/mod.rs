@@ -48,7 +48,7 @@ pub use port::leads_to;
 pub use publisher::{is_in_force as rules_are_in_force, not_of_this_machine};
 pub use registry::{
     Belongings, Hands, check_tools, desired, explain, halt, held_by_others, named, observe,
-    observe_ports, refuse_impossible, render, table,
+    observe_ports, pins, refuse_impossible, render, table,
 };
 pub use share::{Doing, Ground, Health, Scene, Settled, health, healths, settle, ways};
 pub use tunnel::{Way as SshWay, way as ssh_way};

@@ -14,6 +14,7 @@ use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::{Inside, Listed};
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::Pin;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::resources::{conflicts, look, network};
@@ -46,6 +47,15 @@ macro_rules! kinds {
                 all.ports.extend(one.ports);
             }
             all
+        }
+
+        /// What a lock file of it would hold, each thing once.
+        pub fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+            let mut pins: Vec<Pin> = Vec::new();
+            $($(pins.extend(<$kind>::pins(topology)?);)+)+
+            pins.sort_by(|a, b| a.id.cmp(&b.id));
+            pins.dedup_by(|a, b| a.id == b.id);
+            Ok(pins)
         }
 
         /// What would be handed to other programs.

@@ -126,6 +126,15 @@ pub enum ServiceImage {
     Ready(ImageRef),
 }
 
+impl ServiceImage {
+    /// The image that is run, or that is built on.
+    pub fn reference(&self) -> &ImageRef {
+        match self {
+            Self::Base(image) | Self::Ready(image) => image,
+        }
+    }
+}
+
 impl Default for ServiceImage {
     fn default() -> Self {
         Self::Base(ImageRef::debian())

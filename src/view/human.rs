@@ -16,7 +16,7 @@ use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event, StepPhase};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
-use crate::topology::{Diagnostic, Severity};
+use crate::topology::{Diagnostic, Difference, Severity};
 use crate::trace::Trace;
 
 pub struct Human {
@@ -213,6 +213,10 @@ impl View for Human {
     fn listing(&mut self, listed: &[Listed]) {
         let width = self.console.out_width();
         self.console.out(&super::listing::render(listed, width));
+    }
+
+    fn lock(&mut self, differences: &[Difference]) {
+        self.console.out(&super::lock::render(differences));
     }
 
     fn trace(&mut self, trace: &Trace) {

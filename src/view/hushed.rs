@@ -8,7 +8,7 @@ use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
-use crate::topology::Diagnostic;
+use crate::topology::{Diagnostic, Difference};
 use crate::trace::Trace;
 
 /// For work that is repeated, and said once: secrets are still hidden, and errors still shown.
@@ -34,6 +34,7 @@ impl View for Hushed<'_> {
     fn status(&mut self, _: &Status) {}
     fn wipe(&mut self) {}
     fn listing(&mut self, _: &[Listed]) {}
+    fn lock(&mut self, _: &[Difference]) {}
     fn trace(&mut self, _: &Trace) {}
     fn doctor(&mut self, _: &Diagnosis) {}
 

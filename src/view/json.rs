@@ -16,7 +16,7 @@ use crate::doctor::Diagnosis;
 use crate::engine::{Amount, Cancel, Event, Failure, Outcome, StepPhase, Tally};
 use crate::error::{Error, Exit};
 use crate::plan::{Id, Plan};
-use crate::topology::{Diagnostic, Place, Severity};
+use crate::topology::{Diagnostic, Difference, Place, Severity};
 use crate::trace::Trace;
 
 /// A step that measures itself is passed on at most this often.
@@ -159,6 +159,10 @@ impl View for Json {
 
     fn listing(&mut self, listed: &[Listed]) {
         self.line(&json!({ "format": "topo.list/v1", "topologies": listed }));
+    }
+
+    fn lock(&mut self, differences: &[Difference]) {
+        self.line(&json!({ "format": "topo.lock/v1", "differences": differences }));
     }
 
     fn trace(&mut self, trace: &Trace) {

@@ -12,6 +12,7 @@ mod human;
 mod hushed;
 mod json;
 mod listing;
+mod lock;
 mod logged;
 mod plan;
 mod problems;
@@ -48,7 +49,7 @@ use crate::doctor::Diagnosis;
 use crate::engine::{Cancel, Event, Report};
 use crate::error::{Error, Exit};
 use crate::plan::Plan;
-use crate::topology::Diagnostic;
+use crate::topology::{Diagnostic, Difference};
 use crate::trace::Trace;
 
 pub trait View: Send {
@@ -71,6 +72,8 @@ pub trait View: Send {
     /// What is shown next takes the place of what was shown last.
     fn wipe(&mut self);
     fn listing(&mut self, listed: &[Listed]);
+    /// What is not as it was locked.
+    fn lock(&mut self, differences: &[Difference]);
     fn trace(&mut self, trace: &Trace);
     fn doctor(&mut self, diagnosis: &Diagnosis);
     /// A line of `topo watch`.

@@ -2,7 +2,7 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "apply",
     "diff",
     "destroy",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 24] = [
     "tunnel",
     "graph",
     "validate",
+    "lock",
     "render",
     "schema",
     "init",

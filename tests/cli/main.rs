@@ -9,6 +9,7 @@ mod input;
 mod inside;
 mod interrupt;
 mod kustomize;
+mod lock;
 mod pages;
 mod problems;
 mod secrets;

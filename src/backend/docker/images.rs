@@ -52,6 +52,13 @@ impl Docker {
         })
     }
 
+    /// What its registry has under this name now, as anybody may ask.
+    pub async fn registry_digest(&self, reference: &str) -> Result<Option<String>> {
+        let name = canonical_image(reference);
+        let served = look(self.api.inspect_registry_image(&name, None)).await?;
+        Ok(served.descriptor.digest)
+    }
+
     /// Pulls an image as anybody may, which tells how far it has come: `on_progress` hears the sum
     /// over its layers.
     pub async fn pull_image(

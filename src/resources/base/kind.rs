@@ -15,6 +15,7 @@ use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kube::inside::{Inside, Listed};
 use crate::resources::base::kube::objects::Objects;
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::Pin;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::templates::Templates;
 use crate::topology::Topology;
@@ -33,6 +34,11 @@ pub trait ResourceKind {
     /// What the file takes for it that only one topology may have.
     fn holds(_: &Topology) -> Holdings {
         Holdings::default()
+    }
+
+    /// What the file says for it that means something else once the outside has changed.
+    fn pins(_: &Topology) -> Result<Vec<Pin>, Failure> {
+        Ok(Vec::new())
     }
 
     /// What of it is handed to other programs, as far as that is known before anything is made.

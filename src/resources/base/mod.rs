@@ -16,6 +16,7 @@ pub mod kube;
 pub mod marks;
 pub mod node_names;
 pub mod objection;
+pub mod pins;
 pub mod rendered;
 mod reserve;
 mod run_state;

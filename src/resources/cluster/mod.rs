@@ -33,6 +33,7 @@ use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::service;
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::{Outside, Pin};
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, node_names};
 use crate::topology::{Guarded, Listen, MASK, Secret, Target, Topology};
@@ -106,6 +107,10 @@ impl ResourceKind for ClusterKind {
         Holdings { ports, ..Holdings::default() }
     }
 
+    fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+        Ok(pins(topology))
+    }
+
     fn rendered(
         from: &Ingredients,
         part: Part,
@@ -161,6 +166,21 @@ impl ResourceKind for ClusterKind {
     async fn wait(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
         wait(cx, turn).await
     }
+}
+
+/// The kind that makes it, and the node images; the image that kind chooses is pinned by its release.
+fn pins(topology: &Topology) -> Vec<Pin> {
+    let Some(cluster) = topology.cluster.as_ref().filter(|cluster| !cluster.exists()) else {
+        return Vec::new();
+    };
+    let kind = Pin { id: "kind".to_owned(), key: "cluster".to_owned(), outside: Outside::Kind };
+    let groups = cluster.groups.iter().enumerate();
+    let images = groups
+        .filter_map(|(at, group)| {
+            Some((group.image.as_ref()?, format!("cluster.groups.{at}.image")))
+        })
+        .chain(cluster.image.as_ref().map(|image| (image, "cluster.image".to_owned())));
+    [kind].into_iter().chain(images.filter_map(|(image, key)| Pin::image(image, key))).collect()
 }
 
 /// What Kubernetes said of the nodes when the cluster was last seen.
@@ -416,7 +436,7 @@ async fn made_by(
 
 fn find_kind(cx: &Context) -> Result<kind::Source, Failure> {
     kind::Source::find(cx.variable.as_ref())
-        .map_err(|error| Failure::because("cannot make a cluster", &error).hint(KIND_HINT))
+        .map_err(|error| Failure::because("cannot make a cluster", &error).hint(kind::HINT))
 }
 
 async fn fetch_kind(cx: &Context, turn: &Turn) -> Result<Kind, Failure> {
@@ -428,10 +448,8 @@ async fn fetch_kind(cx: &Context, turn: &Turn) -> Result<Kind, Failure> {
     find_kind(cx)?
         .fetch(&cx.downloads, told)
         .await
-        .map_err(|error| Failure::because("cannot get the `kind` program", &error).hint(KIND_HINT))
+        .map_err(|error| Failure::because("cannot get the `kind` program", &error).hint(kind::HINT))
 }
-
-const KIND_HINT: &str = "install kind (https://kind.sigs.k8s.io) and the docker command line, or name kind's file in TOPO_KIND";
 
 /// What kind says of a configuration may quote it.
 fn not_made(error: &ProcessError, is_secret: bool) -> Failure {

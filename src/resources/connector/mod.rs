@@ -18,6 +18,7 @@ use crate::resources::base::context::Context;
 use crate::resources::base::docker::pulled;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::Pin;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::templates::{TemplateError, Templates};
@@ -53,6 +54,12 @@ impl ResourceKind for ConnectorKind {
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology).into_iter().collect())
+    }
+
+    fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+        let image = topology.connector.as_ref().map(Connector::image);
+        let pin = image.and_then(|image| Pin::image(&image, "connector.image"));
+        Ok(pin.into_iter().collect())
     }
 
     fn rendered(

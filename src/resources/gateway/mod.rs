@@ -32,6 +32,7 @@ use crate::resources::base::docker::published::{self, span};
 use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::Pin;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::templates::{TemplateError, Templates};
@@ -87,6 +88,11 @@ impl ResourceKind for GatewayKind {
         let keys = authorized_keys(from.topology)?;
         let gateway = desired(from.topology, from.templates, &keys).map_err(unrendered)?;
         Ok(gateway.into_iter().collect())
+    }
+
+    fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+        let image = topology.gateway.as_ref().map(|gateway| gateway.image.reference());
+        Ok(image.and_then(|image| Pin::image(image, image::ROLE.key)).into_iter().collect())
     }
 
     fn holds(topology: &Topology) -> Holdings {

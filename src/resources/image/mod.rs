@@ -28,6 +28,7 @@ use crate::resources::base::docker::{built, kind_nodes, pulled};
 use crate::resources::base::in_cluster::CONTAINERD;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::Pin;
 use crate::resources::base::{ids, node_names};
 use crate::topology::{Build, Cluster, Guarded, Topology, canonical_image};
 
@@ -63,6 +64,10 @@ impl ResourceKind for ImageKind {
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         let nodes = node_names::all(from.topology, from.claim);
         Ok(desired(from.topology, &nodes, from.snapshot, from.key)?)
+    }
+
+    fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+        Ok(pins(topology))
     }
 
     async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result<(), Failure> {
@@ -104,6 +109,18 @@ fn desired(
         resources.push(resource.origin(Origin::Key("metallb".into())));
     }
     Ok(resources)
+}
+
+/// Those that are not built here.
+fn pins(topology: &Topology) -> Vec<Pin> {
+    if topology.cluster.as_ref().is_none_or(Cluster::exists) {
+        return Vec::new();
+    }
+    let asked = topology.images.iter().enumerate().filter(|(_, image)| image.build.is_none());
+    let asked = asked.filter_map(|(at, image)| Pin::image(&image.name, format!("images.{at}")));
+    let metallb = topology.metallb_images();
+    let metallb = metallb.iter().filter_map(|name| Pin::image(&name.parse().ok()?, "metallb"));
+    asked.chain(metallb).collect()
 }
 
 /// How it is built, as it may be written down.

@@ -12,6 +12,7 @@ use crate::resources::base::kind::{Ingredients, ResourceKind};
 use crate::resources::base::kube::inside::Inside;
 use crate::resources::base::kube::objects::Objects;
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::{Outside, Pin};
 use crate::topology::Topology;
 
 const TABLE: Table = Table::plain(ids::MANIFEST);
@@ -23,6 +24,10 @@ impl ResourceKind for ManifestKind {
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology, from.objects))
+    }
+
+    fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+        Ok(pins(topology))
     }
 
     async fn observe_inside(inside: &Inside<'_>, world: &mut World) -> Result<(), Failure> {
@@ -86,6 +91,21 @@ fn desired(topology: &Topology, objects: &Objects) -> Vec<Resource> {
         }
     }
     barriers.into_values().collect()
+}
+
+/// What is downloaded, by the checksum that the file itself has of it.
+fn pins(topology: &Topology) -> Vec<Pin> {
+    let entries = topology.manifests.iter().enumerate();
+    let downloaded = entries.filter_map(|(entry, manifest)| {
+        let (source, sha256) = (manifest.source()?.written(), manifest.sha256.as_ref()?);
+        let version = manifest.version.as_ref().map(|version| format!("@{version}"));
+        Some(Pin {
+            id: format!("manifest/{source}{}", version.unwrap_or_default()),
+            key: format!("manifests.{entry}"),
+            outside: Outside::Known(format!("sha256:{}", sha256.as_str())),
+        })
+    });
+    downloaded.collect()
 }
 
 /// There is nothing of it in the world: it is there as soon as its cluster is, and needs no removing.

@@ -29,6 +29,7 @@ use crate::resources::base::kube::inside::{Inside, Listed, unseen};
 use crate::resources::base::kube::listing::{self, Listing};
 use crate::resources::base::kube::{drift, ready};
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::{Outside, Pin};
 use crate::resources::base::{ids, marks};
 use crate::topology::Topology;
 
@@ -51,6 +52,13 @@ impl ResourceKind for MetallbKind {
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from.topology)?.into_iter().collect())
+    }
+
+    fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+        let Some(metallb) = &topology.metallb else { return Ok(Vec::new()) };
+        let value = format!("{} sha256:{}", metallb.version, Release::of(metallb)?.checksum());
+        let (id, key) = ("metallb".to_owned(), "metallb".to_owned());
+        Ok(vec![Pin { id, key, outside: Outside::Known(value) }])
     }
 
     fn lists(cx: &Context) -> Vec<Listed> {

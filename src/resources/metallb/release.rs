@@ -49,12 +49,16 @@ impl Release {
         Ok(Self::Pinned { url, sha256 })
     }
 
-    pub fn fingerprint(&self) -> String {
-        let content = match self {
+    /// SHA-256 of the manifest as it was released.
+    pub fn checksum(&self) -> String {
+        match self {
             Self::Pinned { sha256, .. } => (*sha256).to_owned(),
             Self::File { text, .. } => format!("{:x}", Sha256::digest(text)),
-        };
-        format!("sha256:{content}+{RENDERING}")
+        }
+    }
+
+    pub fn fingerprint(&self) -> String {
+        format!("sha256:{}+{RENDERING}", self.checksum())
     }
 
     fn name(&self) -> String {

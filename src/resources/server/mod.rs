@@ -25,6 +25,7 @@ use crate::resources::base::context::Context;
 use crate::resources::base::docker::{networks, own_image};
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::objection::Objections;
+use crate::resources::base::pins::Pin;
 use crate::resources::base::rendered::{Part, Rendered};
 use crate::resources::base::{ids, marks};
 use crate::templates::TemplateError;
@@ -57,6 +58,11 @@ impl ResourceKind for ServerKind {
 
     fn desired(from: &Ingredients) -> Result<Vec<Resource>, Objections> {
         Ok(desired(from)?.into_iter().collect())
+    }
+
+    fn pins(topology: &Topology) -> Result<Vec<Pin>, Failure> {
+        let image = is_wanted(topology).then(|| topology.nfs_server.image.reference());
+        Ok(image.and_then(|image| Pin::image(image, image::ROLE.key)).into_iter().collect())
     }
 
     fn rendered(
