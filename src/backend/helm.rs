@@ -85,10 +85,12 @@ impl Helm {
             return Ok(kept);
         }
         let folder = tempfile::tempdir()?;
-        let program = Program::new(&self.program).args(["pull", remote.chart, "--destination"]);
+        let program = Program::new(&self.program).args(["pull", "--destination"]);
         let options = [("--repo", remote.repo), ("--version", remote.version)];
         let given = options.into_iter().filter_map(|(option, value)| Some([option, value?]));
-        program.arg(folder.path()).args(given.flatten()).run(|_| {}).await?;
+        let program = program.arg(folder.path()).args(given.flatten());
+        // A chart's name could begin like an option.
+        program.args(["--", remote.chart]).run(|_| {}).await?;
         let archive = fs::read_dir(folder.path())?
             .next()
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))??;

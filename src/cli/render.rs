@@ -7,7 +7,7 @@ use super::load;
 use super::variables::variable;
 use crate::backend::docker::{Docker, Snapshot, Surroundings, candidates};
 use crate::backend::download::Downloads;
-use crate::backend::host::StateFolder;
+use crate::backend::host::{StateError, StateFolder};
 use crate::backend::machine::Machine;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
@@ -82,7 +82,12 @@ pub async fn run(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
         .map_err(|objections| objections.failure(&place))?;
     objects.manifests.left_out.iter().for_each(|hook| view.note(hook));
     let machine = engines_machine().await?;
-    let state = StateFolder::of(topology.name.as_str(), &load::environment).ok();
+    let state = match StateFolder::of(topology.name.as_str(), &load::environment) {
+        Err(StateError::Homeless) => None,
+        state => Some(state.map_err(|error| {
+            Error::because("cannot tell where the topology's state is", &error)
+        })?),
+    };
     let ingredients = Ingredients {
         topology,
         objects: &objects,

@@ -32,7 +32,9 @@ pub fn is_meant(text: &str) -> bool {
 pub fn check(line: &str) -> Result<(), Malformed> {
     let words = words(line);
     let typed = words.iter().position(|word| is_type(word));
-    let Some(at) = typed.filter(|at| *at <= 1) else {
+    // No option begins like a type.
+    let furthest = usize::from(!is_meant(line));
+    let Some(at) = typed.filter(|at| *at <= furthest) else {
         let kind = words.first().copied().unwrap_or_default();
         return Err(Malformed::instead(
             format!("unknown type of ssh key `{kind}`"),
@@ -65,12 +67,12 @@ fn is_type(word: &str) -> bool {
     TYPES.iter().any(|kind| word == *kind || bare.is_some_and(|bare| bare == plain(kind)))
 }
 
-/// Words are parted by blanks; those in the quotes of an option are a part of it.
+/// Words are parted by what sshd takes for a blank; those in the quotes of an option are a part of it.
 fn words(line: &str) -> Vec<&str> {
     let mut quoted = false;
     line.split(|c: char| {
         quoted ^= c == '"';
-        c.is_whitespace() && !quoted
+        matches!(c, ' ' | '\t') && !quoted
     })
     .filter(|word| !word.is_empty())
     .collect()
@@ -126,7 +128,16 @@ mod tests {
             assert!(check(&whole[..whole.len() - cut]).is_err(), "{cut} characters are missing");
         }
         let other = whole.replacen("ssh-ed25519", "ssh-rsa", 1);
-        for line in ["ssh-ed25519", "ssh-ed25518 AAAA", "ssh-ed25519 A*A", &other] {
+        let after_another = format!("ssh-options {whole}");
+        let no_blank_of_sshds = format!("{whole}\u{a0}me@here");
+        for line in [
+            "ssh-ed25519",
+            "ssh-ed25518 AAAA",
+            "ssh-ed25519 A*A",
+            &other,
+            &after_another,
+            &no_blank_of_sshds,
+        ] {
             assert!(check(line).is_err(), "{line}");
         }
     }

@@ -107,8 +107,22 @@ impl Lane {
         self.begin(order, arguments).end()
     }
 
+    /// With these variables in its environment.
+    pub fn topo_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
+        self.begin_with(variables, Order::Pass, arguments).end()
+    }
+
     /// Begins a run, to go on beside the test.
     pub fn begin(&self, order: Order, arguments: &[&str]) -> Begun {
+        self.begin_with(&[], order, arguments)
+    }
+
+    pub fn begin_with(
+        &self,
+        variables: &[(&str, &str)],
+        order: Order,
+        arguments: &[&str],
+    ) -> Begun {
         let run = self.proxy.begin(order);
         let said = TempDir::new_in(self.own.path()).expect("a folder");
         let to = |name: &str| File::create(said.path().join(name)).expect("a file");
@@ -119,6 +133,7 @@ impl Lane {
         for variable in ["KUBECONFIG", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
             command.env_remove(variable);
         }
+        command.envs(variables.iter().copied());
         let started = Instant::now();
         let topo = command.spawn().expect("topo runs");
         run.is_of(topo.id());

@@ -14,6 +14,7 @@ mod doing;
 mod engine;
 mod faulty_engine;
 mod files;
+mod injection;
 mod kill_matrix;
 mod lane;
 mod listing;

@@ -18,6 +18,8 @@ pub enum StateError {
         "no home folder is known, so there is nowhere to keep the topology's state; set HOME or XDG_STATE_HOME"
     )]
     Homeless,
+    #[error("the state folder `{}` has {control:?} in its path", path.display())]
+    Unwritable { path: PathBuf, control: char },
     #[error("cannot lock `{}`", path.display())]
     Lock { path: PathBuf, source: io::Error },
     #[error("topology `{topology}` is in use by another topo ({holder})")]
@@ -48,6 +50,10 @@ impl StateFolder {
                 let home = variable("HOME").filter(|path| !path.is_empty());
                 Path::new(&home.ok_or(StateError::Homeless)?).join(".local/state")
             };
+        // ssh's settings name files in it, and have no way to write one.
+        if let Some(control) = base.to_string_lossy().chars().find(|c| c.is_control()) {
+            return Err(StateError::Unwritable { path: base, control });
+        }
         Ok(Self { topology: topology.to_owned(), path: base.join("topo").join(topology) })
     }
 
@@ -234,6 +240,13 @@ mod tests {
     fn folder(home: &Path) -> StateFolder {
         let home = home.display().to_string();
         StateFolder::of("dev", &|name| (name == "HOME").then(|| home.clone())).expect("a home")
+    }
+
+    #[test]
+    fn a_folder_that_no_settings_could_name_is_refused() {
+        let odd = |name: &str| (name == "XDG_STATE_HOME").then(|| "/home/a\nPort 1".to_owned());
+        let refused = StateFolder::of("dev", &odd).expect_err("is refused");
+        assert!(matches!(refused, StateError::Unwritable { control: '\n', .. }), "{refused}");
     }
 
     #[test]

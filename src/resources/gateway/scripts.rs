@@ -67,7 +67,8 @@ impl Recipe<'_> {
             settings.push(("sshd_config", sshd));
         }
         if let Some(proxy) = &self.gateway.http_proxy {
-            let values = [("port", json!(HTTP_PROXY_PORT)), ("allow", json!(proxy.allow))];
+            let allow: Vec<String> = proxy.allow.iter().map(as_squid_has_it).collect();
+            let values = [("port", json!(HTTP_PROXY_PORT)), ("allow", json!(allow))];
             settings.push(("squid.conf", self.render("squid.conf", &values)?));
         }
         Ok(settings)
@@ -114,6 +115,15 @@ impl Recipe<'_> {
     }
 }
 
+/// It has words of its own for the networks of all addresses.
+fn as_squid_has_it(subnet: &Subnet) -> String {
+    match (subnet.net().prefix_len(), subnet.is_ipv4()) {
+        (0, true) => "ipv4".to_owned(),
+        (0, false) => "ipv6".to_owned(),
+        _ => subnet.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -156,7 +166,7 @@ mod tests {
     #[test]
     fn the_proxy_leads_into_the_network_and_where_the_file_says() {
         let topology =
-            topology(json!({ "httpProxy": { "listen": 3128, "allow": ["192.0.2.0/24"] } }));
+            topology(json!({ "httpProxy": { "listen": 3128, "allow": ["192.0.2.0/24", "::/0"] } }));
         let files = scripts(&topology).files();
         let (_, squid) = files.iter().find(|(name, _)| *name == "squid.conf").expect("a squid");
         let access: Vec<&str> =
@@ -174,7 +184,10 @@ mod tests {
                 "http_access deny all"
             ]
         );
-        assert!(squid.contains("\nacl allowed dst 192.0.2.0/24\n"), "{squid}");
+        assert!(
+            squid.contains("\nacl allowed dst 192.0.2.0/24\nacl allowed dst ipv6\n"),
+            "{squid}"
+        );
     }
 
     proptest! {

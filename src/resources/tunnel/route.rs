@@ -230,6 +230,7 @@ impl fmt::Display for Bracketed {
 
 /// A path in ssh's settings, where percent signs begin what it fills in.
 fn quoted(path: &str) -> String {
+    let path = path.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{}\"", path.replace('%', "%%"))
 }
 

@@ -94,9 +94,18 @@ fn address(topology: &Topology, gateway: &Gateway, rules: &mut Rules) {
     }
 }
 
-/// The gateway's container must not have the name of a node.
+/// The gateway's container must not have the name of a node, nor one that leads elsewhere: squid, the
+/// tunnels and its neighbors look it up.
 fn name(topology: &Topology, rules: &mut Rules) {
     let name = topology.gateway_name();
+    if let Some(meaning) = other_meaning(&name) {
+        let what = format!("`{name}` cannot be looked up, because it is {meaning}");
+        let problem = rules
+            .error("reserved-name", "gateway.name", what)
+            .write(format!("`{}-gw`", topology.name));
+        rules.report(problem);
+        return;
+    }
     let Some(rest) = name.strip_prefix(topology.name.as_str()) else { return };
     let node = ["-control-plane", "-worker", "-external-load-balancer"].iter().any(|role| {
         rest.strip_prefix(role).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
@@ -110,6 +119,24 @@ fn name(topology: &Topology, rules: &mut Rules) {
             )
             .write(format!("`{}-gw`", topology.name));
         rules.report(problem);
+    }
+}
+
+/// What a name is to those who look it up, where that is not a name.
+fn other_meaning(name: &str) -> Option<&'static str> {
+    let number = |part: &str| {
+        let hexadecimal = part.strip_prefix("0x").or_else(|| part.strip_prefix("0X"));
+        let (digits, radix) = hexadecimal.map_or((part, 10), |digits| (digits, 16));
+        digits.chars().all(|digit| digit.is_digit(radix))
+    };
+    let is_range = name.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    if is_range || name.split('.').all(number) {
+        return Some("an address");
+    }
+    match name.to_ascii_lowercase().as_str() {
+        "localhost" => Some("every machine's name for itself"),
+        "all" | "ipv4" | "ipv6" => Some("squid's word for every address"),
+        _ => None,
     }
 }
 

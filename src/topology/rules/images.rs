@@ -1,6 +1,6 @@
 //! The images of the nodes.
 
-use super::super::{Cluster, Guarded, Image, Topology, is_for_docker};
+use super::super::{Cluster, Guarded, Image, Topology, VariableName, is_for_docker};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -40,6 +40,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                 .write(format!("`{}:TAG`", image.name.name()));
             rules.report(problem);
         }
+        arguments(at, image, rules);
         for (name, _) in secret_args(image).filter(|(name, _)| is_for_docker(name)) {
             let problem = rules
                 .error(
@@ -52,6 +53,21 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
                 } else {
                     "give the argument another name"
                 });
+            rules.report(problem);
+        }
+    }
+}
+
+/// They are handed on as variables of the environment.
+fn arguments(at: usize, image: &Image, rules: &mut Rules) {
+    for (name, value) in image.build.iter().flat_map(|build| &build.args) {
+        let path = format!("images.{at}.args.{name}");
+        if let Err(fault) = name.parse::<VariableName>() {
+            let problem = rules.misplaced("build-argument", &path, fault.what);
+            rules.report(problem);
+        } else if value.open().as_str().is_some_and(|value| value.contains('\0')) {
+            let problem =
+                rules.error("build-argument", &path, "a build argument cannot contain '\\0'");
             rules.report(problem);
         }
     }

@@ -58,7 +58,12 @@ fn own_keys(input: &Input) -> Vec<AuthorizedKey> {
 pub(super) fn check(topology: &mut Topology, files: &dyn Files, rules: &mut Rules) {
     for Named { at, wanted, path } in named(topology) {
         let unknown_home = path.needs_home() && !path.path().is_absolute();
-        if !unknown_home {
+        let text = path.path().to_string_lossy();
+        if let Some(control) = text.chars().find(|c| c.is_control()) {
+            let what = format!("the path contains {control:?}: {text:?}");
+            let problem = rules.error("host-path", &at, what).help("rename the folder");
+            rules.report(problem);
+        } else if !unknown_home {
             stands(&at, wanted, path, files, rules);
         }
     }
