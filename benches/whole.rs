@@ -181,6 +181,7 @@ impl Times {
                 places: &|_| None,
                 key: &SecretKey::new(b"bench"),
                 replace: &[],
+                take: &[],
             })?;
             let order = steps(&planned, &wanted, &world);
             Ok::<_, Box<dyn Error>>((planned, order.steps.len()))

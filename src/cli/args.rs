@@ -141,6 +141,9 @@ pub struct PlanArgs {
     /// Recreate this resource even if nothing about it changed; may be repeated
     #[arg(long, value_name = "ID")]
     pub replace: Vec<String>,
+    /// Take over this pool or object, which topo did not make, as it is; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub take: Vec<String>,
     /// Take back fields of Kubernetes objects that another manager owns
     #[arg(long)]
     pub force_conflicts: bool,
@@ -158,6 +161,7 @@ impl PlanArgs {
             nothing: false,
             target: &self.target,
             replace: &self.replace,
+            take: &self.take,
             force_conflicts: self.force_conflicts,
         }
     }

@@ -111,6 +111,7 @@ fn told(
         places,
         key: &SecretKey::new(b""),
         replace: &[],
+        take: &[],
     })?;
     Ok(created.items.iter().map(|item| (item.id.clone(), Told::of(item))).collect())
 }

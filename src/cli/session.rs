@@ -299,11 +299,9 @@ impl Session {
             }
             _ => Vec::new(),
         };
-        let replace = wanted
-            .replace
-            .iter()
-            .map(|typed| Id::find(typed, desired.iter().map(|resource| &resource.id)))
-            .collect::<Result<Vec<Id>, NotOne>>()?;
+        let found = |typed: &String| Id::find(typed, desired.iter().map(|resource| &resource.id));
+        let replace = wanted.replace.iter().map(found).collect::<Result<Vec<Id>, NotOne>>()?;
+        let take = wanted.take.iter().map(found).collect::<Result<Vec<Id>, NotOne>>()?;
         let mut plan = crate::plan::plan(&Request {
             topology: self.name(),
             desired: &desired,
@@ -312,6 +310,7 @@ impl Session {
             places: &|key| self.place(key),
             key: &self.cx().key,
             replace: &replace,
+            take: &take,
         })
         .map_err(|error| self.unplanned(error, &desired))?;
         resources::explain(self.cx(), &mut plan, &desired, &world).await?;
@@ -436,6 +435,7 @@ pub struct Wanted<'a> {
     /// Only these and what they need; everything where there are none.
     pub target: &'a [String],
     pub replace: &'a [String],
+    pub take: &'a [String],
 }
 
 /// The topology with every choice made that the file leaves open.

@@ -36,6 +36,8 @@ pub struct Item {
     pub goes_with: Option<Id>,
     /// What it will be, of one that is created.
     pub values: Vec<(String, Shown)>,
+    /// By what that is known which is taken over, with this and as it is.
+    pub takes_over: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -193,6 +195,7 @@ impl Item {
             waits: None,
             goes_with: None,
             values: Vec::new(),
+            takes_over: Vec::new(),
         }
     }
 

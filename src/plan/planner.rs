@@ -7,8 +7,8 @@ use super::removals::removals;
 use super::resource::field_of;
 use super::shelter::Shelter;
 use super::{
-    Action, Bond, Cause, Change, Effect, Graph, GraphError, Id, IdMap, Item, Owner, Plan, Record,
-    Resource, SecretKey, Seen, Shown, State, Table, Want, World,
+    Action, Bond, Cause, Change, Effect, FieldName, Graph, GraphError, Id, IdMap, Item, Owner,
+    Plan, Record, Resource, SecretKey, Seen, Shown, State, Table, Want, World,
 };
 
 /// Everything that a plan is made of.
@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub key: &'a SecretKey,
     /// Replaced even if nothing about them changed.
     pub replace: &'a [Id],
+    /// Taken over as they are, where topo did not make them.
+    pub take: &'a [Id],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +120,9 @@ impl Planner<'_> {
         let mut item = Item::new(resource.id.clone(), Action::None);
         item.bonds.clone_from(&resource.bonds);
         let seen = self.request.world.things.get(&resource.id);
-        if let Some(whose) = self.in_the_way(resource, seen) {
+        if self.request.take.contains(&item.id) && self.request.world.record(&item.id).is_none() {
+            self.take_over(resource, seen, &mut item);
+        } else if let Some(whose) = self.in_the_way(resource, seen) {
             item.block(whose);
         } else if let Some(parent) = self.foreign_parent(resource) {
             item.block(format!("it belongs in `{parent}`, which is blocked"));
@@ -325,14 +329,50 @@ impl Planner<'_> {
         ));
     }
 
-    fn compare(&self, resource: &Resource, record: &Record, seen: &Seen, item: &mut Item) {
-        if seen.state == State::Partial {
-            item.action = Action::Replace;
-            item.cause = Some(Cause::Drift);
-            item.why = Some("it was left half-made by a run that was cut off".to_owned());
-            return;
+    /// Marked as topo's and otherwise left as it is but for what the file says of it: it is never
+    /// removed to be made again, and nothing about it is chosen anew.
+    fn take_over(&self, resource: &Resource, seen: Option<&Seen>, item: &mut Item) {
+        let (seen, whose) = match seen.map(|seen| (seen, &seen.owner)) {
+            Some((seen, Owner::Foreign(whose))) => (seen, whose),
+            Some(_) => return item.block("it is used as it is, so there is nothing to take over"),
+            None => return item.block("it was not found, so there is nothing to take over"),
+        };
+        if seen.uids.is_empty() {
+            return item.block(format!("it cannot be taken over: {whose}"));
         }
-        let Difference { changes, mut cause, effect, undecided } = Comparison {
+        if let Some((parent, _)) = self.parent_made_anew(resource, Bond::is_held) {
+            return item.block(format!("it cannot be taken over: `{parent}` is recreated"));
+        }
+        let mut wants = resource.fields.iter();
+        if let Some((open, _)) = wants.find(|(_, want)| matches!(want, Want::Auto)) {
+            return item.block(format!(
+                "it cannot be taken over while the file leaves its `{open}` to topo: write what it has"
+            ));
+        }
+        let is_set = |name: &FieldName| resource.fields.get(name).is_some();
+        let fields = seen.fields.iter().filter(|(name, _)| is_set(name));
+        let fields = fields.map(|(name, live)| (name.clone(), live.clone())).collect();
+        let found = Record { fields, ..Record::default() };
+        let Difference { changes, effect, undecided, .. } = self.difference(resource, &found, seen);
+        item.changes = changes;
+        if effect == Some(Effect::Replace) || undecided.is_some() {
+            return item.block(format!(
+                "it cannot be taken over as it is, only replaced ({})",
+                forcing(item)
+            ));
+        }
+        item.action = Action::Update;
+        item.cause = Some(Cause::File);
+        item.takes_over.clone_from(&seen.uids);
+        item.why = Some("topo did not make it, and takes it over".to_owned());
+        item.asks = Some(format!(
+            "takes over `{}`: from now on it is changed with the file, and deleted with the topology",
+            item.id
+        ));
+    }
+
+    fn difference(&self, resource: &Resource, record: &Record, seen: &Seen) -> Difference {
+        Comparison {
             resource,
             record,
             seen,
@@ -341,7 +381,18 @@ impl Planner<'_> {
             stirred: &|giver| self.stirred(giver),
             places: self.request.places,
         }
-        .difference();
+        .difference()
+    }
+
+    fn compare(&self, resource: &Resource, record: &Record, seen: &Seen, item: &mut Item) {
+        if seen.state == State::Partial {
+            item.action = Action::Replace;
+            item.cause = Some(Cause::Drift);
+            item.why = Some("it was left half-made by a run that was cut off".to_owned());
+            return;
+        }
+        let Difference { changes, mut cause, effect, undecided } =
+            self.difference(resource, record, seen);
         let stopped = seen.state == State::Stopped;
         if stopped {
             cause = Some(Cause::Drift.with(cause));

@@ -102,6 +102,8 @@ pub struct Seen {
     pub in_use: Vec<(Span, Id)>,
     /// Differences from what was applied that the observer found by itself.
     pub drift: Vec<Drifted>,
+    /// By what something foreign is known again when it is taken over; empty where it cannot be.
+    pub uids: Vec<String>,
 }
 
 impl Seen {
@@ -114,6 +116,7 @@ impl Seen {
             holds: Vec::new(),
             in_use: Vec::new(),
             drift: Vec::new(),
+            uids: Vec::new(),
         }
     }
 

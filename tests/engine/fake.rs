@@ -185,6 +185,7 @@ impl Fake {
             places: &|_| None,
             key: &key(),
             replace: &[],
+            take: &[],
         });
         (plan.expect("a plan"), world)
     }

@@ -31,6 +31,7 @@ async fn planned(folder: &Path, notes: &[Note]) -> (Plan, Run<Hands>) {
         places: &|_| None,
         key: &key(),
         replace: &[],
+        take: &[],
     })
     .expect("a plan");
     let run = Run {

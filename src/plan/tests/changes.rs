@@ -220,6 +220,7 @@ fn a_change_inside_of_a_field_has_the_path_and_the_line_that_the_file_has() {
         places: &places,
         key: &key(),
         replace: &[],
+        take: &[],
     };
     let plan = plan(&request).expect("a plan");
     let change = &item(&plan, "box/a").changes[0];
@@ -382,6 +383,62 @@ fn what_is_somebody_elses_blocks_before_any_diff() {
     );
     assert_eq!(action(&plan, "box/a"), Action::Blocked);
     assert_eq!(why(&plan, "box/a"), "a container of Ann's is called so");
+}
+
+fn taken(wanted: Resource, seen: Option<Seen>) -> Item {
+    let id = wanted.id.clone();
+    let things = seen.map(|seen| ("box/a", seen));
+    let request = Request {
+        topology: "test",
+        desired: &[wanted],
+        world: &world(things),
+        tables: &table_of,
+        places: &|_| None,
+        key: &key(),
+        replace: &[],
+        take: std::slice::from_ref(&id),
+    };
+    item(&plan(&request).expect("a plan"), "box/a").clone()
+}
+
+#[test]
+fn what_was_made_by_hand_is_taken_over_as_it_is_and_after_a_yes() {
+    let stranger = || {
+        let mut seen = Seen::foreign("Ann's").field("colour", "red").field("shape", "round");
+        seen.uids = vec!["1".to_owned()];
+        seen
+    };
+    let item = taken(a("red"), Some(stranger()));
+    assert_eq!((item.action, item.changes.len()), (Action::Update, 0));
+    assert_eq!(item.takes_over, ["1"]);
+    let asks = item.asks.unwrap_or_default();
+    assert!(asks.starts_with("takes over `box/a`"), "{asks}");
+
+    let item = taken(a("blue"), Some(stranger()));
+    assert_eq!((item.action, item.changes.len()), (Action::Update, 1), "what the file says");
+    let item = taken(a("red"), Some(applied(&a("red"))));
+    assert_eq!((item.action, item.takes_over), (Action::None, Vec::new()), "it is topo's by now");
+}
+
+#[test]
+fn what_cannot_be_taken_over_as_it_is_is_not_changed() {
+    let stranger = || {
+        let mut seen = Seen::foreign("Ann's").field("shape", "round");
+        seen.uids = vec!["1".to_owned()];
+        Some(seen)
+    };
+    for (wanted, seen, why) in [
+        (a("red"), None, "not found"),
+        (a("red"), Some(Seen::borrowed()), "used as it is"),
+        (a("red"), Some(Seen::foreign("Ann's")), "cannot be taken over: Ann's"),
+        (want("box/a").field("shape", Want::is("square")), stranger(), "only replaced (shape)"),
+        (want("box/a").field("shape", Want::Auto), stranger(), "leaves its `shape` to topo"),
+    ] {
+        let item = taken(wanted, seen);
+        assert_eq!((item.action, &item.asks), (Action::Blocked, &None), "{why}");
+        let said = item.why.unwrap_or_default();
+        assert!(said.contains(why), "{said}");
+    }
 }
 
 #[test]

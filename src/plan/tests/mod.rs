@@ -78,6 +78,7 @@ fn try_plan(desired: &[Resource], world: &World, replace: &[Id]) -> Result<Plan,
         places: &|path| (path == "box/a.colour").then(|| "topo.yaml:3:5".to_owned()),
         key: &key(),
         replace,
+        take: &[],
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::plan::{Id, Record};
+use crate::plan::{Id, Item, Record};
 
 /// Labels of containers, networks and volumes.
 pub const TOPOLOGY: &str = "dev.topo.topology";
@@ -79,9 +79,23 @@ pub fn stamp_record(body: &mut Value, record: &Record) {
     annotate(body, KUBE_RECORD, record);
 }
 
+/// Whose mark it bears.
+pub fn topology(object: &DynamicObject) -> Option<&str> {
+    object.metadata.labels.as_ref()?.get(KUBE_TOPOLOGY).map(String::as_str)
+}
+
 pub fn is_mine(object: &DynamicObject, topology: &str) -> bool {
-    let labels = object.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(KUBE_TOPOLOGY)).is_some_and(|of| of == topology)
+    self::topology(object) == Some(topology)
+}
+
+/// Whether this item may write to it: it is this topology's, or the very thing that the item takes
+/// over, and no topology has marked it since.
+pub fn may_write(object: &DynamicObject, topology: &str, item: &Item) -> bool {
+    let is_taken = || {
+        let uid = object.metadata.uid.as_ref();
+        uid.is_some_and(|uid| item.takes_over.contains(uid)) && self::topology(object).is_none()
+    };
+    is_mine(object, topology) || is_taken()
 }
 
 pub fn kube_id(object: &DynamicObject) -> Option<Id> {

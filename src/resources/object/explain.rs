@@ -61,7 +61,7 @@ async fn explain_one(
             let template = item.changes.iter().find(|change| change.field == "hash").cloned();
             let Some(template) = template else { return Ok(()) };
             let fields = compare::changes(&live, &applied);
-            if fields.is_empty() {
+            if fields.is_empty() && item.takes_over.is_empty() {
                 return Ok(());
             }
             item.changes.retain(|change| change.field != "hash");
@@ -74,18 +74,16 @@ async fn explain_one(
         }
         Err(KubeError::Conflict { conflicts, .. }) if !conflicts.is_empty() => {
             let fields: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-            item.action = Action::Blocked;
+            item.block(format!("{}; `--force-conflicts` takes over", fields.join("; ")));
             item.cause = Some(Cause::Both);
-            item.why = Some(format!("{}; `--force-conflicts` takes over", fields.join("; ")));
         }
         Err(KubeError::Refused(why)) => {
-            item.action = Action::Blocked;
             let hint = if why.contains("immutable") || why.contains("Forbidden: updates") {
                 format!("; `--replace {}` recreates it", item.id)
             } else {
                 String::new()
             };
-            item.why = Some(format!("{}{hint}", super::said_of(object, &why)));
+            item.block(format!("{}{hint}", super::said_of(object, &why)));
         }
         Err(error) if error.is_passing() => {}
         Err(error) => return Err(error),

@@ -260,8 +260,9 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let failed = |error: &KubeError| refused(object, turn.id(), error);
     let kind = objects.served(&kube, &object.kind).await.map_err(|error| failed(&error))?;
     let target = target(&kind, object);
-    if turn.work == Work::Create
-        && !may_create(cx, &kube, &target).await.map_err(|error| failed(&error))?
+    let is_new = turn.work == Work::Create || !turn.item.takes_over.is_empty();
+    if is_new
+        && !may_create(cx, &kube, &target, &turn.item).await.map_err(|error| failed(&error))?
     {
         return Ok(());
     }
@@ -328,9 +329,14 @@ fn drifted_lists(item: &Item, body: &Value) -> Value {
 }
 
 /// Looks once more, just before making it. A Namespace that is there by now is used as it is.
-async fn may_create(cx: &Context, kube: &Kube, target: &Target<'_>) -> Result<bool, KubeError> {
+async fn may_create(
+    cx: &Context,
+    kube: &Kube,
+    target: &Target<'_>,
+    item: &Item,
+) -> Result<bool, KubeError> {
     let Some(there) = kube.get(target).await? else { return Ok(true) };
-    if marks::is_mine(&there, &cx.name) {
+    if marks::may_write(&there, &cx.name, item) {
         return Ok(true);
     }
     if target.kind.is("", "Namespace") {

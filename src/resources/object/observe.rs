@@ -149,7 +149,7 @@ async fn see_strangers(
             let seen = if kind.is("", "Namespace") {
                 Seen::borrowed()
             } else {
-                Seen::foreign(listing::foreign(&stranger, &target))
+                listing::stranger(&stranger, &target, &id)
             };
             world.add(id, seen);
         }

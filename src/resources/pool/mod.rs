@@ -166,17 +166,22 @@ fn observe(cx: &Context, live: &Listing, world: &mut World) {
     for object in live.of(&pool_kind) {
         let Some(name) = object.metadata.name.as_deref() else { continue };
         let target = target(&pool_kind, name);
+        let mut is_advertised = advertised.contains(name);
         let mut seen = if marks::is_mine(object, &cx.name) {
             Seen::mine(marks::kube_record(object).unwrap_or_default())
         } else {
-            Seen::foreign(listing::foreign(object, &target))
+            let mut own = live.of(&advertisement_kind);
+            let own = own.find(|one| one.metadata.name.as_deref() == Some(name));
+            let own = own.filter(|one| !marks::is_mine(one, &cx.name));
+            is_advertised |= own.is_some();
+            stranger(object, &target, own)
         };
         let spec = &object.data["spec"];
         seen.fields = Fields::new()
             .with("addresses", spec["addresses"].clone())
             .with("autoAssign", spec.get("autoAssign").cloned().unwrap_or(json!(true)))
             .with("avoidBuggyIPs", spec.get("avoidBuggyIPs").cloned().unwrap_or(json!(false)))
-            .with("advertised", json!(advertised.contains(name)));
+            .with("advertised", json!(is_advertised));
         seen.outputs = Outputs::new().with("addresses", spec["addresses"].clone());
         seen.holds = spans(&ranges(spec.get("addresses")));
         if object.metadata.deletion_timestamp.is_some() {
@@ -190,6 +195,25 @@ fn observe(cx: &Context, live: &Listing, world: &mut World) {
         if wanted_or_mine {
             world.add(ids::pool(name), seen);
         }
+    }
+}
+
+/// A pool that topo did not make. It is taken over with the advertisement of its name, which must
+/// announce it alone: others would lose theirs.
+fn stranger(pool: &DynamicObject, target: &Target<'_>, own: Option<&DynamicObject>) -> Seen {
+    let mut seen = listing::stranger(pool, target, &ids::pool(target.name));
+    let Some(own) = own.filter(|_| !seen.uids.is_empty()) else { return seen };
+    let is_free = marks::topology(own).is_none();
+    match &own.metadata.uid {
+        Some(uid) if is_free && own.data["spec"] == json!({"ipAddressPools": [target.name]}) => {
+            seen.uids.push(uid.clone());
+            seen
+        }
+        _ => Seen::foreign(format!(
+            "{}; its L2Advertisement `{}` is not for this pool alone, so topo cannot take it over",
+            listing::foreign(pool, target),
+            target.name
+        )),
     }
 }
 
@@ -215,7 +239,7 @@ async fn apply(cx: &Context, turn: &Turn) -> Result<Outputs, Failure> {
     for kind in [&pool_kind, &advertisement_kind] {
         let target = target(kind, name);
         let there = kube.get(&target).await.map_err(|error| failed(turn.id(), &error))?;
-        if let Some(there) = there.filter(|there| !marks::is_mine(there, &cx.name)) {
+        if let Some(there) = there.filter(|it| !marks::may_write(it, &cx.name, &turn.item)) {
             return Err(Failure::new(listing::foreign(&there, &target)));
         }
     }
@@ -396,7 +420,11 @@ fn warn_of_losses(
     let kept = wanted.map_or_else(Vec::new, |wanted| kept_by(wanted, &had));
     let losers = users(services, |address| hold(&had, address) && !hold(&kept, address));
     if !losers.is_empty() {
-        item.asks = Some(format!("takes the addresses of {} away", losers.join(", ")));
+        let lost = format!("takes the addresses of {} away", losers.join(", "));
+        item.asks = Some(match item.asks.take() {
+            Some(asks) => format!("{asks}; {lost}"),
+            None => lost,
+        });
     }
 }
 
@@ -421,6 +449,7 @@ fn kinds() -> [Arc<Kind>; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Owner;
 
     fn topology(pools: &str) -> Topology {
         serde_yaml::from_str(&format!(
@@ -452,6 +481,36 @@ mod tests {
         let pools = desired(&topology("[{name: a, size: 3}]"));
         assert_eq!(pools[0].fields.get("addresses"), Some(&Want::Auto));
         assert_eq!(pools[0].fields.get("subnet"), Some(&Want::is("172.22.0.0/16")));
+    }
+
+    #[test]
+    fn a_pool_is_taken_over_only_with_an_advertisement_of_its_own() {
+        let object = |uid: &str, labels: Value, spec: Value| -> DynamicObject {
+            let metadata = json!({"name": "a", "uid": uid, "labels": labels});
+            serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("an object")
+        };
+        let [kind, _] = kinds();
+        let seen = |pool: &DynamicObject, own: Option<&DynamicObject>| {
+            let seen = stranger(pool, &target(&kind, "a"), own);
+            let Owner::Foreign(whose) = seen.owner else { panic!("{:?}", seen.owner) };
+            assert_eq!(whose.contains("`--take pool/a`"), !seen.uids.is_empty(), "{whose}");
+            seen.uids
+        };
+        let pool = object("1", json!({}), json!({}));
+        let own = |spec| object("2", json!({}), spec);
+        assert_eq!(seen(&pool, None), ["1"]);
+        assert_eq!(seen(&pool, Some(&own(json!({"ipAddressPools": ["a"]})))), ["1", "2"]);
+        for spec in [
+            json!({}),
+            json!({"ipAddressPools": ["a", "b"]}),
+            json!({"ipAddressPools": ["a"], "interfaces": ["eth1"]}),
+        ] {
+            assert!(seen(&pool, Some(&own(spec.clone()))).is_empty(), "{spec}");
+        }
+        let others = json!({marks::KUBE_TOPOLOGY: "other"});
+        let theirs = object("2", others.clone(), json!({"ipAddressPools": ["a"]}));
+        assert!(seen(&pool, Some(&theirs)).is_empty());
+        assert!(seen(&object("1", others, json!({})), None).is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use kube::api::DynamicObject;
 
 use crate::backend::kube::Target;
 use crate::manifest::Kind;
-use crate::plan::Id;
+use crate::plan::{Id, Seen};
 use crate::resources::base::marks;
 
 /// What was found in the cluster, by kind.
@@ -36,11 +36,23 @@ impl Listing {
     }
 }
 
+/// An object that stands where one of this topology belongs, and that may be taken over unless it is
+/// another topology's.
+pub fn stranger(there: &DynamicObject, target: &Target<'_>, id: &Id) -> Seen {
+    let whose = foreign(there, target);
+    match there.metadata.uid.clone().filter(|_| marks::topology(there).is_none()) {
+        Some(uid) => {
+            let mut seen = Seen::foreign(format!("{whose}; `--take {id}` takes it over as it is"));
+            seen.uids = vec![uid];
+            seen
+        }
+        None => Seen::foreign(whose),
+    }
+}
+
 /// Whose an object is that stands where one of this topology belongs, and what to do.
 pub fn foreign(there: &DynamicObject, target: &Target<'_>) -> String {
-    let labels = there.metadata.labels.as_ref();
-    let other = labels.and_then(|labels| labels.get(marks::KUBE_TOPOLOGY));
-    let whose = if let Some(topology) = other {
+    let whose = if let Some(topology) = marks::topology(there) {
         format!("belongs to topology `{topology}`")
     } else {
         // Controllers write of it too, but only how it is.
