@@ -1,5 +1,6 @@
 //! topo: a real Kubernetes environment on your own machine, from one topology file.
 
+pub mod adopt;
 pub mod backend;
 mod causes;
 pub mod cli;

@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// What is typed, and what it does; each is on the page of its command, and the first ones on topo's own.
-const EXAMPLES: [(&str, &str); 21] = [
+const EXAMPLES: [(&str, &str); 23] = [
     ("topo init --from hello", "Write the smallest example, with the manifest it names."),
     ("topo apply hello.yaml", "Show the plan, and carry it out."),
     ("topo status hello.yaml", "Show each port, where it leads and whether a pod answers."),
@@ -45,6 +45,11 @@ const EXAMPLES: [(&str, &str); 21] = [
     ("topo graph --format svg", "Draw the resources and their dependencies."),
     ("topo lock", "Pin what the file depends on in topo.lock, to be committed."),
     ("topo lock --update=kind", "Accept the release of kind that is here now."),
+    (
+        "topo adopt --cluster dev --gateway dev-gw --out topo.yaml",
+        "Write a topology file from what was made by hand.",
+    ),
+    ("topo apply --take pool/dev", "Take over this pool as it is, after a yes."),
     ("topo render kind", "The configuration that kind is given."),
     ("topo tunnel status", "The ssh tunnels of shares and forwards to another machine."),
     ("topo schema", "For an editor: redirect it to topology.schema.json beside the file."),

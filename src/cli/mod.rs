@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and which module answers it.
 
+mod adopt;
 mod apply;
 mod args;
 mod completions;
@@ -99,6 +100,7 @@ enum Command {
     Render(render::Args),
     Schema(schema::Args),
     Init(init::Args),
+    Adopt(adopt::Args),
     Completions(completions::Args),
     Man(man::Args),
     Version(version::Args),
@@ -130,6 +132,7 @@ impl Command {
             | Self::Render(_)
             | Self::Schema(_)
             | Self::Init(_)
+            | Self::Adopt(_)
             | Self::Completions(_)
             | Self::Man(_)
             | Self::Version(_) => Shape::Result,
@@ -180,6 +183,7 @@ fn dispatch(command: &Command, view: &mut dyn View) -> Result<Exit, Error> {
         Command::Render(args) => in_runtime(render::run(args, view)),
         Command::Schema(args) => schema::run(args, view),
         Command::Init(args) => init::run(args, view),
+        Command::Adopt(args) => in_runtime(adopt::adopt(args, view)),
         Command::Completions(args) => Ok(completions::run(args, view)),
         Command::Man(args) => man::run(args, view),
         Command::Version(args) => Ok(version::run(args, view)),

@@ -1,4 +1,4 @@
-//! An engine that has nothing but a few volumes, or that takes every call and answers none.
+//! An engine that has nothing but a few volumes or containers, or that takes every call and answers none.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,12 +9,20 @@ use serde_json::{Value, json};
 /// For `DOCKER_HOST`.
 pub fn with_claims(topologies: &[&str]) -> String {
     let volumes: Vec<Value> = topologies.iter().map(|topology| claim(topology)).collect();
-    let volumes = json!({ "Volumes": volumes, "Warnings": null });
+    with(json!({ "Volumes": volumes, "Warnings": null }), json!([]))
+}
+
+/// The same of an engine with these containers, as it lists them.
+pub fn with_containers(containers: Value) -> String {
+    with(json!({ "Volumes": [], "Warnings": null }), containers)
+}
+
+fn with(volumes: Value, containers: Value) -> String {
     let (host, listener) = listen();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // A client that goes away is no matter.
-            let _ = answer(stream, &volumes);
+            let _ = answer(stream, &volumes, &containers);
         }
     });
     host
@@ -46,7 +54,7 @@ fn claim(topology: &str) -> Value {
     })
 }
 
-fn answer(mut stream: TcpStream, volumes: &Value) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, volumes: &Value, containers: &Value) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     for line in lines {
@@ -58,6 +66,8 @@ fn answer(mut stream: TcpStream, volumes: &Value) -> std::io::Result<()> {
         json!({ "Version": "26.1.0", "ApiVersion": "1.45", "MinAPIVersion": "1.24" })
     } else if first.contains("/volumes") {
         volumes.clone()
+    } else if first.contains("/containers/json") {
+        containers.clone()
     } else {
         json!([])
     };

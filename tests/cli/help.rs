@@ -2,7 +2,7 @@
 
 use crate::Machine;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "apply",
     "diff",
     "destroy",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 25] = [
     "render",
     "schema",
     "init",
+    "adopt",
     "completions",
     "man",
     "version",

@@ -1,5 +1,6 @@
 //! The program as a person types it: hermetic, 80 columns, its own home, nothing of this environment.
 
+mod adopt;
 mod chart;
 mod commands;
 mod doctor;

@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use crate::adopted;
 use crate::lab::Lab;
 use crate::listing::assert_same;
 
 const FILE: &str = "topologies/existing-cluster.yaml";
 const NETWORK: &str = "ext";
+/// What a gateway by hand runs: it has all that topo's has.
+const HAND_MADE: &str = "localhost/ext-hand:1";
 
 #[test]
 #[ignore = "needs the lab"]
@@ -63,6 +66,8 @@ impl HandMade {
             ended.is_ok_and(|ended| ended.status.success())
         };
         quietly(&self.kind, &["delete", "cluster", "--name", "ext"]);
+        quietly("docker", &["rm", "-f", "ext-hand"]);
+        quietly("docker", &["image", "rm", HAND_MADE]);
         quietly("docker", &["network", "rm", NETWORK]);
     }
 }
@@ -116,6 +121,8 @@ fn applied_and_taken_out_by_name(lab: &Lab, before: &BTreeSet<String>) {
     lab.expect(0, &["diff", FILE]);
     it_is_looked_into_by_its_context(lab);
     a_folder_is_served_to_it(lab);
+    let image = lab.run("docker", &["inspect", "ext-gw", "--format", "{{.Image}}"]);
+    lab.run("docker", &["tag", image.trim(), HAND_MADE]);
     let list = kubectl(lab, &["-n", "default", "get", "configmap/topo-ext", "-o", "name"]);
     assert_eq!(list.trim(), "configmap/topo-ext");
     assert!(!kubectl(lab, &["get", "namespaces", "-o", "name"]).contains("topo-system"));
@@ -196,7 +203,9 @@ fn a_metallb_that_serves_is_used_and_stays(lab: &Lab) {
     assert!(ran.err.contains("IPAddressPool metallb-system/ext exists"), "{}", ran.err);
     let addresses = on(&["get", "ipaddresspool/ext", "-o", "jsonpath={.spec.addresses[0]}"]);
     assert_eq!(addresses, "172.21.255.1-172.21.255.2");
-    kubectl(lab, &["delete", "-f", &file]);
+    let ran = lab.expect(1, &["diff", "--take", "pool/ext", FILE]);
+    assert!(ran.out.contains("leaves its `addresses` to topo"), "{}", ran.out);
+    adopted::is_taken_over_as_it_is(lab, NETWORK, HAND_MADE);
 
     lab.expect(0, &["apply", FILE]);
     answers(lab);

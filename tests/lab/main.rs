@@ -9,6 +9,7 @@
     reason = "a scenario shows what topo printed, and how long it took"
 )]
 
+mod adopted;
 mod beside;
 mod borrowed_network;
 mod changes;

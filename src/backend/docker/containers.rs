@@ -4,7 +4,9 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, NetworkingConfig};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, MountPoint, NetworkingConfig,
+};
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions,
     ListContainersOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions,
@@ -28,6 +30,25 @@ pub struct Archived<'a> {
     pub path: &'a str,
     pub mode: u32,
     pub content: &'a [u8],
+}
+
+/// A folder or a file of the engine's machine in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    pub outside: String,
+    pub inside: String,
+    pub read_only: bool,
+}
+
+/// Those of a container that was inspected.
+pub fn binds(container: ContainerInspectResponse) -> Vec<Bind> {
+    let mounts = container.mounts.unwrap_or_default().into_iter();
+    let binds = mounts.filter(|mount| mount.typ.as_deref() == Some("bind"));
+    let bind = |mount: MountPoint| {
+        let (outside, inside) = (mount.source?, mount.destination?);
+        Some(Bind { outside, inside, read_only: mount.rw == Some(false) })
+    };
+    binds.filter_map(bind).collect()
 }
 
 impl Docker {
@@ -96,6 +117,18 @@ impl Docker {
 
     pub async fn inspect_container(&self, name: &str) -> Result<ContainerInspectResponse> {
         look(self.api.inspect_container(name, None::<InspectContainerOptions>)).await
+    }
+
+    /// The folders of the engine's machine that it has.
+    pub async fn binds(&self, name: &str) -> Result<Vec<Bind>> {
+        Ok(binds(self.inspect_container(name).await?))
+    }
+
+    /// What it runs.
+    pub async fn command(&self, name: &str) -> Result<String> {
+        let config = self.inspect_container(name).await?.config.unwrap_or_default();
+        let words = config.entrypoint.into_iter().chain(config.cmd).flatten();
+        Ok(words.collect::<Vec<String>>().join(" "))
     }
 
     /// The ports of the host that it publishes whenever it runs.

@@ -22,7 +22,7 @@ use bollard::API_DEFAULT_VERSION;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 
 pub use bollard::models as api;
-pub use containers::Archived;
+pub use containers::{Archived, Bind, binds};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, candidates};
 pub use error::{AbsentIsFine, Error, Result};
 pub use events::Happening;

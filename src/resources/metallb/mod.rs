@@ -234,7 +234,8 @@ fn borrowed(controller: &DynamicObject) -> Seen {
     ))
 }
 
-fn version(controller: &DynamicObject) -> Option<String> {
+/// The tag of its image.
+pub fn version(controller: &DynamicObject) -> Option<String> {
     let image = controller.data.pointer("/spec/template/spec/containers/0/image")?.as_str()?;
     let image = image.split('@').next().unwrap_or(image);
     let (_, tag) = image.rsplit_once(':')?;

@@ -28,9 +28,12 @@ pub fn named_alike<'a>(
     snapshot: &'a Snapshot,
     cluster: &'a str,
 ) -> impl Iterator<Item = &'a Container> {
-    snapshot.containers.iter().filter(move |container| {
-        container.labels.get(CLUSTER_LABEL).is_some_and(|of| of == cluster)
-    })
+    snapshot.containers.iter().filter(move |container| self::cluster(container) == Some(cluster))
+}
+
+/// The name of the cluster that it is of, as kind says.
+pub fn cluster(container: &Container) -> Option<&str> {
+    container.labels.get(CLUSTER_LABEL).map(String::as_str)
 }
 
 /// The nodes that run pods, without the load balancer before several control planes.
