@@ -100,7 +100,7 @@ fn backends_know_nothing_of_what_uses_them() {
     refuse(&["src/backend"], &above, &[]);
 }
 
-/// A trace, and a diagnosis, stand between the resources and what shows them: they look by what those and
+/// A trace, a diagnosis, and what writes down what was made by hand, stand between the resources and what shows them: they look by what those and
 /// the backends offer, change nothing, and judge without looking.
 #[test]
 fn a_trace_and_a_diagnosis_look_in_one_place_judge_in_another_and_change_nothing() {
@@ -117,7 +117,8 @@ fn a_trace_and_a_diagnosis_look_in_one_place_judge_in_another_and_change_nothing
         "crate::view",
         "crate::cli",
     ];
-    refuse(&["src/trace", "src/doctor"], &around, &[]);
+    let lookers = ["src/trace", "src/doctor", "src/adopt"];
+    refuse(&lookers, &around, &[]);
     let changing = [
         "kube.apply",
         "kube.patch",
@@ -130,7 +131,7 @@ fn a_trace_and_a_diagnosis_look_in_one_place_judge_in_another_and_change_nothing
         "remember(",
         "change_claim",
     ];
-    refuse(&["src/trace", "src/doctor"], &changing, &[]);
+    refuse(&lookers, &changing, &[]);
     let looking = ["async", "cx.", "Context", "tokio", "kube.list", ".await"];
     let judging = [
         "src/trace/judge",
@@ -138,10 +139,13 @@ fn a_trace_and_a_diagnosis_look_in_one_place_judge_in_another_and_change_nothing
         "src/trace/sight.rs",
         "src/doctor/judge",
         "src/doctor/facts.rs",
+        "src/adopt/draft.rs",
+        "src/adopt/rules.rs",
+        "src/adopt/sight.rs",
     ];
     refuse(&judging, &looking, &[]);
     let below = ["src/resources", "src/engine", "src/plan", "src/topology"];
-    refuse(&below, &["crate::trace", "crate::doctor"], &[]);
+    refuse(&below, &["crate::trace", "crate::doctor", "crate::adopt"], &[]);
     refuse(&["src/trace"], &["crate::doctor"], &[]);
 }
 

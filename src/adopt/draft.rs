@@ -14,6 +14,9 @@ use crate::topology::{Listen, MetallbVersion, PortRange, Proto};
 /// More published ports than this have to be allowed by the file.
 const LARGE: u32 = 499;
 const API_SERVER: u16 = 6443;
+const SSH: u16 = 22;
+/// Networks of every engine, on which nothing can have an address of its own choice.
+const DOCKERS_OWN: [&str; 3] = ["bridge", "host", "none"];
 /// In every node that kind makes.
 const MODULES: &str = "/lib/modules";
 
@@ -59,6 +62,13 @@ impl Text {
 
 fn network(text: &mut Text, sight: &Sight) {
     let name = &sight.network.name;
+    if DOCKERS_OWN.contains(&name.as_str()) {
+        text.line("");
+        text.line(format!(
+            "# Docker's own network `{name}` cannot be used: what this file makes is on another."
+        ));
+        return;
+    }
     text.section(
         "network",
         &format!("The Docker network `{name}`, used as it is and never removed."),
@@ -184,7 +194,11 @@ fn of_gateway(text: &mut Text, sight: &Sight, gateway: &Gateway) {
         text.line("  allowLargeRange: true");
     }
     for publication in own {
-        text.line(format!("  # {publication}: the container's own, without a rule. If that is its sshd: `ssh: {{ listen: {} }}`.", publication.listen.ports));
+        text.line(format!("  # {publication}: the container's own, without a rule."));
+        if publication.inside == SSH {
+            let listen = listened(&publication.listen);
+            text.line(format!("  # If that is its sshd: `ssh: {{ listen: {listen} }}`."));
+        }
     }
     forwards(text, sight, gateway, &published);
     if let Some(cluster) = &sight.cluster {
@@ -508,6 +522,16 @@ mod tests {
         let without = draft(&sight);
         is_valid(&without);
         assert!(!without.to_lowercase().contains("metallb"), "{without}");
+    }
+
+    #[test]
+    fn a_network_that_no_file_can_name_is_left_out() {
+        let mut sight = Sight { cluster: None, ..by_hand() };
+        sight.network.name = "bridge".to_owned();
+        let text = draft(&sight);
+        is_valid(&text);
+        assert!(!text.contains("network:"), "{text}");
+        assert!(text.contains("# Docker's own network `bridge` cannot be used"), "{text}");
     }
 
     /// A container on the same ports for both, of a Service that has only one of them.

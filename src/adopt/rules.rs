@@ -67,7 +67,8 @@ impl Rules {
     /// Of `nft list ruleset`.
     pub fn of_nft(listing: &str, own: &[IpAddr]) -> Self {
         let lines = listing.lines().map(str::trim);
-        let leads = |line: &&str| ["dnat to ", "dnat ip to "].iter().any(|it| line.contains(it));
+        let ways = ["dnat to ", "dnat ip to ", "dnat ip6 to "];
+        let leads = |line: &&str| ways.iter().any(|way| line.contains(way));
         let lines = lines.filter(leads).filter(|line| !is_dockers(line));
         Self::of(lines, |line| {
             let mut parts = Parts::default();
@@ -91,7 +92,7 @@ impl Rules {
                     },
                     "dnat" => match value() {
                         "to" => parts.to(value())?,
-                        "ip" if value() == "to" => parts.to(value())?,
+                        "ip" | "ip6" if value() == "to" => parts.to(value())?,
                         other => return Err(format!("a forward has nothing like `dnat {other}`")),
                     },
                     "iifname" | "comment" | "packets" | "bytes" => {
@@ -154,6 +155,9 @@ impl Parts {
     }
 
     fn ports(&mut self, text: &str, dash: char) -> Result<(), String> {
+        if text.starts_with(['{', '@']) {
+            return Err("its ports are a set".to_owned());
+        }
         let (first, last) = text.split_once(dash).unwrap_or((text, text));
         let range = first.parse().ok().zip(last.parse().ok());
         let range = range.and_then(|(first, last)| PortRange::new(first, last));
@@ -168,6 +172,10 @@ impl Parts {
             let address = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
             Some((address, Some(port.parse().ok()?)))
         };
+        // nft has the kind of key here, of what it looks up.
+        if !text.contains(|c: char| c.is_ascii_digit()) {
+            return Err("it leads by a map".to_owned());
+        }
         self.to = Some(alone.or_else(with_port).ok_or_else(|| format!("it leads to {text}"))?);
         Ok(())
     }
@@ -240,6 +248,24 @@ mod tests {
         };
         assert_eq!(whys(&iptables), ["a forward has nothing like `-s`"]);
         assert_eq!(whys(&nft), ["a forward has nothing like `ip saddr`"]);
+    }
+
+    #[test]
+    fn what_nft_alone_can_say_is_read_or_said() {
+        let of = |rule: &str| {
+            let rules = Rules::of_nft(&format!("\t\t{rule}\n"), &OWN);
+            match rules.others.first() {
+                Some((_, why)) => why.clone(),
+                None => format!("{:?}", leads(&rules)),
+            }
+        };
+        assert_eq!(of("udp dport 53-54 dnat ip to 10.0.0.1"), "[(53, \"10.0.0.1\", 53)]");
+        assert_eq!(of("tcp dport 80 dnat ip6 to [fd00::9]:81"), "[(80, \"fd00::9\", 81)]");
+        assert_eq!(of("tcp dport { 80, 81 } dnat to 10.0.0.1:80"), "its ports are a set");
+        assert_eq!(of("tcp dport @web dnat to 10.0.0.1"), "its ports are a set");
+        assert_eq!(of("dnat ip to tcp dport map @m"), "it leads by a map");
+        assert_eq!(of("tcp sport 9 dnat to 10.0.0.1"), "a forward has nothing like `tcp sport`");
+        assert_eq!(of("ct status dnat counter packets 0 bytes 0 masquerade"), "[]");
     }
 
     #[test]
