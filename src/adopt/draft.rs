@@ -346,7 +346,9 @@ fn volumes(text: &mut Text, cluster: &Cluster) {
         return;
     }
     text.line("");
-    text.line("# Mounted over NFS, and left alone. A share of this file would be a claim and a volume of its own:");
+    text.line("# Mounted over NFS, and left alone. As a share each would have a volume and a claim of topo's beside it, so");
+    text.line("# its `name` must be another than that of a claim that is there.");
+    text.line("# shares:");
     for volume in &cluster.volumes {
         let spec = &volume.data["spec"];
         let of = |path: &str| volume.data.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -362,10 +364,16 @@ fn volumes(text: &mut Text, cluster: &Cluster) {
             .as_array()
             .map(|_| format!(", mounted with {}", strings(&spec["mountOptions"])));
         text.line(format!(
-            "#   PersistentVolume {}: {server}:{path}{}{}",
+            "#   # PersistentVolume {}: {server}:{path}{}{}",
             name(volume),
             claim.unwrap_or_default(),
             options.unwrap_or_default(),
+        ));
+        text.line(format!(
+            "#   - {{ name: {}, via: external, server: {}, path: {} }}",
+            scalar(name(volume)),
+            scalar(server),
+            scalar(path)
         ));
     }
 }
@@ -498,6 +506,18 @@ mod tests {
         let text = draft(&by_hand());
         is_valid(&text);
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_is_offered_in_comments_is_valid() {
+        let text = draft(&by_hand());
+        let text = text
+            .replace("  #   - { listen:", "    - { listen:")
+            .replace("\n# shares:", "\nshares:");
+        let text = text.replace("\n#   - { name:", "\n  - { name:");
+        is_valid(&text);
+        assert_eq!(text.matches("\n    - { listen:").count(), 4, "{text}");
+        assert!(text.contains("\nshares:\n"), "{text}");
     }
 
     #[test]
