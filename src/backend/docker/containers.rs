@@ -9,8 +9,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions,
-    ListContainersOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions,
-    StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
+    KillContainerOptions, ListContainersOptions, LogsOptions, RemoveContainerOptions,
+    RenameContainerOptions, StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -75,6 +75,15 @@ impl Docker {
     /// Lets its programs end by themselves, for as long as the engine has patience with it.
     pub async fn stop_container(&self, name: &str) -> Result<()> {
         change(self.api.stop_container(name, None::<StopContainerOptions>)).await
+    }
+
+    /// Ends its programs at once; the engine does not start them again.
+    pub async fn kill_container(&self, name: &str) -> Result<()> {
+        match change(self.api.kill_container(name, None::<KillContainerOptions>)).await {
+            // It has ended by itself.
+            Err(Error::Conflict(_)) => Ok(()),
+            killed => killed,
+        }
     }
 
     /// The one container of this name, in any state.

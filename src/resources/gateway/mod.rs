@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::backend::docker::{Claimed, Container, ContainerState, Error, Labels, Snapshot};
+use crate::backend::docker::{Container, ContainerState, Error, Snapshot};
 use crate::engine::{Failure, Turn, Work};
 use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Record, Resource, Seen, State, Table, Want,
@@ -27,7 +27,7 @@ use crate::resources::base::claim::Reservation;
 use crate::resources::base::context::Context;
 use crate::resources::base::docker::fixed_address;
 use crate::resources::base::docker::own_image::{self, OwnImage};
-use crate::resources::base::docker::ownership::{self, Whose};
+use crate::resources::base::docker::ownership;
 use crate::resources::base::docker::published::{self, span};
 use crate::resources::base::holdings::Holdings;
 use crate::resources::base::kind::{Ingredients, ResourceKind};
@@ -234,14 +234,7 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot, id: &Id) -> Option<String> {
     if let Some(why) = image.and_then(|image| image.in_the_way(snapshot)) {
         return Some(why);
     }
-    let volume = snapshot.volume(&volume_name(&cx.name))?;
-    let is_ours = ownership::by_labels(&cx.name, &volume.labels) == Whose::Ours;
-    (!is_ours).then(|| {
-        format!(
-            "a volume named `{0}` exists that this topology did not make: remove it with `docker volume rm {0}`, or rename the topology",
-            volume.name
-        )
-    })
+    ownership::volume_in_the_way(&cx.name, snapshot, &volume_name(&cx.name))
 }
 
 pub fn own_record(cx: &Context, container: &Container) -> Option<(Id, Record)> {
@@ -328,7 +321,7 @@ async fn create(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     let record = record(turn)?;
     let labels = marks::labels(&cx.name, turn.id(), &record);
     let volume = volume_name(&cx.name);
-    claim_volume(cx, &volume, labels.clone()).await?;
+    cx.claim_volume(&volume, labels.clone()).await?;
 
     turn.say("making the container");
     let network = topology.network_name();
@@ -415,18 +408,6 @@ fn record(turn: &Turn) -> Result<Record, Failure> {
 
 fn volume_name(topology: &str) -> String {
     format!("topo-{topology}-gateway")
-}
-
-async fn claim_volume(cx: &Context, volume: &str, labels: Labels) -> Result<(), Failure> {
-    let claimed = cx.docker.create_volume(volume, labels).await;
-    match claimed.map_err(|error| Failure::because("cannot make the gateway's volume", &error))? {
-        Claimed::Ours => Ok(()),
-        Claimed::Theirs(labels) if labels.get(marks::TOPOLOGY) == Some(&cx.name) => Ok(()),
-        Claimed::Theirs(_) => Err(Failure::new(format!(
-            "a volume named `{volume}` exists that this topology did not make"
-        ))
-        .hint(format!("remove it with `docker volume rm {volume}`, or rename the topology"))),
-    }
 }
 
 async fn start(cx: &Context, name: &str) -> Result<(), Failure> {

@@ -32,6 +32,23 @@ const SECOND: i64 = 1_000_000_000;
 const CAPABILITIES: [&str; 7] =
     ["DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID", "SETUID", "SETGID"];
 
+/// Where the server writes down which clients may reclaim files and locks from the next one: in a
+/// volume, since the next one is another container.
+const CLIENTS: &str = "/var/lib/nfs/ganesha";
+
+/// How long a client keeps files and locks without a word, in seconds. Ganesha looks whether its
+/// grace period can end each half of it.
+const LEASE: u32 = 8;
+/// How long new opens and locks wait at most for clients that reclaim theirs, in seconds. Longer
+/// than a lease, since it begins while the server before still serves.
+const GRACE: u32 = 12;
+/// How long a file that is opened or locked may have to wait after a start, in seconds.
+pub const NEW_OPENS_WAIT: u32 = GRACE + LEASE / 2;
+
+pub fn clients_volume(server: &str) -> String {
+    format!("{server}-clients")
+}
+
 /// What one share is to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
@@ -179,7 +196,8 @@ pub fn config(
             })
         })
         .collect();
-    templates.render("nfs-server/ganesha.conf", json!({ "exports": rendered, "subnet": subnet }))
+    let values = json!({ "exports": rendered, "subnet": subnet, "lease": LEASE, "grace": GRACE });
+    templates.render("nfs-server/ganesha.conf", values)
 }
 
 /// Topo's files in the container, by their names below [`FILES`].
@@ -205,6 +223,7 @@ fn scripts(templates: &Templates) -> Result<Vec<(&'static str, String)>, Templat
 pub fn fingerprint(templates: &Templates) -> Result<String, TemplateError> {
     let mut hash = Sha256::new();
     hash.update(CAPABILITIES.join(","));
+    hash.update(CLIENTS);
     for (name, text) in scripts(templates)? {
         hash.update(name);
         hash.update(text);
@@ -243,7 +262,13 @@ pub fn body(
             start_interval: Some(SECOND),
         }),
         host_config: Some(HostConfig {
-            mounts: Some(exports.iter().map(|(name, export)| mount(name, export)).collect()),
+            mounts: Some(
+                exports
+                    .iter()
+                    .map(|(name, export)| mount(name, export))
+                    .chain([clients_mount(name)])
+                    .collect(),
+            ),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -267,6 +292,15 @@ fn mount(name: &str, export: &Export) -> Mount {
         source: Some(source.clone()),
         target: Some(folder(name)),
         read_only: Some(export.access == Access::Ro),
+        ..Mount::default()
+    }
+}
+
+fn clients_mount(server: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(clients_volume(server)),
+        target: Some(CLIENTS.to_owned()),
         ..Mount::default()
     }
 }
@@ -329,5 +363,6 @@ mod tests {
         assert_eq!(mounts[0].source.as_deref(), Some("/a:b,c \"d"));
         assert_eq!(mounts[0].target.as_deref(), Some("/shares/a"));
         assert_eq!(mounts[0].read_only, Some(true));
+        assert_eq!(mounts[1].source.as_deref(), Some("dev-nfs-clients"));
     }
 }

@@ -3,15 +3,16 @@
 //! A folder cannot be mounted into a container that runs, so a share more or less means another
 //! container. It is made and started beside the one that serves, and only when it listens does it
 //! take the address: whoever is at work on a share connects again and goes on. File handles are the
-//! same in both, and what was written is in the one kernel that both run on. A new server that does
-//! not work never takes over.
+//! same in both, and what was written is in the one kernel that both run on. Locks are the kernel's
+//! too, so the one before is killed first, or clients could not reclaim theirs from the new one. A
+//! new server that does not work never takes over.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::container::{self, Exports};
-use super::{CONFIG_LABEL, ensure_volumes, image, settle_address, unrendered};
-use crate::backend::docker::{Archived, Error};
+use super::{CONFIG_LABEL, ensure_volumes, image, new_opens_wait, settle_address, unrendered};
+use crate::backend::docker::{Archived, Container, Error};
 use crate::engine::{Failure, Turn};
 use crate::plan::Record;
 use crate::resources::base::context::Context;
@@ -49,8 +50,9 @@ pub async fn take_over(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     }
     let away = handover.swap(cx, name, &next).await?;
     turn.warn(format!(
-        "its shares paused for {:.1} s while a new server took over",
-        away.as_secs_f64()
+        "its shares paused for {:.1} s while a new server took over; {}",
+        away.as_secs_f64(),
+        new_opens_wait()
     ));
     Ok(())
 }
@@ -74,7 +76,7 @@ impl Handover {
         image.ensure(cx, turn).await?;
 
         let exports = container::exports_of(&turn.values);
-        ensure_volumes(cx, &exports).await?;
+        ensure_volumes(cx, turn.id().name(), &exports).await?;
         let address = settle_address(cx, turn).await?;
         let mut values = turn.values.clone();
         values.set("address", address.clone());
@@ -127,7 +129,7 @@ impl Handover {
     }
 
     /// Gives the address to the new one, and then takes the old one away. Should the engine refuse,
-    /// the old one gets it back.
+    /// the old one is started again.
     async fn swap(&self, cx: &Context, name: &str, next: &str) -> Result<Duration, Failure> {
         let refused = |error: &Error| failed("give its address to", next, error);
         let snapshot = cx.snapshot().await?;
@@ -137,18 +139,28 @@ impl Handover {
 
         let away = Instant::now();
         let is_on = snapshot.on_network(&self.network).any(|container| container.name == name);
-        if is_on {
-            cx.docker.disconnect_network(&network, name).await.map_err(|error| refused(&error))?;
-        }
-        let connected = cx.docker.connect_network(&network, next, &[self.address]).await;
-        if let Err(error) = connected {
-            let mut failure = refused(&error);
+        let serves = snapshot.container(name).is_some_and(Container::is_running);
+        let swapped = async {
+            // Off the network first: clients that see their connection end try again once at once,
+            // and then not for three seconds.
             if is_on {
-                let back = cx.docker.connect_network(&network, name, &[self.address]).await;
-                if let Err(error) = back {
-                    failure =
-                        failure.note(failed("give its address back to", name, &error).to_string());
+                cx.docker.disconnect_network(&network, name).await?;
+            }
+            if serves {
+                cx.docker.kill_container(name).await?;
+            }
+            cx.docker.connect_network(&network, next, &[self.address]).await
+        };
+        if let Err(error) = swapped.await {
+            let mut failure = refused(&error);
+            let back = async {
+                if is_on {
+                    cx.docker.connect_network(&network, name, &[self.address]).await?;
                 }
+                if serves { cx.docker.start_container(name).await } else { Ok(()) }
+            };
+            if let Err(error) = back.await {
+                failure = failure.note(failed("start again", name, &error).to_string());
             }
             return Err(cx.undo_container(next, failure).await);
         }

@@ -22,6 +22,7 @@ use crate::plan::{
 };
 use crate::resources::base::claim::{Claim, Reservation};
 use crate::resources::base::context::Context;
+use crate::resources::base::docker::ownership::{self, Whose};
 use crate::resources::base::docker::{networks, own_image};
 use crate::resources::base::kind::{Ingredients, MadeFrom, ResourceKind};
 use crate::resources::base::objection::Objections;
@@ -183,9 +184,14 @@ async fn observe(cx: &Context, snapshot: &Snapshot, world: &mut World) -> Result
         world.add(id, seen);
     }
     let id = ids::server(&cx.name);
-    let wanted = cx.file.as_deref().is_some_and(is_wanted);
-    if wanted
-        && !world.things.contains_key(&id)
+    if world.things.contains_key(&id) {
+        return Ok(());
+    }
+    let volume = snapshot.volume(&container::clients_volume(id.name()));
+    if volume.is_some_and(|it| ownership::by_labels(&cx.name, &it.labels) == Whose::Ours) {
+        world.leftovers.insert(id.clone());
+    }
+    if cx.file.as_deref().is_some_and(is_wanted)
         && let Some(why) = in_the_way(cx, snapshot, &id)
     {
         world.add(id, Seen::foreign(why));
@@ -200,6 +206,11 @@ fn in_the_way(cx: &Context, snapshot: &Snapshot, id: &Id) -> Option<String> {
             "a container named `{0}` exists that this topology did not make: remove it with `docker rm -f {0}`",
             id.name()
         ));
+    }
+    if let Some(why) =
+        ownership::volume_in_the_way(&cx.name, snapshot, &container::clients_volume(id.name()))
+    {
+        return Some(why);
     }
     let topology = cx.file.as_deref()?;
     image::own_image(&topology.nfs_server, &cx.templates).ok()?.in_the_way(snapshot)
@@ -290,6 +301,7 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
             ));
         }
     }
+    cx.remove_volume(&container::clients_volume(name)).await?;
     forget_image(cx, turn).await
 }
 
@@ -331,8 +343,15 @@ async fn settle_address(cx: &Context, turn: &Turn) -> Result<Value, Failure> {
     Ok(json!(address))
 }
 
-/// The volumes that shares name, made where they are not there yet. Those of the user's stay theirs.
-async fn ensure_volumes(cx: &Context, exports: &container::Exports) -> Result<(), Failure> {
+/// The server's own volume, and those that shares name, made where they are not there yet. Those of
+/// the user's stay theirs.
+async fn ensure_volumes(
+    cx: &Context,
+    server: &str,
+    exports: &container::Exports,
+) -> Result<(), Failure> {
+    let labels: Labels = [(marks::TOPOLOGY.to_owned(), cx.name.clone())].into();
+    cx.claim_volume(&container::clients_volume(server), labels).await?;
     for export in exports.values() {
         if let container::Source::Volume(volume) = &export.source {
             let labels: Labels = [(marks::TOPOLOGY.to_owned(), cx.name.clone())].into();
@@ -353,11 +372,20 @@ pub async fn complaint(cx: &Context, share: &str) -> Option<String> {
     line.split_once("error ").map(|(_, error)| error.trim().to_owned())
 }
 
+/// What a new server means for files that are opened or locked from then on.
+fn new_opens_wait() -> String {
+    format!(
+        "files opened or locked from then on wait up to {} s, until clients have reclaimed their locks",
+        container::NEW_OPENS_WAIT
+    )
+}
+
 /// What an update means for whoever is at work on a share.
 fn explain(item: &mut Item) {
     if item.id.kind() == TABLE.kind && item.action == Action::Update && item.why.is_none() {
-        item.why = Some(
-            "a new server takes its address: shares pause for about a second, and go on".to_owned(),
-        );
+        item.why = Some(format!(
+            "a new server takes its address: shares pause for about a second; {}",
+            new_opens_wait()
+        ));
     }
 }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <fuse.h>
 
-enum { TIMEOUT_MS = 5000, RECOVERIES = 5, LEASE_S = 15, MAX_GROUPS = 16 };
+enum { TIMEOUT_MS = 5000, RECOVERIES = 5, RENEW_S = 2, MAX_GROUPS = 16 };
 
 struct credentials {
     uint32_t uid, gid, groups[MAX_GROUPS], count;
@@ -101,14 +101,25 @@ static int is_loss(int error)
     }
 }
 
+/* A server that came back opens and locks no files for a while, but for clients that reclaim theirs, which libnfs cannot. */
+static int is_grace(struct nfs_context *nfs, int error)
+{
+    const char *why = nfs_get_error(nfs);
+    return error == -ERANGE && why && strstr(why, "NFS4ERR_GRACE");
+}
+
+static void wait_a_second(void)
+{
+    pthread_mutex_unlock(&busy);
+    sleep(1);
+    pthread_mutex_lock(&busy);
+}
+
 static void recover(void)
 {
     struct nfs_context *fresh;
-    while (connect_to_export(&fresh) < 0) {
-        pthread_mutex_unlock(&busy);
-        sleep(1);
-        pthread_mutex_lock(&busy);
-    }
+    while (connect_to_export(&fresh) < 0)
+        wait_a_second();
     nfs_destroy_context(context); /* its file handles are left: they cannot be closed without a connection */
     context = fresh;
     generation++;
@@ -156,6 +167,11 @@ int session_run(operation *run, void *arguments)
     for (int attempt = 0;; attempt++) {
         act_as(context, &who);
         result = run(context, arguments);
+        if (is_grace(context, result)) {
+            wait_a_second();
+            attempt--;
+            continue;
+        }
         if (!is_loss(result) || mounted->soft || attempt == RECOVERIES)
             break;
         recover();
@@ -182,6 +198,11 @@ static int on_file(struct file *file, int (*run)(struct nfs_context *, struct nf
         result = open_handle(context, file);
         if (result == 0)
             result = run(context, file->handle, arguments);
+        if (is_grace(context, result)) {
+            wait_a_second();
+            attempt--;
+            continue;
+        }
         if (!is_loss(result) || mounted->soft || attempt == RECOVERIES)
             return result;
         recover();
@@ -289,20 +310,21 @@ static int is_denied(struct nfs_context *nfs) /* libnfs has no errno for a lock 
     return why && strstr(why, "NFS4ERR_DENIED");
 }
 
-static int try_lock(struct file *file, struct nfs4_flock *lock)
+static int try_lock(struct file *file, struct nfs4_flock *lock, int patient)
 {
-    int result;
+    int result, grace;
     for (int attempt = 0;; attempt++) {
         struct nfs4_flock asked = *lock;
         if (asked.l_len == 0)
             asked.l_len = UINT64_MAX - asked.l_start; /* "to the end", which the protocol has another number for */
-        result = 0;
+        result = grace = 0;
         if (!file->lock_context) {
             result = connect_to_export(&file->lock_context);
             if (result == 0) {
                 act_as(file->lock_context, &file->owner);
                 result = nfs_open(file->lock_context, file->path, file->flags & ~(O_CREAT | O_EXCL | O_TRUNC), &file->lock_handle);
                 if (result < 0) {
+                    grace = is_grace(file->lock_context, result);
                     nfs_destroy_context(file->lock_context);
                     file->lock_context = NULL;
                 }
@@ -312,6 +334,11 @@ static int try_lock(struct file *file, struct nfs4_flock *lock)
             result = nfs_fcntl(file->lock_context, file->lock_handle, NFS4_F_SETLK, &asked);
         if (result == -ERANGE && is_denied(file->lock_context))
             return -EAGAIN;
+        if (patient && (grace || (file->lock_context && is_grace(file->lock_context, result)))) {
+            wait_a_second();
+            attempt--;
+            continue;
+        }
         if (!is_loss(result) || attempt == RECOVERIES)
             return result;
         drop_lock_context(file);
@@ -325,7 +352,7 @@ static int give_up_lock(struct file *file, struct nfs4_flock *range)
     if (!file->holds)
         return 0;
     if (range->l_start > file->held.l_start || end_of(range) < end_of(&file->held))
-        return try_lock(file, range);
+        return try_lock(file, range, 1);
     drop_lock_context(file); /* closing gives up all; after an unlock libnfs could not lock again */
     file->holds = 0;
     return 0;
@@ -333,7 +360,7 @@ static int give_up_lock(struct file *file, struct nfs4_flock *range)
 
 static int take_lock(struct file *file, struct nfs4_flock *range)
 {
-    int result = try_lock(file, range);
+    int result = try_lock(file, range, 1);
     if (result == 0) {
         file->holds = 1;
         file->held = *range;
@@ -376,23 +403,21 @@ static int renew(struct nfs_context *nfs, struct nfsfh *handle, void *arguments)
     return nfs_pread(nfs, handle, 0, 1, &byte) == -EACCES ? -EACCES : 0;
 }
 
-/* The server forgets a client that says nothing for a minute, and with it what the client has open and locked. */
+/* The server forgets a client that says nothing for some seconds, and with it what the client has open and locked. */
 static void *keep_lease(void *unused)
 {
     for (;;) {
-        sleep(LEASE_S);
+        sleep(RENEW_S);
         pthread_mutex_lock(&busy);
         for (struct file *file = files; file; file = file->next) {
             if (file->handle && file->generation == generation) {
                 act_as(context, &file->owner);
                 renew(context, file->handle, NULL);
             }
-            if (file->lock_context && file->holds) {
-                char byte;
-                if (is_loss(nfs_pread(file->lock_context, file->lock_handle, 0, 1, &byte))) {
-                    drop_lock_context(file);
-                    try_lock(file, &file->held);
-                }
+            char byte;
+            if (file->holds && (!file->lock_context || is_loss(nfs_pread(file->lock_context, file->lock_handle, 0, 1, &byte)))) {
+                drop_lock_context(file);
+                try_lock(file, &file->held, 0); /* or at the next turn: who waits here keeps no other lease */
             }
         }
         pthread_mutex_unlock(&busy);

@@ -5,7 +5,9 @@
 //! proof, nor is kind's label, nor that a claim knows of no other. What cannot be shown to be this
 //! topology's is left alone.
 
-use crate::backend::docker::{AbsentIsFine, Container, Error, Image, Labels, Network, Snapshot};
+use crate::backend::docker::{
+    AbsentIsFine, Claimed, Container, Error, Image, Labels, Network, Snapshot,
+};
 use crate::engine::Failure;
 use crate::resources::base::claim::Claims;
 use crate::resources::base::context::Context;
@@ -33,6 +35,16 @@ pub fn by_labels(topology: &str, labels: &Labels) -> Whose {
         Some(other) => Whose::Topology(other.clone()),
         None => Whose::Stranger,
     }
+}
+
+/// Why a volume that a kind needs cannot be it.
+pub fn volume_in_the_way(topology: &str, snapshot: &Snapshot, name: &str) -> Option<String> {
+    let volume = snapshot.volume(name)?;
+    (by_labels(topology, &volume.labels) != Whose::Ours).then(|| {
+        format!(
+            "a volume named `{name}` exists that this topology did not make: remove it with `docker volume rm {name}`, or rename the topology"
+        )
+    })
 }
 
 /// A shared network is left to those who still use it when the topology that made it goes.
@@ -98,6 +110,22 @@ impl Context {
         removed.map(drop).map_err(|error| {
             Failure::because(format!("cannot remove the network `{}`", network.name), &error)
         })
+    }
+
+    /// Makes a volume of topo's own; one of this topology's that is there already is it.
+    pub async fn claim_volume(&self, name: &str, labels: Labels) -> Result<(), Failure> {
+        let claimed = self.docker.create_volume(name, labels).await;
+        let failed =
+            |error: Error| Failure::because(format!("cannot make the volume `{name}`"), &error);
+        match claimed.map_err(failed)? {
+            Claimed::Theirs(labels) if by_labels(&self.name, &labels) != Whose::Ours => {
+                Err(Failure::new(format!(
+                    "a volume named `{name}` exists that this topology did not make"
+                ))
+                .hint(format!("remove it with `docker volume rm {name}`, or rename the topology")))
+            }
+            Claimed::Ours | Claimed::Theirs(_) => Ok(()),
+        }
     }
 
     pub async fn remove_volume(&self, name: &str) -> Result<(), Failure> {
