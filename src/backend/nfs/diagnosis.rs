@@ -9,8 +9,8 @@ use super::fault::{Failed, Fault, Step};
 use super::finding::Finding;
 use super::portmap::Registered;
 use super::status::{
-    ACCES, AUTH_TOOWEAK, BADHANDLE, DELAY, DQUOT, GRACE, INVAL, MINOR_VERS_MISMATCH, NOENT, NOSPC,
-    NOTDIR, NOTSUPP, PERM, ROFS, SERVERFAULT, STALE, SYMLINK, Status, WRONGSEC,
+    ACCES, AUTH_BADCRED, AUTH_TOOWEAK, BADHANDLE, DELAY, DQUOT, GRACE, INVAL, MINOR_VERS_MISMATCH,
+    NOENT, NOSPC, NOTDIR, NOTSUPP, PERM, ROFS, SERVERFAULT, STALE, SYMLINK, Status, WRONGSEC,
 };
 use super::verdict::{
     Verdict, busy, kerberos_required, no_file_handles, no_space, not_nfs, not_readable, not_tried,
@@ -44,7 +44,7 @@ fn judge(trial: &Trial, failed: &Failed, evidence: &Evidence) -> Verdict {
             not_nfs()
         }
         Fault::Mismatch { .. } => version_not_served(trial),
-        Fault::Unauthenticated(AUTH_TOOWEAK) => denied(trial, evidence),
+        Fault::Unauthenticated(AUTH_BADCRED | AUTH_TOOWEAK) => denied(trial, evidence),
         Fault::Unauthenticated(_) | Fault::Flavours(_) => kerberos_required(),
         Fault::Status(status) => refused(trial, failed.step, *status, evidence),
         Fault::NotThere { reached, beside, .. } => not_there(trial, reached, beside, evidence),
@@ -188,6 +188,8 @@ fn denied(trial: &Trial, evidence: &Evidence) -> Verdict {
             ),
         ),
         Admission::LeftOut => left_out_by(trial, evidence),
+        Admission::Admitted if evidence.is_unknown_client => behind_nat(trial, evidence),
+        _ if evidence.is_unknown_client => left_out_by(trial, evidence),
         Admission::Admitted if low => verdict(
             name::NO_FILE_HANDLES,
             "The export admits this client and its port, and the server refuses all the same, as \
@@ -210,6 +212,21 @@ fn denied(trial: &Trial, evidence: &Evidence) -> Verdict {
         )
         .also(clients(trial, evidence)),
     }
+}
+
+/// In none of the server's exports, though one names the address that this client has for itself.
+fn behind_nat(trial: &Trial, evidence: &Evidence) -> Verdict {
+    verdict(
+        name::EXPORT_EXCLUDES_CLIENT,
+        "The export names this address, but the server sees another one: something in between \
+         translates addresses, as Docker does with what leaves its networks.",
+        format!(
+            "export `{}` to the address of the machine that the cluster runs on, which `ip route \
+             get` on it shows behind `src`",
+            trial.path
+        ),
+    )
+    .also(clients(trial, evidence))
 }
 
 const ALLOW_HIGH_PORTS: &str = "let the server take ports above 1023: `insecure` in /etc/exports on \
@@ -235,16 +252,23 @@ fn left_out_by(trial: &Trial, evidence: &Evidence) -> Verdict {
         (false, true) => verdict(
             name::EXPORT_EXCLUDES_CLIENT,
             "The export does not name the address that the cluster comes from.",
-            format!("add the cluster's network to the clients of `{path}`"),
+            name_the_cluster(path),
         ),
         (false, false) => verdict(
             name::EXPORT_EXCLUDES_CLIENT,
             "The server does not let this client have the path: it exports it to others only, or \
              not at all.",
-            format!("add the cluster's network to the clients of `{path}`"),
+            name_the_cluster(path),
         ),
     };
     found.also(clients(trial, evidence))
+}
+
+fn name_the_cluster(path: &str) -> String {
+    format!(
+        "add the cluster's network to the clients of `{path}`; a server on another machine sees \
+         the address of the cluster's machine instead"
+    )
 }
 
 /// To whom the export goes, as the server says it.

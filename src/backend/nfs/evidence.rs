@@ -12,7 +12,7 @@ use super::fault::{Failed, Fault, Step};
 use super::mount3::{self, Exported, MOUNT};
 use super::nfs4::{links_of_root, minor_is_served};
 use super::portmap::Registered;
-use super::status::{ACCES, MINOR_VERS_MISMATCH, PERM};
+use super::status::{ACCES, AUTH_BADCRED, MINOR_VERS_MISMATCH, PERM};
 
 /// What one service does not tell, such as a port mapper behind a firewall, takes no time from the
 /// questions to another.
@@ -28,6 +28,9 @@ pub struct Evidence {
     pub export_opens: bool,
     /// Where the port mapper says that the mount service is.
     pub mount: Option<Registered>,
+    /// Whether the server has no export at all for this client, as Linux says before it is asked for
+    /// a path.
+    pub is_unknown_client: bool,
     /// How many links the root of the server's own tree has.
     pub links_of_root: Option<u32>,
     /// The minor versions of version 4 that are served.
@@ -55,6 +58,9 @@ impl Evidence {
             let until = Instant::now() + EACH;
             let exports = evidence.ask_for_exports(dial, trial, failed.step, until);
             let ((), links) = tokio::join!(exports, links(dial, trial, until));
+            let unknown = Fault::Unauthenticated(AUTH_BADCRED);
+            evidence.is_unknown_client =
+                failed.fault == unknown || links.as_ref().is_err_and(|fault| *fault == unknown);
             evidence.links_of_root = links.ok();
         }
         if matches!(&failed.fault, Fault::Status(status) if status.code == MINOR_VERS_MISMATCH) {

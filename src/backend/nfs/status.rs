@@ -86,7 +86,7 @@ const WORDS: &[(u32, &str, &str)] = &[
 impl Status {
     /// Asked again a little later, the server may answer otherwise.
     pub fn passes(self) -> bool {
-        matches!(self.code, DELAY | GRACE)
+        self.code == DELAY
     }
 
     pub fn is_absence(self) -> bool {
@@ -117,11 +117,12 @@ impl fmt::Display for Status {
 }
 
 /// RPC's `auth_stat`.
+pub const AUTH_BADCRED: u32 = 1;
 pub const AUTH_TOOWEAK: u32 = 5;
 
 pub fn auth_stat(code: u32) -> &'static str {
     match code {
-        1 => "AUTH_BADCRED (the credentials are not accepted)",
+        AUTH_BADCRED => "AUTH_BADCRED (the credentials are not accepted)",
         2 => "AUTH_REJECTEDCRED (other credentials are wanted)",
         3 => "AUTH_BADVERF (the verifier is not accepted)",
         4 => "AUTH_REJECTEDVERF (another verifier is wanted)",

@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use futures::future::try_join;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::backend::kube::{Apply, Deadline, Kube, KubeError, Target, WaitError};
 use crate::engine::{Failure, Turn, Work};
+use crate::finding::name;
 use crate::manifest::Kinds;
 use crate::plan::{
     Action, Bond, Effect, Fields, Id, Origin, Outputs, Plan, Record, Resource, Table, Want, World,
@@ -58,6 +60,8 @@ const TABLE: Table = Table {
 
 /// A server that answers at all answers at once; one that is starting may take longer.
 const TRIAL: Duration = Duration::from_secs(15);
+/// One that has just started first waits for its former clients: Linux's for 90 s.
+const GRACE: Duration = Duration::from_secs(100);
 const BOUND: Duration = Duration::from_secs(30);
 /// Pods end within half a minute, unless they ask for more.
 const GONE: Duration = Duration::from_mins(2);
@@ -279,15 +283,22 @@ async fn verify(
 ) -> Result<(), Failure> {
     turn.say("speaking NFS to it");
     let how = How { write: true, limit: turn.patience(TRIAL) };
-    match check::try_out(cx, &cx.snapshot().await?, share, values, how).await? {
-        Outcome::Works => Ok(()),
-        Outcome::Fails(finding) => Err(check::failure(share, finding)),
-        Outcome::NotTried(finding) => {
-            turn.warn(format!(
-                "share `{}` could not be tried from this machine ({}: {}); its nodes may reach it",
-                share.name, finding.name, finding.saw
-            ));
-            Ok(())
+    let (snapshot, until) = (cx.snapshot().await?, Instant::now() + turn.patience(GRACE));
+    loop {
+        match check::try_out(cx, &snapshot, share, values, how).await? {
+            Outcome::Works => return Ok(()),
+            Outcome::Fails(finding) if finding.name == name::BUSY && Instant::now() < until => {
+                turn.say("waiting for its server, which waits for its former clients");
+                sleep(Duration::from_secs(1)).await;
+            }
+            Outcome::Fails(finding) => return Err(check::failure(share, finding)),
+            Outcome::NotTried(finding) => {
+                turn.warn(format!(
+                    "share `{}` could not be tried from this machine ({}: {}); its nodes may reach it",
+                    share.name, finding.name, finding.saw
+                ));
+                return Ok(());
+            }
         }
     }
 }

@@ -161,6 +161,31 @@ async fn whom_an_export_admits_decides_why_access_is_denied() {
 }
 
 #[tokio::test]
+async fn a_client_that_no_export_names_is_left_out_and_not_asked_for_kerberos() {
+    for (clients, cause) in [
+        (&["192.168.0.0/16"][..], "does not name the address"),
+        (&["10.0.0.0/8"], "translates addresses"),
+        (&["*.example.org"], "exports it to others only"),
+    ] {
+        let mut server = Server::wrong_at(1, Wrong::Refusal(vec![1, 1, 1]));
+        server.clients = clients.iter().map(ToString::to_string).collect();
+        let finding = found(&server, &trial(V4_2)).await;
+        assert_eq!(finding.name, "export-excludes-client", "{clients:?}: {finding}");
+        assert!(finding.cause.contains(cause), "{clients:?}: {finding}");
+    }
+}
+
+#[tokio::test]
+async fn a_grace_period_is_told_at_once() {
+    for version in [V4_0, V4_1, V4_2] {
+        let calls = calls(version).await;
+        let at = calls.iter().position(|call| call.contains(" OPEN "));
+        let server = Server::wrong_at(at.expect("a file is opened"), Wrong::Status(10_013));
+        assert_eq!(found(&server, &trial(version)).await.name, "server-busy", "{version}");
+    }
+}
+
+#[tokio::test]
 async fn a_reset_behind_a_tunnel_is_an_export_that_leaves_it_out() {
     let tunnelled = Trial { tunnelled: true, ..trial(V4_2) };
     let later = Server::wrong_at(1, Wrong::HangUp);
@@ -180,6 +205,7 @@ async fn rpc_itself_can_refuse() {
         (V4_1, Wrong::Refusal(vec![0, 0, 0, 5]), "not-nfs"),
         (V4_1, Wrong::Refusal(vec![1, 0, 2, 2]), "not-nfs"),
         (V4_1, Wrong::Refusal(vec![1, 1, 5]), "unprivileged-port-refused"),
+        (V4_1, Wrong::Refusal(vec![1, 1, 1]), "export-excludes-client"),
         (V4_1, Wrong::Refusal(vec![1, 1, 2]), "kerberos-required"),
     ] {
         let finding = found(&Server::wrong_at(0, refusal), &trial(version)).await;
