@@ -114,3 +114,26 @@ pub fn kube_record(object: &DynamicObject) -> Option<Record> {
 pub fn note<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
     object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+
+    #[test]
+    fn only_the_very_thing_is_taken_over_and_only_unmarked() {
+        let object = |uid: &str, labels: Value| -> DynamicObject {
+            let metadata = json!({"name": "a", "uid": uid, "labels": labels});
+            serde_json::from_value(json!({"metadata": metadata})).expect("an object")
+        };
+        let mut item = Item::new(Id::new("pool", "a"), Action::Update);
+        let mine = object("1", json!({KUBE_TOPOLOGY: "dev"}));
+        assert!(may_write(&mine, "dev", &item));
+        assert!(!may_write(&object("1", json!({})), "dev", &item), "nobody asked for it");
+        item.takes_over = vec!["1".to_owned()];
+        assert!(may_write(&object("1", json!({})), "dev", &item));
+        assert!(!may_write(&object("2", json!({})), "dev", &item), "it is another by now");
+        let theirs = object("1", json!({KUBE_TOPOLOGY: "other"}));
+        assert!(!may_write(&theirs, "dev", &item), "another topology has it by now");
+    }
+}
