@@ -3,8 +3,9 @@
 
 mod far;
 mod ha;
+mod kernel;
 mod nfs;
 mod shares;
 
 /// One of these is a part of the name of all that they have on the engine of the others.
-pub const NAMES: [&str; 6] = ["ha", "nfst", "she", "shh", "shm", "shs"];
+pub const NAMES: [&str; 7] = ["ha", "krn", "nfst", "she", "shh", "shm", "shs"];

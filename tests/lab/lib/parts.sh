@@ -8,7 +8,7 @@
 # and build(), which fills the folder $out or makes the image $image.
 # A part's key is the hash of all of these, so that what did not change is not made again.
 
-parts=(engine programs helm debian compiler nfs-client kube-images node envoy echo sshd client nfs-server remote old-programs old-node old-metallb)
+parts=(engine programs helm debian compiler nfs-client kube-images node envoy echo sshd client nfs-server kernel remote old-programs old-node old-metallb)
 demo_parts=(engine programs debian compiler nfs-client kube-images node echo sshd)
 peers=(tofu kwok)
 declare -A part_kind part_key part_needs

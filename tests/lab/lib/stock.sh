@@ -19,6 +19,10 @@ stock_up() {
     say "$name: building"
     docker build -q -t "lab/$name:stock" --build-arg "BASE=$stock_base" "$lab_home/images/$name" >/dev/null
   done
+  if [ "$(docker version --format '{{.Server.Arch}}')" = amd64 ]; then # Debian's kernel that is a program is made for it alone
+    say "kernel: building"
+    docker build -q -t lab/kernel:stock --build-arg BASE=debian:trixie-slim "$lab_home/images/kernel" >/dev/null
+  fi
   say "echo: building"
   docker build -q -t lab/echo:stock -f "$lab_home/images/echo/Dockerfile" "$lab_home/go/echo" >/dev/null
   : >"$stock_mark"
@@ -33,6 +37,7 @@ export ECHO_IMAGE='lab/echo:stock'
 export SSHD_IMAGE='lab/sshd:stock'
 export CLIENT_IMAGE='lab/client:stock'
 export LAB_NFS_SERVER_IMAGE='lab/nfs-server:stock'
+$(docker image inspect lab/kernel:stock >/dev/null 2>&1 && echo "export LAB_KERNEL_IMAGE='lab/kernel:stock'")
 EXPORTS
 }
 
