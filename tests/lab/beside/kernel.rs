@@ -22,7 +22,7 @@ const SUBNET: &str = "172.30.0.0/17";
 const VERSIONS: [NfsVersion; 4] = [V3, V4_0, V4_1, V4_2];
 const LIMIT: Duration = Duration::from_secs(8);
 /// For so long a new server of topo's may open no files, and a little.
-const GRACE: u32 = 20_000;
+const GRACE: u32 = 25_000;
 
 #[test]
 #[ignore = "needs the lab"]
@@ -67,7 +67,7 @@ fn kernel_nfs_mounts() {
         let ran = ground.apply(0);
         assert!(ran.err.contains("a new server took over"), "{}", ran.err);
     });
-    assert!(waited < 2500, "who had files open waited {waited} ms");
+    assert!(waited < 6000, "who had files open waited {waited} ms");
     machine.mount(&ground.server(), "4.0");
     let all = ["4.0", "4.1", "4.2"];
     ground.goes_on(&machine, &all, "the server is killed", |ground| {
@@ -146,7 +146,7 @@ shares:
         let asked = Instant::now();
         machine.run("echo first >/mnt/4.2/first");
         let took = asked.elapsed();
-        assert!(took < Duration::from_secs(2), "the first file took {took:?}");
+        assert!(took < Duration::from_secs(8), "the first file took {took:?}");
         assert_eq!(std::fs::read_to_string(self.folder.join("first")).expect("there"), "first\n");
     }
 
@@ -274,7 +274,7 @@ impl<'a> Machine<'a> {
         let on = ["--network", network, "--ip", ADDRESS, "-e", &key, image];
         lab.run("docker", &[&run[..], &on].concat());
         let machine = Self { lab };
-        Lab::eventually("the machine", || {
+        Lab::within(120, "the machine", || {
             let ran = machine.try_run("systemctl is-active nfs-server");
             if ran.code == 0 { Ok(()) } else { Err(ran.out + &ran.err) }
         });

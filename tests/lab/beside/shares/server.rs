@@ -240,7 +240,7 @@ fn owner(path: &Path) -> (u32, u32) {
 
 /// Milliseconds for which a writer may wait for a new server. Kernels reclaim what they had open and
 /// go on at once; the lab's client opens it anew, after the grace period.
-const GRACE: u32 = 20_000;
+const GRACE: u32 = 25_000;
 
 /// A pod that writes a line twenty times a second into one open file until it is told to end, and
 /// tells of every pause.
