@@ -1,5 +1,6 @@
 //! The edges: everything through which topo reaches the world.
 
+pub mod calls;
 pub mod docker;
 pub mod download;
 pub mod helm;

@@ -1,18 +1,21 @@
 //! Options that several commands share, and those of the commands that plan.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::session::{Wanted, Which};
 use super::{load, variables};
+use crate::engine::Failure;
 use crate::error::Error;
-use crate::view::{Format, Settings, Verbosity};
+use crate::view::{self, Format, Settings, Verbosity};
 
 /// The file that is read where none is named, and the variable that names another.
 const DEFAULT_FILE: &str = "topo.yaml";
 const FILE_VARIABLE: &str = "TOPO_FILE";
+const LOG: &str = "TOPO_LOG";
+const LOG_PATH: &str = "TOPO_LOG_PATH";
 
 /// Which topology file.
 #[derive(Debug, Clone, Args)]
@@ -316,9 +319,9 @@ pub struct OutputArgs {
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more: nothing is shortened
-    #[arg(short, long, global = true)]
-    verbose: bool,
+    /// Say more: nothing is shortened; twice, each call to the engine, the cluster and other programs too
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -348,9 +351,38 @@ impl OutputArgs {
             },
             verbosity: match (self.quiet, self.verbose) {
                 (true, _) => Verbosity::Quiet,
-                (false, false) => Verbosity::Normal,
-                (false, true) => Verbosity::Verbose,
+                (false, 0) if !self.tells_calls_here() => Verbosity::Normal,
+                (false, _) => Verbosity::Verbose,
             },
         }
     }
+
+    /// Calls are lines between those of the command, which no line that moves survives.
+    fn tells_calls_here(&self) -> bool {
+        given(LOG_PATH).is_none() && (self.verbose > 1 || given(LOG).is_some())
+    }
+
+    /// Tells the calls from now on, if that is asked for here or in the environment.
+    pub fn tell_calls(&self) -> Result<(), Error> {
+        let path = given(LOG_PATH);
+        let is_asked = match given(LOG).as_deref() {
+            None => self.verbose > 1 || path.is_some(),
+            Some("debug") => true,
+            Some(other) => {
+                let failure = Failure::new(format!("`{LOG}` is `{other}`"));
+                return Err(Error::refused(failure.hint("write `debug`, or leave it empty")));
+            }
+        };
+        if !is_asked {
+            return Ok(());
+        }
+        view::tell_calls(path.as_deref().map(Path::new)).map_err(|error| {
+            let place = path.map_or("on standard error".to_owned(), |path| format!("to `{path}`"));
+            Error::refused(Failure::because(format!("cannot write the log {place}"), &error))
+        })
+    }
+}
+
+fn given(name: &str) -> Option<String> {
+    load::environment(name).filter(|value| !value.is_empty())
 }

@@ -58,7 +58,7 @@ const EXAMPLES: [(&str, &str); 23] = [
 
 const OF_TOPO_ITSELF: usize = 4;
 
-const ENVIRONMENT: [(&str, &str); 7] = [
+const ENVIRONMENT: [(&str, &str); 8] = [
     ("TOPO_FILE", "The topology file where none is named, in place of topo.yaml."),
     (
         "TOPO_KIND",
@@ -71,6 +71,10 @@ const ENVIRONMENT: [(&str, &str); 7] = [
     ("DOCKER_HOST, DOCKER_CONTEXT", "The Docker engine, as the docker program reads them."),
     ("KUBECONFIG", "Where the entries of clusters are put, as kubectl reads it."),
     ("XDG_STATE_HOME", "Where locks and tunnels are kept, in place of ~/.local/state."),
+    (
+        "TOPO_LOG, TOPO_LOG_PATH",
+        "debug tells each call to the engine, the cluster and other programs, on standard error or in that file.",
+    ),
     ("NO_COLOR", "If set, no color."),
 ];
 

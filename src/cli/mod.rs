@@ -151,7 +151,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(usage) => return Console::usage(&usage::led_on(usage, &args)),
     };
     let mut view = view::of(&cli.output.settings(), cli.command.shape());
-    let done = cli.input.take().and_then(|()| dispatch(&cli.command, view.as_mut()));
+    let ready = cli.input.take().and_then(|()| cli.output.tell_calls());
+    let done = ready.and_then(|()| dispatch(&cli.command, view.as_mut()));
     let exit = done.unwrap_or_else(|error| {
         view.error(&error);
         error.exit

@@ -3,6 +3,7 @@
 //! Commands and the engine hand over plain data; a [`View`] shows it, as text or as JSON.
 //! Results go to stdout, everything else to stderr.
 
+mod calls;
 mod console;
 mod doctor;
 mod finding;
@@ -30,6 +31,7 @@ mod watch;
 use std::borrow::Cow;
 use std::time::Duration;
 
+pub use calls::tell_calls;
 pub use console::{Console, Settings};
 pub use doctor::report;
 pub use follow::follow;

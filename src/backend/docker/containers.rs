@@ -155,7 +155,8 @@ impl Docker {
             tail: lines.to_string(),
             ..LogsOptions::default()
         };
-        let chunks: Vec<_> = look(self.api.logs(name, Some(options)).try_collect()).await?;
+        let chunks = async { self.api.logs(name, Some(options)).try_collect().await };
+        let chunks: Vec<_> = look(chunks).await?;
         Ok(chunks.iter().map(ToString::to_string).collect())
     }
 
@@ -169,8 +170,9 @@ impl Docker {
     /// The content of one file of a container, running or not; `None` where there is no such file.
     pub async fn get_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let options = DownloadFromContainerOptions { path: path.to_owned() };
-        let chunks = self.api.download_from_container(name, Some(options));
-        let chunks: Result<Vec<Bytes>> = look(chunks.try_collect()).await;
+        let chunks =
+            async { self.api.download_from_container(name, Some(options)).try_collect().await };
+        let chunks: Result<Vec<Bytes>> = look(chunks).await;
         let Some(chunks) = chunks.if_present()? else { return Ok(None) };
         let tar = chunks.concat();
         let mut archive = tar::Archive::new(tar.as_slice());

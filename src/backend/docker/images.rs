@@ -70,7 +70,7 @@ impl Docker {
         let from_image = Some(canonical_image(reference));
         let options = CreateImageOptions { from_image, ..Default::default() };
         let mut layers: BTreeMap<String, Amount> = BTreeMap::new();
-        let mut news = pin!(lively(self.api.clone().create_image(Some(options), None, None)));
+        let mut news = pin!(lively(|| self.api.clone().create_image(Some(options), None, None)));
         while let Some(CreateImageInfo { id, status, progress_detail, .. }) =
             news.try_next().await?
         {
@@ -96,7 +96,7 @@ impl Docker {
 
     /// Several images as one archive, shared layers once, as `docker save` writes it.
     pub fn export_images(&self, references: &[&str]) -> impl Stream<Item = Result<Bytes>> + use<> {
-        lively(self.api.export_images(references))
+        lively(|| self.api.export_images(references))
     }
 }
 

@@ -16,10 +16,10 @@ mod volumes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bollard::API_DEFAULT_VERSION;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
+use bollard::{API_DEFAULT_VERSION, BollardRequest};
+use http::uri::PathAndQuery;
 
 pub use bollard::models as api;
 pub use containers::{Archived, Bind, binds};
@@ -36,10 +36,9 @@ pub use snapshot::{
 pub use ssh::SshError;
 pub use volumes::Claimed;
 
+use super::calls;
 use super::host::{Program, find_program};
 use ssh::Line;
-
-const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A connection to one engine; cheap to clone.
 #[derive(Debug, Clone)]
@@ -110,13 +109,8 @@ impl Docker {
             Some(line) => open_unix(&line.address()),
             None => open(&endpoint),
         };
-        let negotiated = async { opened?.negotiate_version().await };
-        let answered = match tokio::time::timeout(CONNECT_DEADLINE, negotiated).await {
-            Ok(answered) => answered.map_err(Error::from),
-            Err(_) => {
-                Err(Error::Lost(format!("no answer within {} s", CONNECT_DEADLINE.as_secs())))
-            }
-        };
+        let opened = opened.map(|api| api.with_request_modifier(told));
+        let answered = patience::hello(async { opened?.negotiate_version().await }).await;
         let why_closed = || line.as_ref().and_then(|line| line.closed());
         let api = answered.map_err(|error| why_closed().map_or(error, Error::from))?;
         let path = |name: &str| surroundings.path.clone().filter(|_| name == "PATH");
@@ -189,6 +183,13 @@ fn described(info: SystemInfo, version: SystemVersion) -> Info {
         memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
         forwards: info.ipv4_forwarding,
     }
+}
+
+/// Each request passes here before it is sent.
+fn told(request: BollardRequest) -> BollardRequest {
+    let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    calls::asks(format_args!("{} {path}", request.method()));
+    request
 }
 
 type Opened = std::result::Result<bollard::Docker, bollard::errors::Error>;

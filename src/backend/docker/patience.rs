@@ -5,10 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt, TryFutureExt, stream};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{Instrument, Span};
 
 use super::{Error, Result};
+use crate::backend::calls;
 
 type Answer<T> = std::result::Result<T, bollard::errors::Error>;
 
@@ -19,6 +22,9 @@ pub(super) const CHANGE: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_mins(1);
 /// For the next piece of an answer that comes in pieces: unpacking a large image is a silent task.
 const SILENCE: Duration = Duration::from_mins(10);
+
+/// For the first call of all: an engine that runs answers it at once.
+const HELLO: Duration = Duration::from_secs(15);
 
 /// What bollard makes of a call is large, and held by whatever waits for it: so it is boxed.
 pub(super) fn look<'a, T: 'a>(
@@ -33,6 +39,12 @@ pub(super) fn change<'a, T: 'a>(
     within(CHANGE, call.map_err(Error::from)).boxed()
 }
 
+pub(super) fn hello<'a, T: 'a>(
+    call: impl Future<Output = Answer<T>> + Send + 'a,
+) -> BoxFuture<'a, Result<T>> {
+    within(HELLO, call.map_err(Error::from)).boxed()
+}
+
 /// A look that takes several calls.
 pub(super) fn look_by<'a, T: 'a>(
     calls: impl Future<Output = Result<T>> + Send + 'a,
@@ -41,23 +53,51 @@ pub(super) fn look_by<'a, T: 'a>(
 }
 
 async fn within<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(limit, call).await.unwrap_or_else(|_| Err(silent(limit)))
+    let call = async {
+        let answer = timeout(limit, call).await.unwrap_or_else(|_| Err(silent(limit)));
+        calls::came(in_a_word(&answer));
+        answer
+    };
+    call.instrument(calls::to_engine()).await
+}
+
+fn in_a_word<T>(answer: &Result<T>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(Error::NotFound(_)) => "not found",
+        Err(Error::Lost(_)) => "no answer",
+        Err(_) => "refused",
+    }
 }
 
 /// An answer in pieces, for as long as they come.
-pub(super) fn lively<T: Send + 'static>(
-    pieces: impl Stream<Item = Answer<T>> + Send + 'static,
-) -> impl Stream<Item = Result<T>> + Send {
-    each_within(SILENCE, pieces)
+pub(super) fn lively<T, S>(call: impl FnOnce() -> S) -> BoxStream<'static, Result<T>>
+where
+    T: Send + 'static,
+    S: Stream<Item = Answer<T>> + Send + 'static,
+{
+    let span = calls::to_engine();
+    let pieces = span.in_scope(call);
+    each_within(SILENCE, pieces, span).boxed()
 }
 
 fn each_within<T: Send + 'static>(
     limit: Duration,
     pieces: impl Stream<Item = Answer<T>> + Send + 'static,
+    span: Span,
 ) -> impl Stream<Item = Result<T>> + Send {
-    stream::try_unfold(pieces.boxed(), move |mut pieces| async move {
-        let next = timeout(limit, pieces.next()).await.map_err(|_| silent(limit))?;
-        Ok(next.transpose()?.map(|piece| (piece, pieces)))
+    stream::try_unfold(pieces.boxed(), move |mut pieces| {
+        let next = async move {
+            let next = match timeout(limit, pieces.next()).await {
+                Ok(next) => next.transpose().map_err(Error::from),
+                Err(_) => Err(silent(limit)),
+            };
+            if !matches!(next, Ok(Some(_))) {
+                calls::came(in_a_word(&next));
+            }
+            Ok(next?.map(|piece| (piece, pieces)))
+        };
+        next.instrument(span.clone())
     })
 }
 
@@ -114,7 +154,7 @@ mod tests {
             tokio::time::sleep(LIMIT / 2).await;
             Ok(piece)
         });
-        let pieces = each_within(LIMIT, slow.chain(stream::pending()));
+        let pieces = each_within(LIMIT, slow.chain(stream::pending()), Span::none());
         let pieces: Vec<Result<u8>> = pieces.take(4).collect().await;
         assert!(matches!(pieces[..], [Ok(1), Ok(2), Ok(3), Err(Error::Lost(_))]), "{pieces:?}");
     }

@@ -14,6 +14,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
+use tracing::Instrument;
+
+use crate::backend::calls;
 
 /// What children inherit is a matter of the whole process: one that is to inherit less is started
 /// while no other is.
@@ -144,7 +147,12 @@ impl Program {
         self.listen(|_, line| tell(line)).await
     }
 
-    async fn listen(
+    async fn listen(self, hear: impl FnMut(Stream, &str) + Send) -> Result<(), ProcessError> {
+        let call = calls::to_program(&self.path, &self.arguments);
+        self.listen_to_it(hear).instrument(call).await
+    }
+
+    async fn listen_to_it(
         mut self,
         mut hear: impl FnMut(Stream, &str) + Send,
     ) -> Result<(), ProcessError> {
@@ -185,6 +193,7 @@ impl Program {
             }
         }
         let status = child.0.wait().await.map_err(lost)?;
+        calls::came(status);
         if status.success() {
             return Ok(());
         }
