@@ -127,6 +127,11 @@ fn applied_and_taken_out_by_name(lab: &Lab, before: &BTreeSet<String>) {
     assert_eq!(list.trim(), "configmap/topo-ext");
     assert!(!kubectl(lab, &["get", "namespaces", "-o", "name"]).contains("topo-system"));
 
+    // As cloud-provider-kind leaves its Services when it ends.
+    let finalizers =
+        r#"{"metadata": {"finalizers": ["service.kubernetes.io/load-balancer-cleanup"]}}"#;
+    kubectl(lab, &["patch", "service/hello", "--type=merge", "-p", finalizers]);
+
     // Its file gone: the claim knows the context.
     let ran = lab.expect(0, &["destroy", "--yes", "--name", "ext"]);
     assert!(ran.err.contains("docker volume rm ext-docs"), "{}", ran.err);

@@ -2,6 +2,7 @@
 
 mod explain;
 mod hooks;
+mod lingering;
 mod observe;
 mod rendered;
 mod unbalanced;
@@ -412,7 +413,8 @@ async fn delete(cx: &Context, turn: &Turn) -> Result<(), Failure> {
     if let Some(there) = &there {
         let uid = there.metadata.uid.as_deref();
         kube.delete(&target, uid).await.map_err(|error| failed(&error))?;
-        kube.until_gone(&target, uid, Deadline::after(turn.patience(GONE)))
+        let deadline = Deadline::after(turn.patience(GONE));
+        lingering::until_gone(&kube, &target, there, deadline, |said| turn.say(said))
             .await
             .map_err(|error| Failure::because(format!("{id} does not go"), &error))?;
     }

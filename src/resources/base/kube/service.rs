@@ -129,6 +129,15 @@ pub async fn at_a_node(
     Ok(outputs.with(ADDRESS, json!(address)))
 }
 
+/// Whether kind made the cluster, by what it writes into its nodes.
+pub async fn is_of_kind(kube: &Kube) -> Result<bool, KubeError> {
+    let is_kinds = |node: &DynamicObject| {
+        let provider = node.data.pointer("/spec/providerID").and_then(Value::as_str);
+        provider.is_some_and(|provider| provider.starts_with("kind://"))
+    };
+    Ok(kube.list(&node(), "").await?.iter().any(is_kinds))
+}
+
 pub async fn node_address(kube: &Kube) -> Result<Option<IpAddr>, KubeError> {
     Ok(first_address(&kube.list(&node(), "").await?))
 }
