@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::super::share::NfsClient;
-use super::super::{NfsSystem, NfsVersion, Owner, Proto, Share, Topology, Via};
+use super::super::{DockerName, NfsSystem, NfsVersion, Owner, Proto, Share, Topology, Via};
 use super::Rules;
 
 pub(super) fn check(topology: &Topology, rules: &mut Rules) {
@@ -37,6 +37,7 @@ pub(super) fn check(topology: &Topology, rules: &mut Rules) {
             continue;
         }
         belongs(&path, share, rules);
+        volume(topology, &path, share, rules);
         folder(topology, &path, share, rules);
         reachable(topology, &path, share, rules);
         if share.via.foreign_server() {
@@ -92,6 +93,23 @@ fn belongs(path: &str, share: &Share, rules: &mut Rules) {
             .error("host-path", &format!("{path}.path"), "an exported path must be absolute")
             .seen(export.written())
             .write("the path as the server exports it");
+        rules.report(problem);
+    }
+}
+
+/// A share's volume is the user's to keep; topo's own go with what they belong to.
+fn volume(topology: &Topology, path: &str, share: &Share, rules: &mut Rules) {
+    let Some(volume) = share.volume.as_ref().map(DockerName::as_str) else { return };
+    let name = topology.name.as_str();
+    let generation = volume.strip_prefix(&format!("topo-{name}."));
+    let is_topos = volume == format!("{name}-nfs-clients")
+        || volume == format!("topo-{name}-gateway")
+        || generation.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    if is_topos {
+        let what = format!("`{volume}` is a volume of topo's own, which `topo destroy` removes");
+        let problem = rules
+            .error("reserved-name", &format!("{path}.volume"), what)
+            .write(format!("`{name}-{}`", share.name));
         rules.report(problem);
     }
 }
