@@ -412,6 +412,10 @@ impl Planner<'_> {
         } else if stopped {
             item.action = if effect.is_some() { Action::Update } else { Action::Start };
             item.why = Some("it is stopped".to_owned());
+        } else if let Some(why) = self.known_later(&changes) {
+            item.action = Action::Deferred;
+            item.why = Some(why);
+            return;
         } else if effect.is_some() {
             item.action = Action::Update;
         } else {
@@ -419,6 +423,20 @@ impl Planner<'_> {
         }
         item.changes = changes;
         item.cause = cause;
+    }
+
+    /// Why nothing can be said of changes that are others' doing: those cannot be seen now, and
+    /// nothing is known to change them.
+    fn known_later(&self, changes: &[Change]) -> Option<String> {
+        let why = |change: &Change| match &change.after {
+            Shown::Unknown(giver) if change.cause == Cause::Drift => {
+                let seen = self.request.world.things.get(giver);
+                self.out_of_sight(self.desired.get(giver)?, seen)
+            }
+            _ => None,
+        };
+        let whys: Option<Vec<String>> = changes.iter().map(why).collect();
+        whys?.into_iter().next()
     }
 
     /// Replaced because a person says so, because what it rests on has to go, or because its place

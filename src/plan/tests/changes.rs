@@ -290,6 +290,39 @@ fn a_value_of_an_unsettled_giver_is_unknown_for_the_givers_reason() {
 }
 
 #[test]
+fn what_a_giver_out_of_sight_gives_is_not_taken_for_another() {
+    let [giver, taker] = after(1);
+    let desired = [want("vault/cluster"), giver.bond(inside("vault/cluster")), taker.clone()];
+    let mut seen = given("red", "red");
+    seen.things.remove(&id("box/giver"));
+    seen.add(id("vault/cluster"), applied(&desired[0]));
+    seen.blind.insert(id("vault/cluster"), "connection refused".to_owned());
+    let plan = planned(&desired, &seen);
+    let taker_now = item(&plan, "box/a");
+    assert_eq!((taker_now.action, &taker_now.changes), (Action::Deferred, &Vec::new()));
+    let why = "`vault/cluster` cannot be inspected: connection refused";
+    assert_eq!(taker_now.why.as_deref(), Some(why));
+
+    let late = |paint: &str| {
+        let paint = json!(paint);
+        decide_late(&LateRequest {
+            item: taker_now,
+            resource: Some(&taker),
+            world: &seen,
+            key: &key(),
+            given: &|_, _| Some(paint.clone()),
+        })
+    };
+    assert_eq!(late("red"), Ok(Action::None));
+    assert_eq!(late("blue"), Ok(Action::Update));
+
+    // What the file changes is changed all the same.
+    let [cluster, giver, _] = desired;
+    let plan = planned(&[cluster, giver, taker.clone().field("size", Want::is(2))], &seen);
+    assert_eq!(action(&plan, "box/a"), Action::Update);
+}
+
+#[test]
 fn another_giver_of_the_same_value_changes_nothing() {
     let [giver, taker] = after(1);
     let seen = Seen::mine(recorded(&want("box/a").field("colour", Want::is("red")), &[]));
