@@ -12,6 +12,7 @@ use crate::resources;
 use crate::view::{Answer, Doing, Ending, PortStatus, View};
 
 pub async fn apply(args: &ApplyArgs, view: &mut dyn View) -> Result<Exit, Error> {
+    args.run.check()?;
     let started = Instant::now();
     let cancel = run::listen()?;
     let (session, planned) = run::prepared(&cancel, Box::pin(prepare(args, &cancel, view))).await?;

@@ -185,11 +185,34 @@ pub struct RunArgs {
     /// How long each resource may take to become ready, instead of its usual time: `90s`, `5m`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// Draw in this file, as an SVG, what was done when and what it waited for
+    #[arg(long, value_name = "FILE")]
+    pub timeline: Option<PathBuf>,
 }
 
 impl Default for RunArgs {
     fn default() -> Self {
-        Self { yes: false, parallelism: PARALLELISM, timeout: None }
+        Self { yes: false, parallelism: PARALLELISM, timeout: None, timeline: None }
+    }
+}
+
+impl RunArgs {
+    /// Before anything is done for it.
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(path) = &self.timeline else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let refuse = |what: String| {
+            let failure = Failure::new(format!("`--timeline {}`: {what}", path.display()));
+            Err(Error::refused(failure.hint("name a file in a folder that exists")))
+        };
+        if path.is_dir() {
+            return refuse("it is a folder".to_owned());
+        }
+        if !folder.is_dir() {
+            return refuse(format!("there is no folder `{}`", folder.display()));
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ pub async fn destroy(args: &DestroyArgs, view: &mut dyn View) -> Result<Exit, Er
         refuse_blocked(&planned.plan)?;
         return Ok(Exit::Done);
     }
+    args.run.check()?;
     let started = Instant::now();
     let cancel = run::listen()?;
     let (session, planned) = run::prepared(&cancel, Box::pin(prepare(args, &cancel, view))).await?;

@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// What is typed, and what it does; each is on the page of its command, and the first ones on topo's own.
-const EXAMPLES: [(&str, &str); 23] = [
+const EXAMPLES: [(&str, &str); 24] = [
     ("topo init --from hello", "Write the smallest example, with the manifest it names."),
     ("topo apply hello.yaml", "Show the plan, and carry it out."),
     ("topo status hello.yaml", "Show each port, where it leads and whether a pod answers."),
@@ -50,6 +50,7 @@ const EXAMPLES: [(&str, &str); 23] = [
         "Write a topology file from what was made by hand.",
     ),
     ("topo apply --take pool/dev", "Take over this pool as it is, after a yes."),
+    ("topo apply --timeline apply.svg", "Draw what was done when, too."),
     ("topo render kind", "The configuration that kind is given."),
     ("topo tunnel status", "The ssh tunnels of shares and forwards to another machine."),
     ("topo schema", "For an editor: redirect it to topology.schema.json beside the file."),

@@ -8,7 +8,7 @@ use crate::backend::host::Interrupts;
 use crate::engine::{Cancel, Events, Failure, Report, Run};
 use crate::error::{Error, Exit};
 use crate::plan::{Plan, Resource, World};
-use crate::view::{self, View};
+use crate::view::{self, Timeline, View};
 
 pub async fn carry_out(
     session: &Session,
@@ -20,6 +20,7 @@ pub async fn carry_out(
     view: &mut dyn View,
 ) -> Report {
     let (events, told) = Events::channel();
+    let mut timeline = how.timeline.is_some().then(|| Timeline::of(&plan));
     let run = Run {
         driver: Arc::clone(&session.hands),
         plan,
@@ -31,7 +32,13 @@ pub async fn carry_out(
         events,
         cancel: cancel.clone(),
     };
-    let (report, ()) = tokio::join!(run.carry_out(), view::follow(view, told));
+    let following = view::follow(view, told, timeline.as_mut());
+    let (report, ()) = tokio::join!(run.carry_out(), following);
+    if let Some((path, timeline)) = how.timeline.as_ref().zip(timeline)
+        && let Err(error) = std::fs::write(path, timeline.draw(session.name()))
+    {
+        view.warning(&format!("cannot write the timeline to `{}`: {error}", path.display()));
+    }
     if let Some(why) = session.cx().docker.cut_off() {
         view.warning(&why);
     }

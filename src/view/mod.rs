@@ -25,6 +25,7 @@ mod status;
 mod summary;
 mod table;
 mod text;
+mod timeline;
 mod trace;
 mod watch;
 
@@ -43,6 +44,7 @@ pub use prompt::Answer;
 pub use status::{
     Health, PoolStatus, PortStatus, ResourceStatus, ShareStatus, Status, TunnelStatus,
 };
+pub use timeline::Timeline;
 pub use watch::{Sighting, line as sighting_line};
 
 use graph::Picture;

@@ -2,6 +2,7 @@
 //! a kind of the scenario's own brings to the node what a registry would.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::lab::Lab;
 
@@ -21,7 +22,9 @@ fn hello() {
     let kind = kind_with_images(&lab);
     lab.set("TOPO_KIND", kind);
 
-    lab.expect(0, &["apply", FILE]);
+    let timeline = lab.own("apply.svg");
+    lab.expect(0, &["apply", FILE, "--timeline", &timeline.display().to_string()]);
+    the_timeline_has_every_step(&timeline);
     let said = Lab::eventually("the pod", || lab.get("http://127.0.0.1:12200/"));
     assert!(said.starts_with("pod=hello-"), "{said}");
     lab.comes_in_sync(FILE);
@@ -29,6 +32,14 @@ fn hello() {
     lab.expect(0, &["destroy", "--yes", FILE]);
     lab.run("docker", &["rmi", WEB, BASE]);
     lab.is_as_before(&before);
+}
+
+fn the_timeline_has_every_step(timeline: &Path) {
+    let drawn = std::fs::read_to_string(timeline).expect("it was drawn");
+    for step in ["network/topo-hello", "cluster/hello", "gateway/hello-gw", "Deployment"] {
+        assert!(drawn.contains(step), "{step}: {drawn}");
+    }
+    std::fs::remove_file(timeline).expect("removed");
 }
 
 /// It says that it is the release whose own node image has the lab's Kubernetes.

@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 use crate::plan::{Graph, GraphError, Id, Item, Resource, Shown};
 use crate::view::plan::shown;
 
+pub(super) use layout::as_f64;
+pub(super) use svg::STYLE;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Text,
@@ -262,7 +265,7 @@ fn telling(values: &[(String, String)]) -> Option<String> {
     publish.or(values.first()).map(|(_, value)| value.clone())
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

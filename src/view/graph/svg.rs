@@ -68,7 +68,7 @@ fn legend(picture: &Picture) -> Vec<(String, &str)> {
 }
 
 /// One colour a kind; of a kind that has none the bar is grey.
-const STYLE: &str = "\
+pub const STYLE: &str = "\
 .paper{fill:#fff}.title{font:bold 15px sans-serif;fill:#1f2328}\
 .line{fill:none;stroke:#8c959f;stroke-width:1.4}.tip{fill:#8c959f}\
 .box>.face{fill:#f6f8fa;stroke:#d0d7de}.mark{stroke:none;fill:none}\
