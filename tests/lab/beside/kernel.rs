@@ -28,7 +28,7 @@ const GRACE: u32 = 25_000;
 #[ignore = "needs the lab"]
 fn kernel_nfs_serves() {
     let Some(image) = image() else { return };
-    let lab = Lab::open("kernel-nfs-serves");
+    let lab = Lab::open("kernel-nfs-serves").of(&["krn"]);
     lab.try_run("docker", &["rm", "-f", NODE, MACHINE]);
     lab.try_run("docker", &["network", "rm", NETWORK]);
     let before = lab.listing();
