@@ -6,7 +6,7 @@ build() {
   source "$lab_home/build/debian.sh"
   local base=lab/kernel-base
   image=$base import_debian trixie ca-certificates
-  build_image "$image" "$lab_home/images/kernel" --build-arg "BASE=$base" --build-arg "MIRROR=$(debian_mirror)"
+  build_image "$image" "$lab_home/images/kernel" --build-arg "BASE=$base"
   docker image rm "$base" >/dev/null
 }
 
