@@ -24,9 +24,9 @@ pub enum KubeError {
     NotFound(String),
     #[error("{}", conflict_text(.message, .conflicts))]
     Conflict { message: String, conflicts: Vec<Conflict> },
-    /// The API server could not ask a webhook; the same request may be accepted later.
+    /// Not now: it is busy, or could not ask a webhook. The same request may be accepted later.
     #[error("{0}")]
-    Webhook(String),
+    Later(String),
     /// Refused for good: invalid, forbidden, denied by a webhook.
     #[error("{0}")]
     Refused(String),
@@ -57,8 +57,8 @@ impl KubeError {
     }
 
     fn from_status(status: Status) -> Self {
-        if status.message.contains("failed calling webhook") {
-            return Self::Webhook(status.message);
+        if status.message.contains("failed calling webhook") || LATER.contains(&status.code) {
+            return Self::Later(status.message);
         }
         // A path that is not served at all is answered in plain text, without a reason.
         if status.is_not_found() || status.code == 404 {
@@ -82,7 +82,7 @@ impl KubeError {
     /// Whether the same call may well succeed in a moment.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Stuck { .. } | Self::Webhook(_) => true,
+            Self::Unreachable { .. } | Self::Stuck { .. } | Self::Later(_) => true,
             Self::Refused(message) => PASSING.iter().any(|passing| message.contains(passing)),
             Self::Conflict { conflicts, .. } => conflicts.is_empty(),
             Self::Kubeconfig(_) | Self::Proxy(_) | Self::NotFound(_) | Self::Answer(_) => false,
@@ -95,12 +95,13 @@ impl KubeError {
     }
 }
 
-/// What an API server says while it is starting, busy, or electing a leader.
+/// Too many requests, and what gateways and servers answer that have no time.
+const LATER: [u16; 4] = [429, 502, 503, 504];
+
+/// What an API server says, under other codes, while it is starting or electing a leader.
 const PASSING: &[&str] = &[
     "etcdserver: leader changed",
     "etcdserver: request timed out",
-    "the server is currently unable to handle the request",
-    "too many requests",
     "not yet ready to handle request",
     "apiserver is shutting down",
     "is forbidden: error looking up service account",
@@ -154,5 +155,12 @@ mod tests {
         assert!(
             !error(json!({"code": 403, "reason": "Forbidden", "message": denied})).is_passing()
         );
+    }
+    #[test]
+    fn a_busy_server_passes_whatever_it_says() {
+        let busy = "Too many requests, please try again later.";
+        assert!(error(json!({"code": 429, "message": busy})).is_passing());
+        assert!(error(json!({"code": 503, "message": "no endpoints available"})).is_passing());
+        assert!(!error(json!({"code": 422, "message": "is invalid"})).is_passing());
     }
 }
