@@ -20,7 +20,7 @@ pub fn to_program(path: &Path, arguments: &[OsString]) -> Span {
     debug_span!("program", asked = format!("{name} {first}"), came = field::Empty)
 }
 
-/// What the call asks that is under way here, or one that nobody waits for.
+/// Names the request of the current call; one that is sent outside of any is a call of its own.
 pub fn asks(what: impl Display) {
     let current = Span::current();
     let is_one = current.metadata().is_some_and(|it| it.name() == "engine");

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::load::{self, STDIN};
-use super::session::{Session, unreached};
+use super::session::{Session, reach_engine};
 use super::variables::variable;
 use crate::adopt::{Cluster, Gateway, Sight, draft, look};
-use crate::backend::docker::{Container, Docker, Network, Snapshot, Surroundings};
+use crate::backend::docker::{Container, Docker, Network, Snapshot};
 use crate::backend::host::Disk;
 use crate::engine::Failure;
 use crate::error::{Error, Exit};
@@ -44,13 +44,7 @@ pub async fn adopt(args: &Args, view: &mut dyn View) -> Result<Exit, Error> {
             Failure::new(format!("`{}` already exists; nothing was written", taken.display()));
         return Err(Error::refused(failure.hint("name another file with `--out`")));
     }
-    let docker = Docker::connect(&Surroundings::read(load::environment))
-        .await
-        .map_err(|error| unreached(&error))?;
-    let snapshot = docker
-        .snapshot()
-        .await
-        .map_err(|error| Error::because("cannot list what the engine has", &error))?;
+    let (docker, snapshot) = reach_engine().await?;
     let sight = sight(args, &docker, &snapshot, view).await?;
     let out = args.out.as_deref().unwrap_or(Path::new("topo.yaml"));
     let text = draft(&sight);

@@ -87,7 +87,7 @@ pub async fn refuse_unlocked(file: &FileArgs, session: &Session) -> Result<(), E
     let path = lock_file(file)?;
     let lockfile = read(&path)?.ok_or_else(|| missing(&path, file))?;
     let mut differences = lockfile.differences(&in_use(session).await?);
-    // What is not used any more is in nobody's way.
+    // A pin of what is no longer used does not matter.
     differences.retain(|difference| difference.now.is_some());
     let accept = match &differences[..] {
         [] => return Ok(()),

@@ -1,8 +1,7 @@
 //! `topo ls`: which topologies an engine has.
 
-use super::load;
-use super::session::unreached;
-use crate::backend::docker::{Container, Docker, Snapshot, Surroundings};
+use super::session::reach_engine;
+use crate::backend::docker::{Container, Snapshot};
 use crate::error::{Error, Exit};
 use crate::resources::{Claims, Whose, of_container, publications};
 use crate::view::{Listed, View};
@@ -15,13 +14,7 @@ use crate::view::{Listed, View};
 pub struct Args {}
 
 pub async fn ls(_: &Args, view: &mut dyn View) -> Result<Exit, Error> {
-    let docker = Docker::connect(&Surroundings::read(load::environment))
-        .await
-        .map_err(|error| unreached(&error))?;
-    let snapshot = docker
-        .snapshot()
-        .await
-        .map_err(|error| Error::because("cannot list what the engine has", &error))?;
+    let (_, snapshot) = reach_engine().await?;
     let claims = Claims::read(&snapshot);
     let mut listed: Vec<Listed> =
         claims.topologies().map(|name| listed(name, &claims, &snapshot)).collect();

@@ -127,13 +127,7 @@ impl Session {
         if purpose == Purpose::Change {
             kept.lock = Some(take_lock(&kept.state, command, view).await?);
         }
-        let docker = Docker::connect(&Surroundings::read(load::environment))
-            .await
-            .map_err(|error| unreached(&error))?;
-        let snapshot = docker.snapshot().await.map_err(|error| {
-            let failed = Error::because("cannot list what the engine has", &error);
-            or_cut_off(failed, &docker)
-        })?;
+        let (docker, snapshot) = reach_engine().await?;
         Self::of(subject, kept, docker, snapshot, view)
     }
 
@@ -410,7 +404,19 @@ fn or_cut_off(mut error: Error, docker: &Docker) -> Error {
     error
 }
 
-pub fn unreached(error: &docker::Error) -> Error {
+/// The engine that this environment names, and what it has.
+pub async fn reach_engine() -> Result<(Docker, Snapshot), Error> {
+    let docker = Docker::connect(&Surroundings::read(load::environment))
+        .await
+        .map_err(|error| unreached(&error))?;
+    let snapshot = docker.snapshot().await.map_err(|error| {
+        let failed = Error::because("cannot list what the engine has", &error);
+        or_cut_off(failed, &docker)
+    })?;
+    Ok((docker, snapshot))
+}
+
+fn unreached(error: &docker::Error) -> Error {
     let mut failure = Failure::because("cannot reach a Docker engine", error);
     failure.hint = error.hint();
     Error::refused(failure)

@@ -121,7 +121,7 @@ impl Status {
         running.peek().is_some() && running.all(|resource| resource.state == Health::Stopped)
     }
 
-    /// Whether no port can answer, as nobody is meant to be behind them.
+    /// Whether no port can answer because the gateway was stopped.
     pub fn is_gateway_stopped(&self) -> bool {
         let is_stopped = |one: &ResourceStatus| one.state == Health::Stopped;
         self.resources.iter().any(|one| one.id.kind() == "gateway" && is_stopped(one))

@@ -36,7 +36,7 @@ pub async fn until_gone(
     say("taking off the finalizer that cloud-provider-kind left on it");
     if let Some(there) = kube.get(target).await?.filter(|now| now.metadata.uid.as_deref() == uid) {
         match kube.patch(target, &let_go(&there)).await {
-            // It went, or somebody else changed it: the wait tells.
+            // It is gone by now, or was changed meanwhile: the wait below finds out which.
             Ok(()) | Err(KubeError::NotFound(_) | KubeError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
